@@ -1,0 +1,185 @@
+//! The broker: rumqttd's router, embedded. One publish in, fanned out to every door worker that wants the topic.
+//!
+//! Only our own links ever reach it: no device, no topic and no client id that a device chose. What that spares us, and
+//! how its links have to be handled, is in `docs/broker.md`; each rule has a test here.
+//!
+//! Everything stays possible to replace by an existing MQTT cluster: outside this folder there are only [`Channel`],
+//! [`Delivery`] and [`crate::parcel::Parcel`].
+
+mod envelope;
+mod feed;
+mod interest;
+mod publisher;
+mod watchdog;
+
+use std::sync::Arc;
+
+use rumqttd::{Config, RouterConfig};
+
+pub use feed::{Feed, FeedMessages, FeedWants};
+pub use publisher::Publisher;
+pub use watchdog::Watchdog;
+
+use interest::Interest;
+
+use crate::ids::Target;
+use crate::parcel::{Parcel, Seq};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the embedded broker gave no link to {name}: {reason}")]
+    Link { name: String, reason: String },
+    #[error("the embedded broker has stopped: {0}")]
+    Stopped(String),
+    #[error("the thread {name} cannot be started: {source}")]
+    Thread { name: &'static str, source: std::io::Error },
+}
+
+/// What a worker can listen to. Groups have a topic each; everything else shares one, because the router keeps every
+/// topic it has seen until it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// Pushes to one group, on the group's own MQTT topic.
+    Group(String),
+    /// Pushes to users, all of them: the worker knows whom it has.
+    Direct,
+    /// Messages on topics that the ACL opens.
+    Open,
+    /// A copy of every push, for those who watch with wildcards.
+    Watch,
+}
+
+impl Channel {
+    pub(crate) fn topic(&self) -> &str {
+        match self {
+            Self::Group(topic) => topic,
+            Self::Direct => "papcast/direct",
+            Self::Open => "papcast/open",
+            Self::Watch => "papcast/watch",
+        }
+    }
+
+    /// The channel a push to `target` goes out on.
+    #[must_use]
+    pub fn of(target: &Target) -> Self {
+        match target {
+            Target::Group(id) => Self::Group(id.topic()),
+            Target::User(_) => Self::Direct,
+        }
+    }
+}
+
+/// A message between terminals on a topic that the ACL opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenMessage {
+    pub topic: String,
+    /// 0 or 1.
+    pub qos: u8,
+    pub payload: bytes::Bytes,
+    pub properties: OpenProperties,
+}
+
+/// MQTT 5 properties that travel with an [`OpenMessage`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenProperties {
+    pub content_type: Option<String>,
+    pub response_topic: Option<String>,
+    pub correlation: Option<bytes::Bytes>,
+    pub is_utf8: bool,
+    /// Not to be sent from this moment on; 0 for never.
+    pub expires_at: crate::clock::Millis,
+    pub user: Vec<(String, String)>,
+}
+
+/// What a [`Feed`] hands to its worker.
+#[derive(Debug)]
+pub enum Delivery {
+    /// A push, with the seq before it on its channel: a gap says that something was lost on the way.
+    Push { parcel: Arc<Parcel>, prev: Seq },
+    /// A push that somebody watches.
+    Watched(Arc<Parcel>),
+    Open(Arc<OpenMessage>),
+}
+
+/// Limits of the embedded router; `[broker]` in the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    pub max_topics: usize,
+    pub segment_size: usize,
+    pub segment_count: usize,
+    /// How many feeds there will be.
+    pub feeds: usize,
+}
+
+/// The running router.
+#[derive(Debug)]
+pub struct Broker {
+    router: Router,
+    interest: Arc<Interest>,
+    publisher: Publisher,
+}
+
+/// `rumqttd::Broker` without a listener: no device may reach it directly.
+#[derive(Clone)]
+struct Router(Arc<rumqttd::Broker>);
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Router")
+    }
+}
+
+type Link = (rumqttd::local::LinkTx, rumqttd::local::LinkRx);
+
+impl Router {
+    /// A link under a name of our own. The router remembers every name it has seen, so they are few and fixed.
+    fn link(&self, name: &str) -> Result<Link, Error> {
+        self.0.link(name).map_err(|error| Error::Link { name: name.to_owned(), reason: error.to_string() })
+    }
+}
+
+#[cfg(test)]
+impl Router {
+    /// Ends the router's thread, to see who notices.
+    fn kill(&self) {
+        if let Ok((mut link, _)) = self.link("suicide") {
+            let _ = link.publish("\u{e9}/x".to_owned(), "");
+        }
+    }
+}
+
+impl Broker {
+    /// Starts the router, the publisher and the watchdog that notices if the router dies.
+    pub fn start(settings: Settings) -> Result<(Self, Watchdog), Error> {
+        let config = Config {
+            id: 0,
+            router: RouterConfig {
+                max_connections: settings.feeds + 8,
+                max_outgoing_packet_count: 200,
+                max_segment_size: settings.segment_size,
+                max_segment_count: settings.segment_count,
+                ..RouterConfig::default()
+            },
+            ..Config::default()
+        };
+        let router = Router(Arc::new(rumqttd::Broker::new(config)));
+        let interest = Arc::new(Interest::new(settings.max_topics));
+        let publisher = Publisher::start(router.link("publisher")?, Arc::clone(&interest))?;
+        let watchdog = Watchdog::start(router.link("watchdog")?)?;
+        Ok((Self { router, interest, publisher }, watchdog))
+    }
+
+    #[must_use]
+    pub fn publisher(&self) -> Publisher {
+        self.publisher.clone()
+    }
+
+    /// The link of one worker.
+    pub fn feed(&self, number: usize) -> Result<Feed, Error> {
+        let link = self.router.link(&format!("worker-{number}"))?;
+        Ok(Feed::new(link, Arc::clone(&self.interest)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! The only one who publishes into the router: a link of its own on a thread of its own, because a send can block for a
+//! moment, and that shall not be the store's writer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use super::interest::Interest;
+use super::{Channel, Error, Link, OpenMessage, envelope};
+use crate::parcel::{Parcel, Seq};
+
+/// What may wait for the router: messages, and bytes of bodies. Beyond it a push is dropped here; the workers see the
+/// hole and fetch it from the store.
+const QUEUE: usize = 8_192;
+const QUEUE_BYTES: usize = 64 << 20;
+
+#[derive(Debug)]
+enum Out {
+    Push { parcel: Arc<Parcel>, prev: Seq },
+    Open(OpenMessage),
+}
+
+impl Out {
+    fn size(&self) -> usize {
+        match self {
+            Self::Push { parcel, .. } => parcel.body.len(),
+            Self::Open(message) => message.payload.len(),
+        }
+    }
+}
+
+/// Sends into the router without waiting; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    queue: SyncSender<Out>,
+    bytes: Arc<AtomicUsize>,
+    interest: Arc<Interest>,
+}
+
+impl Publisher {
+    pub(super) fn start(link: Link, interest: Arc<Interest>) -> Result<Self, Error> {
+        let (queue, outgoing) = sync_channel(QUEUE);
+        let publisher = Self { queue, bytes: Arc::default(), interest: Arc::clone(&interest) };
+        let bytes = Arc::clone(&publisher.bytes);
+        std::thread::Builder::new()
+            .name("broker-publish".into())
+            .spawn(move || run(link, &outgoing, &bytes, &interest))
+            .map_err(|source| Error::Thread { name: "broker-publish", source })?;
+        Ok(publisher)
+    }
+
+    /// Hands a committed push to the workers that have members of its flow. Never waits.
+    pub fn push(&self, parcel: Arc<Parcel>, prev: Seq) {
+        if self.interest.has(&Channel::of(&parcel.target)) || self.interest.has(&Channel::Watch) {
+            self.enqueue(Out::Push { parcel, prev });
+        }
+    }
+
+    /// Hands on a message between terminals. Never waits; `false` where it had to be dropped.
+    #[must_use]
+    pub fn open(&self, message: OpenMessage) -> bool {
+        !self.interest.has(&Channel::Open) || self.enqueue(Out::Open(message))
+    }
+
+    #[cfg(test)]
+    pub(super) fn bytes_waiting(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn enqueue(&self, out: Out) -> bool {
+        let size = out.size();
+        if self.bytes.fetch_add(size, Ordering::Relaxed) + size <= QUEUE_BYTES && self.queue.try_send(out).is_ok() {
+            return true;
+        }
+        self.bytes.fetch_sub(size, Ordering::Relaxed);
+        false
+    }
+}
+
+fn run((mut link, _receiver): Link, outgoing: &Receiver<Out>, bytes: &AtomicUsize, interest: &Interest) {
+    while let Ok(out) = outgoing.recv() {
+        bytes.fetch_sub(out.size(), Ordering::Relaxed);
+        let sent = match out {
+            Out::Push { parcel, prev } => {
+                let payload = envelope::encode_push(&parcel, prev);
+                let channel = Channel::of(&parcel.target);
+                let live = !interest.has(&channel) || send(&mut link, &channel, payload.clone());
+                live && (!interest.has(&Channel::Watch) || send(&mut link, &Channel::Watch, payload))
+            }
+            Out::Open(message) => send(&mut link, &Channel::Open, envelope::encode_open(&message)),
+        };
+        if !sent {
+            return; // The router is gone; the watchdog says so.
+        }
+    }
+}
+
+fn send(link: &mut rumqttd::local::LinkTx, channel: &Channel, payload: bytes::Bytes) -> bool {
+    link.publish(channel.topic().to_owned(), payload).is_ok()
+}

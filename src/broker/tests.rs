@@ -1,0 +1,162 @@
+//! How rumqttd's links have to be handled: one test for each fact that this folder relies on.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::feed::FeedMessages;
+use super::*;
+use crate::ids::{GroupId, UserId};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn broker(segment_size: usize, max_topics: usize) -> (Broker, Watchdog) {
+    Broker::start(Settings { max_topics, segment_size, segment_count: 2, feeds: 2 }).unwrap()
+}
+
+fn parcel(group: &str, seq: Seq, prev: Seq, size: usize) -> Arc<Parcel> {
+    Arc::new(Parcel {
+        seq,
+        prev,
+        flow: 1,
+        target: Target::Group(GroupId::parse(group).unwrap()),
+        push: seq,
+        shared: false,
+        confirmed: true,
+        deadline: i64::MAX,
+        push_id: format!("p{seq}"),
+        address: "a".into(),
+        content_type: "text/plain".into(),
+        headers: vec![],
+        body: Bytes::from(vec![b'x'; size]),
+    })
+}
+
+fn channel(group: &str) -> Channel {
+    Channel::Group(GroupId::parse(group).unwrap().topic())
+}
+
+async fn next_push(messages: &mut FeedMessages) -> (Arc<Parcel>, Seq) {
+    match timeout(DEADLINE, messages.next()).await.expect("a message in time").unwrap() {
+        Delivery::Push { parcel, prev } => (parcel, prev),
+        other => panic!("a push, not {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn one_publish_reaches_every_feed_that_wants_the_group_and_no_other() {
+    let (broker, _watchdog) = broker(65_536, 100);
+    let (mut wants, mut messages) = broker.feed(0).unwrap().split();
+    let (mut other_wants, mut other_messages) = broker.feed(1).unwrap().split();
+    assert!(wants.add(&channel("news")));
+    assert!(other_wants.add(&channel("news")));
+    assert!(other_wants.add(&channel("é/x")));
+    broker.publisher().push(parcel("é/x", 1, 0, 10), 0);
+    broker.publisher().push(parcel("news", 2, 0, 10), 0);
+    assert_eq!(next_push(&mut messages).await.0.seq, 2);
+    let mut both = [next_push(&mut other_messages).await.0.seq, next_push(&mut other_messages).await.0.seq];
+    both.sort_unstable();
+    assert_eq!(both, [1, 2], "between two topics there is no order");
+}
+
+#[tokio::test]
+async fn wanting_a_group_twice_does_not_double_its_messages() {
+    let (broker, _watchdog) = broker(65_536, 100);
+    let (mut wants, mut messages) = broker.feed(0).unwrap().split();
+    assert!(wants.add(&channel("news")));
+    assert!(wants.add(&channel("news")));
+    wants.remove(&channel("news"));
+    for seq in 1..=3 {
+        broker.publisher().push(parcel("news", seq, seq - 1, 10), seq - 1);
+    }
+    for seq in 1..=3 {
+        assert_eq!(next_push(&mut messages).await.0.seq, seq);
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_wants_any_more_is_not_published_and_wanting_again_begins_anew() {
+    let (broker, _watchdog) = broker(65_536, 100);
+    let (mut wants, mut messages) = broker.feed(0).unwrap().split();
+    assert!(wants.add(&channel("news")));
+    assert!(wants.add(&Channel::Direct));
+    wants.remove(&channel("news"));
+    broker.publisher().push(parcel("news", 1, 0, 10), 0);
+    let direct = Parcel { target: Target::User(UserId::parse("a").unwrap()), ..(*parcel("x", 2, 0, 1)).clone() };
+    broker.publisher().push(Arc::new(direct), 0);
+    assert_eq!(next_push(&mut messages).await.0.seq, 2);
+    assert!(wants.add(&channel("news")));
+    broker.publisher().push(parcel("news", 3, 1, 10), 1);
+    assert_eq!(next_push(&mut messages).await.0.seq, 3);
+}
+
+#[tokio::test]
+async fn a_feed_that_slept_while_segments_rotated_sees_the_hole_and_the_newest() {
+    let (broker, _watchdog) = broker(16_384, 100);
+    let (mut wants, mut messages) = broker.feed(0).unwrap().split();
+    assert!(wants.add(&channel("news")));
+    let last = 2_000;
+    for seq in 1..=last {
+        while broker.publisher().bytes_waiting() > 100_000 {
+            tokio::task::yield_now().await;
+        }
+        broker.publisher().push(parcel("news", seq, seq - 1, 500), seq - 1);
+    }
+    let (mut seen, mut holes) = (0, 0);
+    while seen < last {
+        let (parcel, prev) = next_push(&mut messages).await;
+        assert!(parcel.seq > seen, "in order");
+        holes += usize::from(prev != seen);
+        seen = parcel.seq;
+    }
+    assert!(holes > 0, "2,000 messages of 500 bytes do not fit into two segments of 16 KiB");
+}
+
+#[tokio::test]
+async fn a_paused_link_goes_on_after_two_hundred_messages() {
+    let (broker, _watchdog) = broker(1 << 20, 100);
+    let (mut wants, mut messages) = broker.feed(0).unwrap().split();
+    assert!(wants.add(&channel("news")));
+    for seq in 1..=1_000 {
+        broker.publisher().push(parcel("news", seq, seq - 1, 10), seq - 1);
+    }
+    for seq in 1..=1_000 {
+        assert_eq!(next_push(&mut messages).await.0.seq, seq);
+    }
+}
+
+#[tokio::test]
+async fn the_router_learns_no_more_topics_than_it_may() {
+    let (broker, _watchdog) = broker(65_536, 2);
+    let (mut wants, _messages) = broker.feed(0).unwrap().split();
+    assert!(wants.add(&channel("a")));
+    assert!(wants.add(&channel("b")));
+    assert!(!wants.add(&channel("c")));
+    assert!(wants.add(&Channel::Direct), "the shared channels are always there");
+    wants.remove(&channel("a"));
+    assert!(!wants.add(&channel("c")), "a topic is never given back");
+    assert!(wants.add(&channel("a")));
+}
+
+#[tokio::test]
+async fn watchers_get_a_copy_of_every_push_on_a_channel_of_their_own() {
+    let (broker, _watchdog) = broker(65_536, 100);
+    let (mut wants, mut messages) = broker.feed(0).unwrap().split();
+    assert!(wants.add(&Channel::Watch));
+    broker.publisher().push(parcel("unwanted", 1, 0, 10), 0);
+    match timeout(DEADLINE, messages.next()).await.unwrap().unwrap() {
+        Delivery::Watched(parcel) => assert_eq!(parcel.seq, 1),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_watchdog_notices_that_the_router_died() {
+    let (broker, watchdog) = broker(65_536, 100);
+    broker.router.kill();
+    let error = timeout(DEADLINE, watchdog.died()).await.expect("noticed in time");
+    assert!(error.to_string().starts_with("the embedded broker has stopped: its thread has ended"), "{error}");
+    // Publishing into the void neither blocks nor panics.
+    broker.publisher().push(parcel("news", 1, 0, 1), 0);
+}

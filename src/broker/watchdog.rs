@@ -1,0 +1,56 @@
+//! If the router's thread ends, nothing else notices: links just stay silent. The watchdog sends itself a beat through
+//! the router and tells when none comes back.
+
+use std::time::{Duration, Instant};
+
+use rumqttd::Notification;
+
+use super::{Error, Link};
+
+const BEAT: Duration = Duration::from_secs(2);
+/// A router that is merely busy answers long before this.
+const SILENCE: Duration = Duration::from_secs(60);
+const TOPIC: &str = "papcast/beat";
+
+/// Waits for the end of the router.
+pub struct Watchdog {
+    link: Link,
+}
+
+impl std::fmt::Debug for Watchdog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watchdog")
+    }
+}
+
+impl Watchdog {
+    pub(super) fn start(mut link: Link) -> Result<Self, Error> {
+        link.0.subscribe(TOPIC).map_err(|error| Error::Stopped(error.to_string()))?;
+        Ok(Self { link })
+    }
+
+    /// Returns when the router has died, with the reason; the process has to end then. The store replays what is owed
+    /// after the restart.
+    pub async fn died(self) -> Error {
+        let (mut sender, mut receiver) = self.link;
+        let mut heard = Instant::now();
+        loop {
+            // `try_`: a router that is stuck has a full queue, and who waits for it tells nobody.
+            let _ = sender.try_publish(TOPIC, "beat");
+            match tokio::time::timeout(BEAT, receiver.next()).await {
+                Ok(Ok(notification)) => {
+                    heard = Instant::now();
+                    if matches!(notification, Some(Notification::Unschedule)) {
+                        let _ = receiver.wake().await;
+                    }
+                    tokio::time::sleep(BEAT).await;
+                }
+                Ok(Err(error)) => return Error::Stopped(format!("its thread has ended ({error})")),
+                Err(_) if heard.elapsed() > SILENCE => {
+                    return Error::Stopped(format!("it has not answered for {} seconds", SILENCE.as_secs()));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}

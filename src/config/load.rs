@@ -1,0 +1,167 @@
+//! Layers: built-in < file < environment < flags. Every layer is checked as it is laid on, so that an error names the
+//! layer it came from.
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::Config;
+
+/// The commented default, also printed by `papcast config default`.
+pub const DEFAULT_TOML: &str = include_str!("../../broker.toml");
+
+const ENV_PREFIX: &str = "PAPCAST_";
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{path}: cannot be read: {source}")]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{place}: not TOML: {message}")]
+    Syntax { place: String, message: String },
+    #[error("{place}: {key}: {message}")]
+    Key { place: String, key: String, message: String },
+}
+
+/// Reads the configuration: the built-in defaults, then `file` if given, then `env` (pairs of name and value, of which
+/// those that start with `PAPCAST_` count), then `flags` (pairs of dotted key and value).
+pub fn load(
+    file: Option<&Path>,
+    env: impl IntoIterator<Item = (String, String)>,
+    flags: &[(&str, String)],
+) -> Result<Config, ConfigError> {
+    let mut table = parse_table(DEFAULT_TOML, "the built-in broker.toml")?;
+    let mut config = decode(&table, "the built-in broker.toml")?;
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let place = path.display().to_string();
+        merge(&mut table, parse_table(&text, &place)?);
+        config = decode(&table, &place)?;
+    }
+    let mut variables: Vec<(String, String)> =
+        env.into_iter().filter(|(name, _)| name.starts_with(ENV_PREFIX) && name.contains("__")).collect();
+    variables.sort();
+    for (name, text) in variables {
+        let key = name[ENV_PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
+        let place = format!("environment variable {name}");
+        set(&mut table, &key, &text, &place)?;
+        config = decode(&table, &place)?;
+    }
+    for (key, text) in flags {
+        set(&mut table, key, text, "command line")?;
+        config = decode(&table, "command line")?;
+    }
+    let place = file.map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
+    config.check().map_err(|(key, expected)| ConfigError::Key { place, key, message: format!("expected {expected}") })?;
+    Ok(config)
+}
+
+fn parse_table(text: &str, place: &str) -> Result<Table, ConfigError> {
+    text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
+        place: place.to_owned(),
+        message: error.to_string().trim().to_owned(),
+    })
+}
+
+fn decode(table: &Table, place: &str) -> Result<Config, ConfigError> {
+    serde_path_to_error::deserialize(Value::Table(table.clone())).map_err(|error| ConfigError::Key {
+        place: place.to_owned(),
+        key: error.path().to_string(),
+        message: error.inner().message().to_owned(),
+    })
+}
+
+/// Tables are merged key by key; anything else, lists too, replaces what was there.
+fn merge(base: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(inner)), Value::Table(over)) => merge(inner, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Sets one dotted key from text. The text is read as what the key holds today; a new key is taken as text.
+fn set(table: &mut Table, key: &str, text: &str, place: &str) -> Result<(), ConfigError> {
+    let fault = |message: &str| ConfigError::Key { place: place.to_owned(), key: key.to_owned(), message: message.to_owned() };
+    let mut at = table;
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_some() {
+            let inner = at.entry(part).or_insert_with(|| Value::Table(Table::new()));
+            at = inner.as_table_mut().ok_or_else(|| fault("is not a section"))?;
+            continue;
+        }
+        let value = match at.get(part) {
+            Some(Value::Integer(_)) => text.parse().map(Value::Integer).map_err(|_| fault("expected a whole number"))?,
+            Some(Value::Boolean(_)) => text.parse().map(Value::Boolean).map_err(|_| fault("expected true or false"))?,
+            Some(Value::Array(_) | Value::Table(_)) => return Err(fault("a list or section cannot be set here; use a file")),
+            _ => Value::String(text.to_owned()),
+        };
+        at.insert(part.to_owned(), value);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_text(text: &str) -> Result<Config, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("my.toml");
+        std::fs::write(&path, text).unwrap();
+        load(Some(&path), [], &[]).map_err(|error| error.to_string().replace(&path.display().to_string(), "my.toml"))
+    }
+
+    fn env(name: &str, value: &str) -> Result<Config, String> {
+        load(None, [(name.to_owned(), value.to_owned())], &[]).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_built_in_default_is_valid() {
+        let config = load(None, [], &[]).unwrap();
+        assert_eq!(config.http.listen.port(), 8080);
+        assert_eq!(config.store.path, Path::new("papcast.db"));
+    }
+
+    #[test]
+    fn layers_override_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("my.toml");
+        std::fs::write(&path, "[http]\nlisten = \"127.0.0.1:1\"\n[mqtt]\nlisten = \"127.0.0.1:2\"\n").unwrap();
+        let env = [("PAPCAST_MQTT__LISTEN".to_owned(), "127.0.0.1:3".to_owned())];
+        let config = load(Some(&path), env, &[("store.path", "x.db".to_owned())]).unwrap();
+        assert_eq!(config.http.listen.port(), 1);
+        assert_eq!(config.mqtt.listen.port(), 3);
+        assert_eq!(config.store.path, Path::new("x.db"));
+    }
+
+    #[test]
+    fn errors_name_layer_key_and_expectation() {
+        let error = load_text("[http]\nlissten = \"127.0.0.1:1\"\n").unwrap_err();
+        assert!(error.starts_with("my.toml: http.lissten: unknown field `lissten`, expected one of `listen`"), "{error}");
+        let error = load_text("[push]\ndefault_ttl = \"soon\"\n").unwrap_err();
+        assert_eq!(error, "my.toml: push.default_ttl: \"soon\" is not a duration such as \"90s\" or \"24h\"");
+        let error = load_text("[mqtt]\ninflight = 0\n").unwrap_err();
+        assert_eq!(error, "my.toml: mqtt.inflight: expected a value from 1 to 1024, found 0");
+        let error = load_text("[auth]\nmode = \"maybe\"\n").unwrap_err();
+        assert!(error.starts_with("my.toml: auth.mode: unknown variant `maybe`"), "{error}");
+        let error = load_text("[mqtt\n").unwrap_err();
+        assert!(error.starts_with("my.toml: not TOML"), "{error}");
+        let error = env("PAPCAST_STORE__READERS", "two").unwrap_err();
+        assert_eq!(error, "environment variable PAPCAST_STORE__READERS: store.readers: expected a whole number");
+        let error = env("PAPCAST_HTTP__LISTEN", "nowhere").unwrap_err();
+        assert!(error.starts_with("environment variable PAPCAST_HTTP__LISTEN: http.listen: "), "{error}");
+    }
+
+    #[test]
+    fn an_open_gateway_stays_on_loopback_unless_told() {
+        let error = env("PAPCAST_MQTT__LISTEN", "0.0.0.0:1883").unwrap_err();
+        assert!(error.contains("mqtt.listen: expected a loopback address"), "{error}");
+        let text = "[mqtt]\nlisten = \"0.0.0.0:1883\"\n[auth]\nallow_open_on_network = true\n";
+        assert!(load_text(text).is_ok());
+    }
+}

@@ -1,0 +1,281 @@
+//! The configuration: what can be set, and what is possible at all.
+//!
+//! There is one list of defaults, `broker.toml` at the top of the repository; it is compiled in and read like any other
+//! layer, so the documented default and the real one cannot differ. [`load`] says how the layers are put together.
+
+mod load;
+mod units;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use load::{ConfigError, DEFAULT_TOML, load};
+
+use crate::ids::{GroupId, JoinPolicy, Target, UserId};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub http: Http,
+    pub mqtt: Mqtt,
+    pub store: Store,
+    pub broker: Broker,
+    pub auth: Auth,
+    pub groups: Groups,
+    pub push: Push,
+    pub pap: Pap,
+    pub aliases: BTreeMap<String, String>,
+    #[serde(default)]
+    pub acl: Vec<AclRule>,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub listen: SocketAddr,
+    pub max_body: usize,
+    pub max_connections: usize,
+    #[serde(deserialize_with = "units::duration")]
+    pub header_timeout: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub body_timeout: Duration,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mqtt {
+    pub listen: SocketAddr,
+    pub workers: usize,
+    pub max_connections: usize,
+    #[serde(deserialize_with = "units::duration")]
+    pub connect_timeout: Duration,
+    pub max_packet: usize,
+    pub inflight: u16,
+    #[serde(deserialize_with = "units::duration")]
+    pub ack_timeout: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub max_session_expiry: Duration,
+    pub max_subscriptions: usize,
+    pub max_groups_per_user: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    pub path: PathBuf,
+    pub readers: usize,
+    #[serde(deserialize_with = "units::duration")]
+    pub flush_interval: Duration,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broker {
+    pub max_topics: usize,
+    pub segment_size: usize,
+    pub segment_count: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    pub mode: AuthMode,
+    pub allow_open_on_network: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    Open,
+    Required,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Groups {
+    pub auto_create: bool,
+    pub default_policy: JoinPolicy,
+    #[serde(default)]
+    pub assign: Vec<AssignRule>,
+}
+
+/// `[[groups.assign]]`: which group a user ID alone leads to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssignRule {
+    #[serde(rename = "match")]
+    pub pattern: String,
+    pub group: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Push {
+    #[serde(deserialize_with = "units::duration")]
+    pub default_ttl: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub max_ttl: Duration,
+    pub max_addresses: usize,
+    pub max_content: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pap {
+    pub endpoints: BTreeMap<String, PapEndpoint>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PapEndpoint {
+    pub profile: PapProfile,
+}
+
+/// How a PAP endpoint answers: see `broker.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PapProfile {
+    Spec,
+    Blackberry,
+}
+
+/// `[[acl]]`: topics beside papcast's own that clients may use.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AclRule {
+    pub allow: Vec<AclAction>,
+    pub topics: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AclAction {
+    Publish,
+    Subscribe,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Config {
+    /// What the types cannot say. Answers the faulty key and what was expected.
+    fn check(&self) -> Result<(), (String, String)> {
+        let no = |key: &str, expected: String| Err((key.to_owned(), expected));
+        let bounds: &[(&str, u128, u128, u128)] = &[
+            ("http.max_body", self.http.max_body as u128, 1_024, 1 << 30),
+            ("http.max_connections", self.http.max_connections as u128, 1, 1 << 20),
+            ("http.header_timeout", self.http.header_timeout.as_millis(), 100, 3_600_000),
+            ("http.body_timeout", self.http.body_timeout.as_millis(), 100, 3_600_000),
+            ("mqtt.workers", self.mqtt.workers as u128, 0, 256),
+            ("mqtt.max_connections", self.mqtt.max_connections as u128, 1, 1 << 24),
+            ("mqtt.connect_timeout", self.mqtt.connect_timeout.as_millis(), 100, 3_600_000),
+            ("mqtt.max_packet", self.mqtt.max_packet as u128, 1_024, 268_435_455),
+            ("mqtt.inflight", u128::from(self.mqtt.inflight), 1, 1_024),
+            ("mqtt.ack_timeout", self.mqtt.ack_timeout.as_millis(), 1_000, 86_400_000),
+            ("mqtt.max_session_expiry", self.mqtt.max_session_expiry.as_millis(), 0, 315_360_000_000),
+            ("mqtt.max_subscriptions", self.mqtt.max_subscriptions as u128, 1, 100_000),
+            ("mqtt.max_groups_per_user", u128::from(self.mqtt.max_groups_per_user), 1, 1_000_000),
+            ("store.readers", self.store.readers as u128, 1, 64),
+            ("store.flush_interval", self.store.flush_interval.as_millis(), 10, 10_000),
+            ("broker.max_topics", self.broker.max_topics as u128, 1, 10_000_000),
+            ("broker.segment_size", self.broker.segment_size as u128, 1_024, 1 << 30),
+            ("broker.segment_count", self.broker.segment_count as u128, 2, 1_000),
+            ("push.default_ttl", self.push.default_ttl.as_millis(), 1_000, 315_360_000_000),
+            ("push.max_ttl", self.push.max_ttl.as_millis(), 1_000, 315_360_000_000),
+            ("push.max_addresses", self.push.max_addresses as u128, 1, 1_000_000),
+            ("push.max_content", self.push.max_content as u128, 1, 268_000_000),
+        ];
+        for &(key, value, low, high) in bounds {
+            if value < low || value > high {
+                let unit = if key.ends_with("timeout") || key.ends_with("ttl") || key.ends_with("_expiry") || key.ends_with("interval") { " milliseconds" } else { "" };
+                return no(key, format!("a value from {low} to {high}{unit}, found {value}"));
+            }
+        }
+        if self.push.default_ttl > self.push.max_ttl {
+            return no("push.default_ttl", "at most push.max_ttl".into());
+        }
+        if self.auth.mode == AuthMode::Required {
+            return no("auth.mode", "\"open\": credentials are not part of this version yet".into());
+        }
+        for (key, listen) in [("http.listen", self.http.listen), ("mqtt.listen", self.mqtt.listen)] {
+            if !listen.ip().is_loopback() && !self.auth.allow_open_on_network {
+                return no(key, format!(
+                    "a loopback address, because auth.mode is \"open\" and {listen} can be reached from the network: \
+                     anybody there could read and send pushes (auth.allow_open_on_network = true starts all the same)"
+                ));
+            }
+        }
+        for (number, rule) in self.groups.assign.iter().enumerate() {
+            if let Err(error) = GroupId::parse(&rule.group) {
+                return no(&format!("groups.assign[{number}].group"), format!("a group ID, but {error}"));
+            }
+        }
+        for (alias, target) in &self.aliases {
+            if parse_target(target).is_none() {
+                return no(&format!("aliases.{alias:?}"), "\"group:<id>\" or \"user:<id>\"".into());
+            }
+        }
+        for path in self.pap.endpoints.keys() {
+            let free = !["/api", "/healthz", "/readyz", "/metrics", "/console", "/mqtt"].iter().any(|own| path.starts_with(own));
+            if !path.starts_with('/') || path.contains(['{', '}', '*']) || !free {
+                return no(&format!("pap.endpoints.{path:?}"), "a path that starts with \"/\", has no pattern and is not papcast's own".into());
+            }
+        }
+        for (number, rule) in self.acl.iter().enumerate() {
+            if let Some(bad) = rule.topics.iter().find(|filter| !is_acl_filter(filter)) {
+                return no(&format!("acl[{number}].topics"), format!("MQTT topic filters outside groups/, users/ and $, found {bad:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `group:<id>` or `user:<id>`.
+#[must_use]
+pub fn parse_target(text: &str) -> Option<Target> {
+    if let Some(id) = text.strip_prefix("group:") {
+        return GroupId::parse(id).ok().map(Target::Group);
+    }
+    UserId::parse(text.strip_prefix("user:")?).ok().map(Target::User)
+}
+
+fn is_acl_filter(filter: &str) -> bool {
+    let levels: Vec<&str> = filter.split('/').collect();
+    let placed = levels.iter().enumerate().all(|(at, level)| match *level {
+        "#" => at + 1 == levels.len(),
+        "+" => true,
+        other => !other.contains(['+', '#', '\0']),
+    });
+    placed && !filter.is_empty() && !filter.starts_with('$') && !matches!(levels[0], "groups" | "users" | "#" | "+")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acl_filters_stay_outside_our_own_topics() {
+        for good in ["status/%u", "a/#", "a/+/b", "x"] {
+            assert!(is_acl_filter(good), "{good}");
+        }
+        for bad in ["", "#", "+/x", "groups/x", "users/#", "$SYS/x", "a/#/b", "a/b+"] {
+            assert!(!is_acl_filter(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! papcast: one PAP push to a group ID reaches every bound MQTT terminal.
+//!
+//! The map of the house; imports go downwards only (`tests/tidy.rs` holds that):
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`cli`] | the commands |
+//! | [`app`] | puts the parts together, binds the listeners, runs until told to stop |
+//! | [`http`] | PAP endpoint and JSON API |
+//! | [`door`] | the MQTT side: the only thing a terminal ever talks to |
+//! | [`gateway`] | what papcast does: group requests, submitting, settling |
+//! | [`terminal`] | the reference terminal |
+//! | [`store`] | SQLite remembers bindings, pushes and who has what |
+//! | [`broker`] | rumqttd's router fans one publish out to the door's workers |
+//! | [`pap`] | the Push Access Protocol on the wire; pure |
+//! | [`config`], [`telemetry`], [`clock`], [`ids`], [`parcel`] | settings, logs, time, names, and what travels |
+
+pub mod broker;
+pub mod clock;
+pub mod config;
+pub mod ids;
+pub mod parcel;
+pub mod store;

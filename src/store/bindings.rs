@@ -1,0 +1,198 @@
+//! Joining and leaving: bindings as intervals of the one order of dispatches (docs/ledger.md, rules 1 to 3).
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::writer::Tx;
+use super::{
+    Bind, Bound, CursorMove, Error, Membership, Removal, Result, Source, Store, Unbound, cursors, dispatch, flows, requests,
+};
+use crate::clock::Millis;
+use crate::ids::{GroupId, JoinPolicy, UserId};
+use crate::parcel::{BindingId, FlowId, Seq};
+
+impl Store {
+    /// Binds a user to a group, as far as the group's policy allows.
+    pub async fn bind(&self, bind: Bind) -> Result<Bound> {
+        self.write(move |tx| bind_in(tx, &bind)).await
+    }
+
+    /// Takes away reasons for a binding, and the binding with the last of them. `moves` are the cursors of this user
+    /// that were not written yet: they are applied first.
+    pub async fn unbind(
+        &self,
+        user: UserId,
+        group: GroupId,
+        removal: Removal,
+        moves: Vec<CursorMove>,
+        now: Millis,
+    ) -> Result<Unbound> {
+        self.write(move |tx| {
+            cursors::settle_in(tx, &moves, now)?;
+            let Some(open) = find_open(tx.sql, &user, &group)? else { return Ok(Unbound::NotBound) };
+            match removal {
+                Removal::Everything => {
+                    tx.sql.prepare_cached("DELETE FROM subscriptions WHERE binding = ?1")?.execute([open.id])?;
+                    close(tx, &open, now)?;
+                    Ok(Unbound::Left)
+                }
+                Removal::Leave => {
+                    let others = !Source::Subscribe.bit();
+                    let left = remove_sources(tx, &open, others, now)?;
+                    Ok(if left { Unbound::Left } else { Unbound::StillSubscribed })
+                }
+            }
+        })
+        .await
+    }
+
+    /// The user's open bindings, its own pushes among them; empty for a user never heard of.
+    pub async fn memberships(&self, user: UserId) -> Result<Vec<Membership>> {
+        self.read(move |sql| memberships(sql, &user)).await
+    }
+}
+
+pub(super) fn bind_in(tx: &mut Tx<'_>, bind: &Bind) -> Result<Bound> {
+    let group = match group_row(tx.sql, &bind.group)? {
+        Some(row) => row,
+        None => {
+            let Some(policy) = bind.create else { return Ok(Bound::Unknown) };
+            let id = flows::insert_group(tx, &bind.group, policy, bind.now)?;
+            (id, policy)
+        }
+    };
+    let (flow, policy) = group;
+    if let Some(open) = find_open(tx.sql, &bind.user, &bind.group)? {
+        add_source(tx, &open, bind.source)?;
+        return member(tx.sql, open.id, false);
+    }
+    let free = policy == JoinPolicy::Open || matches!(bind.source, Source::Operator | Source::Assign);
+    if !free && policy == JoinPolicy::Closed {
+        return Ok(Bound::Closed);
+    }
+    let user = flows::ensure_user(tx, &bind.user, bind.now)?;
+    if count_groups(tx.sql, user)? >= u64::from(bind.limit) {
+        return Ok(Bound::LimitReached);
+    }
+    if !free {
+        requests::record(tx, flow, user, &bind.reply, bind.now)?;
+        return Ok(Bound::Pending);
+    }
+    let binding = insert(tx, flow, user, bind.source, bind.now)?;
+    requests::forget(tx, flow, user)?;
+    member(tx.sql, binding, true)
+}
+
+/// A new interval that begins after the newest dispatch: what was sent before is not owed.
+pub(super) fn insert(tx: &Tx<'_>, flow: FlowId, user: FlowId, source: Source, now: Millis) -> Result<BindingId> {
+    tx.sql
+        .prepare_cached(
+            "INSERT INTO bindings (flow, user, sources, joined_seq, acked_seq, joined_at) VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
+        )?
+        .execute(params![flow, user, source.bit(), tx.seq(), now])?;
+    let binding = tx.sql.last_insert_rowid();
+    tx.sql.prepare_cached("UPDATE flows SET members = members + 1 WHERE id = ?1")?.execute([flow])?;
+    Ok(binding)
+}
+
+fn group_row(sql: &Connection, group: &GroupId) -> Result<Option<(FlowId, JoinPolicy)>> {
+    let mut query = sql.prepare_cached("SELECT id, policy FROM flows WHERE kind = 0 AND name = ?1")?;
+    let row = query.query_row([group.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(row.map(|(id, policy)| (id, flows::policy_from(policy))))
+}
+
+fn count_groups(sql: &Connection, user: FlowId) -> Result<u64> {
+    let mut query = sql.prepare_cached("SELECT count(*) FROM bindings WHERE user = ?1 AND flow <> ?1 AND left_seq IS NULL")?;
+    Ok(query.query_row([user], |row| row.get(0))?)
+}
+
+/// An open binding, as much of it as changing it needs.
+pub(super) struct Open {
+    pub(super) id: BindingId,
+    flow: FlowId,
+    sources: i64,
+    joined: Seq,
+    acked: Seq,
+}
+
+pub(super) fn find_open(sql: &Connection, user: &UserId, group: &GroupId) -> Result<Option<Open>> {
+    open_where(
+        sql,
+        "flow = (SELECT id FROM flows WHERE kind = 0 AND name = ?1) AND user = (SELECT id FROM flows WHERE kind = 1 AND name = ?2)",
+        params![group.as_str(), user.as_str()],
+    )
+}
+
+pub(super) fn find_open_by_id(sql: &Connection, binding: BindingId) -> Result<Option<Open>> {
+    open_where(sql, "id = ?1", params![binding])
+}
+
+fn open_where(sql: &Connection, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Option<Open>> {
+    let text = format!("SELECT id, flow, sources, joined_seq, acked_seq FROM bindings WHERE left_seq IS NULL AND {condition}");
+    let mut query = sql.prepare_cached(&text)?;
+    let row = query.query_row(values, |row| {
+        Ok(Open { id: row.get(0)?, flow: row.get(1)?, sources: row.get(2)?, joined: row.get(3)?, acked: row.get(4)? })
+    });
+    Ok(row.optional()?)
+}
+
+pub(super) fn add_source(tx: &Tx<'_>, open: &Open, source: Source) -> Result<()> {
+    if open.sources & source.bit() == 0 {
+        tx.sql
+            .prepare_cached("UPDATE bindings SET sources = sources | ?2 WHERE id = ?1")?
+            .execute([open.id, source.bit()])?;
+    }
+    Ok(())
+}
+
+/// Takes reasons away; closes the binding with the last one. Answers whether it was closed.
+pub(super) fn remove_sources(tx: &mut Tx<'_>, open: &Open, bits: i64, now: Millis) -> Result<bool> {
+    let left = open.sources & !bits;
+    if left == 0 {
+        close(tx, open, now)?;
+        return Ok(true);
+    }
+    tx.sql.prepare_cached("UPDATE bindings SET sources = ?2 WHERE id = ?1")?.execute([open.id, left])?;
+    Ok(false)
+}
+
+/// Closes the interval and counts what it still owed as gone.
+pub(super) fn close(tx: &mut Tx<'_>, open: &Open, now: Millis) -> Result<()> {
+    tx.sql
+        .prepare_cached("UPDATE bindings SET left_seq = ?2, left_at = ?3, sources = 0 WHERE id = ?1")?
+        .execute(params![open.id, tx.seq(), now])?;
+    tx.sql.prepare_cached("UPDATE flows SET members = members - 1 WHERE id = ?1")?.execute([open.flow])?;
+    dispatch::count_gone(tx, open.id, open.flow, open.joined.max(open.acked), now)
+}
+
+fn member(sql: &Connection, binding: BindingId, fresh: bool) -> Result<Bound> {
+    let membership = membership(sql, binding)?.ok_or_else(|| Error::Unreadable("a binding without its group".into()))?;
+    Ok(Bound::Member { membership, fresh })
+}
+
+const MEMBERSHIP: &str = "SELECT b.id, b.flow, f.kind, f.name, b.joined_seq, b.acked_seq, f.last_seq
+    FROM bindings b JOIN flows f ON f.id = b.flow WHERE b.left_seq IS NULL AND ";
+
+pub(super) fn membership(sql: &Connection, binding: BindingId) -> Result<Option<Membership>> {
+    Ok(memberships_where(sql, "b.id = ?1", params![binding])?.pop())
+}
+
+pub(super) fn memberships(sql: &Connection, user: &UserId) -> Result<Vec<Membership>> {
+    memberships_where(sql, "b.user = (SELECT id FROM flows WHERE kind = 1 AND name = ?1) ORDER BY b.flow", params![user.as_str()])
+}
+
+fn memberships_where(sql: &Connection, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Membership>> {
+    let mut query = sql.prepare_cached(&format!("{MEMBERSHIP}{condition}"))?;
+    let mut rows = query.query(values)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(Membership {
+            binding: row.get(0)?,
+            flow: row.get(1)?,
+            target: flows::target(row.get(2)?, row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?,
+            joined: row.get(4)?,
+            acked: row.get(5)?,
+            head: row.get(6)?,
+        });
+    }
+    Ok(found)
+}

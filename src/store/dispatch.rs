@@ -1,0 +1,125 @@
+//! Dispatch: a push to one address gets the next seq, and from then on its members owe an answer. And the end of it:
+//! when everybody has answered, nobody is left, or the deadline has come.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::params;
+
+use super::writer::Tx;
+use super::{Event, Result, State, flows};
+use crate::clock::Millis;
+use crate::ids::Target;
+use crate::parcel::{BindingId, FlowId, Parcel, PushKey, Seq};
+
+/// PAP 1000: OK.
+pub(super) const OK: i64 = 1000;
+/// A group without members.
+pub(super) const NOBODY: i64 = 4510;
+/// Its deliver-before came.
+pub(super) const EXPIRED: i64 = 4500;
+
+/// One address that is due.
+pub(super) struct Due<'a> {
+    pub(super) row: i64,
+    pub(super) push: PushKey,
+    pub(super) flow: FlowId,
+    pub(super) target: &'a Target,
+    pub(super) address: &'a str,
+    pub(super) shared: bool,
+    pub(super) content: &'a Content<'a>,
+}
+
+/// What all addresses of one push have in common.
+pub(super) struct Content<'a> {
+    pub(super) push_id: &'a str,
+    pub(super) confirmed: bool,
+    pub(super) deadline: Millis,
+    pub(super) content_type: &'a str,
+    pub(super) headers: &'a [(String, String)],
+    pub(super) body: &'a Bytes,
+}
+
+/// Gives a due address its seq. The cost is the same for every size of group: the members are a number kept with it.
+pub(super) fn dispatch(tx: &mut Tx<'_>, due: &Due<'_>, now: Millis) -> Result<()> {
+    let (prev, members): (Seq, i64) = tx
+        .sql
+        .prepare_cached("SELECT last_seq, members FROM flows WHERE id = ?1")?
+        .query_row([due.flow], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let seq = tx.next_seq();
+    tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute([due.flow, seq])?;
+    let (state, code) = if members == 0 { (State::Undeliverable, NOBODY) } else { (State::Pending, OK) };
+    tx.sql
+        .prepare_cached(
+            "UPDATE dispatches SET seq = ?2, prev_seq = ?3, state = ?4, code = ?5, recipients = ?6, event_at = ?7 WHERE id = ?1",
+        )?
+        .execute(params![due.row, seq, prev, state.number(), code, members, (members == 0).then_some(now)])?;
+    let topic_prev = if flows::kind(due.target) == flows::USER { tx.advance_direct(seq) } else { prev };
+    let content = due.content;
+    tx.emit(Event::Dispatched {
+        topic_prev,
+        parcel: Arc::new(Parcel {
+            seq,
+            prev,
+            flow: due.flow,
+            target: due.target.clone(),
+            push: due.push,
+            shared: due.shared,
+            confirmed: content.confirmed,
+            deadline: content.deadline,
+            push_id: content.push_id.to_owned(),
+            address: due.address.to_owned(),
+            content_type: content.content_type.to_owned(),
+            headers: content.headers.to_vec(),
+            body: if due.shared { Bytes::new() } else { content.body.clone() },
+        }),
+    });
+    Ok(())
+}
+
+/// What a flush adds to one dispatch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) delivered: i64,
+    pub(super) refused: i64,
+    pub(super) gone: i64,
+    /// The code of the last refusal.
+    pub(super) code: Option<u16>,
+}
+
+/// Adds to the counters of a pending dispatch and ends it if that was the last answer.
+pub(super) fn count(tx: &mut Tx<'_>, seq: Seq, counts: Counts, now: Millis) -> Result<()> {
+    tx.sql
+        .prepare_cached(
+            "UPDATE dispatches SET delivered = delivered + ?2, refused = refused + ?3, gone = gone + ?4,
+                code = coalesce(?5, code) WHERE seq = ?1 AND state = 1",
+        )?
+        .execute(params![seq, counts.delivered, counts.refused, counts.gone, counts.code])?;
+    // All members answered: delivered where all that remained have it, aborted where one refused, and undeliverable
+    // where everybody left first.
+    tx.sql
+        .prepare_cached(
+            "UPDATE dispatches SET event_at = ?2,
+                state = CASE WHEN refused > 0 THEN 5 WHEN delivered > 0 THEN 2 ELSE 3 END,
+                code  = CASE WHEN refused > 0 THEN code WHEN delivered > 0 THEN 1000 ELSE 4510 END
+             WHERE seq = ?1 AND state = 1 AND delivered + refused + gone >= recipients",
+        )?
+        .execute(params![seq, now])?;
+    Ok(())
+}
+
+/// A binding was closed: what it still owed will not come any more.
+pub(super) fn count_gone(tx: &mut Tx<'_>, binding: BindingId, flow: FlowId, after: Seq, now: Millis) -> Result<()> {
+    let owed: Vec<Seq> = tx
+        .sql
+        .prepare_cached(
+            "SELECT seq FROM dispatches WHERE flow = ?1 AND seq > ?2 AND state = 1 AND NOT EXISTS
+                (SELECT 1 FROM exceptions e WHERE e.binding = ?3 AND e.seq = dispatches.seq AND e.kind IN (1, 2))",
+        )?
+        .query_map([flow, after, binding], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for seq in owed {
+        count(tx, seq, Counts { gone: 1, ..Counts::default() }, now)?;
+    }
+    Ok(())
+}

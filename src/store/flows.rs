@@ -1,0 +1,70 @@
+//! Rows of `flows`: groups and users by name.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::writer::Tx;
+use super::{Error, Result};
+use crate::clock::Millis;
+use crate::ids::{GroupId, JoinPolicy, Target, UserId};
+use crate::parcel::FlowId;
+
+pub(super) const GROUP: i64 = 0;
+pub(super) const USER: i64 = 1;
+
+pub(super) fn kind(target: &Target) -> i64 {
+    match target {
+        Target::Group(_) => GROUP,
+        Target::User(_) => USER,
+    }
+}
+
+pub(super) fn policy_number(policy: JoinPolicy) -> i64 {
+    match policy {
+        JoinPolicy::Open => 0,
+        JoinPolicy::Approval => 1,
+        JoinPolicy::Closed => 2,
+    }
+}
+
+pub(super) fn policy_from(number: i64) -> JoinPolicy {
+    match number {
+        0 => JoinPolicy::Open,
+        1 => JoinPolicy::Approval,
+        _ => JoinPolicy::Closed,
+    }
+}
+
+/// Names were checked when they were stored; a file that holds others was not written by us.
+pub(super) fn target(kind: i64, name: &str) -> Result<Target> {
+    let parsed = if kind == GROUP { GroupId::parse(name).map(Target::Group) } else { UserId::parse(name).map(Target::User) };
+    parsed.map_err(|error| Error::Unreadable(error.to_string()))
+}
+
+pub(super) fn find(sql: &Connection, kind: i64, name: &str) -> Result<Option<FlowId>> {
+    let mut query = sql.prepare_cached("SELECT id FROM flows WHERE kind = ?1 AND name = ?2")?;
+    Ok(query.query_row(params![kind, name], |row| row.get(0)).optional()?)
+}
+
+pub(super) fn insert_group(tx: &Tx<'_>, group: &GroupId, policy: JoinPolicy, now: Millis) -> Result<FlowId> {
+    tx.sql
+        .prepare_cached("INSERT INTO flows (kind, name, policy, created_at) VALUES (0, ?1, ?2, ?3)")?
+        .execute(params![group.as_str(), policy_number(policy), now])?;
+    Ok(tx.sql.last_insert_rowid())
+}
+
+/// The user's row, made where it was missing, with the binding to its own pushes.
+pub(super) fn ensure_user(tx: &Tx<'_>, user: &UserId, now: Millis) -> Result<FlowId> {
+    if let Some(id) = find(tx.sql, USER, user.as_str())? {
+        return Ok(id);
+    }
+    tx.sql
+        .prepare_cached("INSERT INTO flows (kind, name, members, created_at) VALUES (1, ?1, 1, ?2)")?
+        .execute(params![user.as_str(), now])?;
+    let id = tx.sql.last_insert_rowid();
+    tx.sql
+        .prepare_cached(
+            "INSERT INTO bindings (flow, user, sources, joined_seq, acked_seq, joined_at) VALUES (?1, ?1, 1, ?2, ?2, ?3)",
+        )?
+        .execute(params![id, tx.seq(), now])?;
+    Ok(id)
+}

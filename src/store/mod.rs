@@ -1,0 +1,79 @@
+//! The store: SQLite remembers bindings, pushes and who has what. The only user of rusqlite.
+//!
+//! One thread writes ([`writer`]), a few read ([`reader`]); everybody else awaits answers. What can be asked is in the
+//! files by subject: [`bindings`], [`groups`], [`submit`], [`cursors`], [`fetch`], [`sessions`], [`views`]. SQL stays in
+//! this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
+
+mod bindings;
+mod cursors;
+mod dispatch;
+mod fetch;
+mod flows;
+mod groups;
+mod open;
+mod reader;
+mod requests;
+mod sessions;
+mod submit;
+mod types;
+mod views;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use groups::Deleted;
+pub use open::SCHEMA_VERSION;
+pub use types::*;
+
+use reader::Readers;
+use writer::Writer;
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Open(String),
+    #[error("the disk is full: nothing was stored; free some space, papcast goes on by itself")]
+    Full,
+    #[error("the store has been closed")]
+    Closed,
+    #[error("the store failed: {0}")]
+    Sqlite(String),
+    #[error("the store holds something this program did not write: {0}")]
+    Unreadable(String),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+            _ => Self::Sqlite(error.to_string()),
+        }
+    }
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A handle to an open store; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
+}
+
+impl Store {
+    /// Opens or creates the store. `observer` is told, on the writer's thread and in order, what each commit changed;
+    /// it must not wait.
+    pub fn open(path: &Path, readers: usize, observer: impl Fn(Event) + Send + 'static) -> Result<Self> {
+        let connection = open::open(path)?;
+        let readers = Readers::start(path, readers)?;
+        let writer = Writer::start(connection, Box::new(observer))?;
+        Ok(Self { writer: Arc::new(writer), readers: Arc::new(readers) })
+    }
+
+    /// Finishes what was asked for, checkpoints and closes. Later calls answer [`Error::Closed`].
+    pub fn close(&self) {
+        self.readers.close();
+        self.writer.close();
+    }
+}

@@ -1,0 +1,94 @@
+//! Opening: pragmas, the schema of a new file, and the refusal of what we cannot read.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Error, Result};
+
+/// `PRAGMA user_version` of the schema in `schema.sql`.
+pub const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = include_str!("../../schema.sql");
+
+/// Readers and writer wait this long for each other's locks. In WAL mode that happens only while a file is recovered.
+const BUSY: Duration = Duration::from_secs(10);
+
+pub(super) fn open(path: &Path) -> Result<Connection> {
+    let fail = |error: rusqlite::Error| Error::Open(format!("{}: cannot be opened as a store: {error}", path.display()));
+    let mut connection = Connection::open(path).map_err(fail)?;
+    connection.busy_timeout(BUSY).map_err(fail)?;
+    // WAL: readers never wait for the writer. FULL: the log is synced at every commit, so what was answered with 1001
+    // survives loss of power; the price is shared by all requests in a commit.
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(fail)?;
+    connection.pragma_update(None, "journal_size_limit", 67_108_864).map_err(fail)?;
+    connection.pragma_update(None, "cache_size", -16_000).map_err(fail)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail)?;
+    match version {
+        SCHEMA_VERSION => Ok(connection),
+        0 if is_empty(&connection).map_err(fail)? => {
+            let transaction = connection.transaction().map_err(fail)?;
+            transaction.execute_batch(SCHEMA).map_err(fail)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(fail)?;
+            transaction.commit().map_err(fail)?;
+            Ok(connection)
+        }
+        0 => Err(Error::Open(format!("{}: is a SQLite file of some other program", path.display()))),
+        newer => Err(Error::Open(format!(
+            "{}: has schema {newer}, this program knows {SCHEMA_VERSION}: use a papcast at least as new as the one that wrote it",
+            path.display()
+        ))),
+    }
+}
+
+/// A reader's connection to the same file.
+pub(super) fn open_reader(path: &Path) -> Result<Connection> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI,
+    )?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "cache_size", -4_000)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_master", [], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_gets_the_schema_and_opens_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new.db");
+        drop(open(&path).unwrap());
+        let again = open(&path).unwrap();
+        let synchronous: i64 = again.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+        assert_eq!(synchronous, 2, "FULL");
+    }
+
+    #[test]
+    fn strange_files_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("other.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+        assert!(open(&path).unwrap_err().to_string().ends_with("other.db: is a SQLite file of some other program"));
+
+        let path = dir.path().join("newer.db");
+        drop(open(&path).unwrap());
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 999).unwrap();
+        assert!(open(&path).unwrap_err().to_string().contains("has schema 999, this program knows"));
+
+        let path = dir.path().join("text.db");
+        std::fs::write(&path, "this is no database at all, but long enough to be read as a header of one").unwrap();
+        assert!(open(&path).unwrap_err().to_string().contains("text.db: cannot be opened as a store"));
+    }
+}

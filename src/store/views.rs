@@ -1,0 +1,117 @@
+//! What operators and initiators look at.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{AddressView, BindingView, GroupView, MemberView, PushView, Result, Source, State, Store, flows};
+use crate::ids::{GroupId, UserId};
+use crate::parcel::FlowId;
+
+impl Store {
+    /// A push by its initiator and push-id.
+    pub async fn push(&self, initiator: String, push_id: String) -> Result<Option<PushView>> {
+        self.read(move |sql| {
+            let mut query = sql.prepare_cached(&format!("{PUSH} WHERE initiator = ?1 AND push_id = ?2"))?;
+            let view = query.query_row([initiator, push_id], push_row).optional()?;
+            view.map(|view| with_addresses(sql, view)).transpose()
+        })
+        .await
+    }
+
+    /// Pushes of an initiator, newest first, older than the row `before`.
+    pub async fn pushes(&self, initiator: String, before: Option<i64>, limit: usize) -> Result<Vec<PushView>> {
+        self.read(move |sql| {
+            let mut query =
+                sql.prepare_cached(&format!("{PUSH} WHERE initiator = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"))?;
+            let rows = query.query_map(params![initiator, before.unwrap_or(i64::MAX), limit as i64], push_row)?;
+            let views: Vec<PushView> = rows.collect::<rusqlite::Result<_>>()?;
+            views.into_iter().map(|view| with_addresses(sql, view)).collect()
+        })
+        .await
+    }
+
+    /// The groups a user is bound to, in order of group ID.
+    pub async fn bindings(&self, user: UserId) -> Result<Vec<BindingView>> {
+        self.read(move |sql| {
+            let mut query = sql.prepare_cached(
+                "SELECT g.name, b.joined_at, b.sources FROM flows u JOIN bindings b ON b.user = u.id JOIN flows g ON g.id = b.flow
+                 WHERE u.kind = 1 AND u.name = ?1 AND b.left_seq IS NULL AND g.kind = 0 ORDER BY g.name",
+            )?;
+            let mut rows = query.query([user.as_str()])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let name = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+                let Ok(group) = GroupId::parse(name) else { continue };
+                found.push(BindingView { group, joined_at: row.get(1)?, source: Source::names(row.get(2)?) });
+            }
+            Ok(found)
+        })
+        .await
+    }
+}
+
+const PUSH: &str = "SELECT id, push_id, initiator, created_at, content_type, length(body) FROM pushes";
+
+fn push_row(row: &Row<'_>) -> rusqlite::Result<PushView> {
+    Ok(PushView {
+        key: row.get(0)?,
+        push_id: row.get(1)?,
+        initiator: row.get(2)?,
+        created_at: row.get(3)?,
+        content_type: row.get(4)?,
+        size: row.get(5)?,
+        addresses: Vec::new(),
+    })
+}
+
+fn with_addresses(sql: &Connection, mut view: PushView) -> Result<PushView> {
+    let mut query = sql.prepare_cached(
+        "SELECT address, state, code, recipients, delivered, refused, gone, event_at FROM dispatches
+         WHERE push = ?1 ORDER BY position",
+    )?;
+    let rows = query.query_map([view.key], |row| {
+        Ok(AddressView {
+            address: row.get(0)?,
+            state: State::from_number(row.get(1)?),
+            code: row.get(2)?,
+            recipients: row.get(3)?,
+            delivered: row.get(4)?,
+            refused: row.get(5)?,
+            gone: row.get(6)?,
+            event_at: row.get(7)?,
+        })
+    })?;
+    view.addresses = rows.collect::<rusqlite::Result<_>>()?;
+    Ok(view)
+}
+
+const GROUP: &str = "SELECT name, policy, members FROM flows WHERE kind = 0 AND ";
+
+/// Rows whose name is no group ID belong to deleted groups.
+fn group_row(row: &Row<'_>) -> rusqlite::Result<Option<GroupView>> {
+    let name: String = row.get(0)?;
+    let (policy, members) = (flows::policy_from(row.get(1)?), row.get(2)?);
+    Ok(GroupId::parse(&name).ok().map(|id| GroupView { id, policy, members }))
+}
+
+pub(super) fn group(sql: &Connection, group: &GroupId) -> Result<Option<GroupView>> {
+    let mut query = sql.prepare_cached(&format!("{GROUP} name = ?1"))?;
+    Ok(query.query_row([group.as_str()], group_row).optional()?.flatten())
+}
+
+pub(super) fn groups(sql: &Connection, after: &str, limit: usize) -> Result<Vec<GroupView>> {
+    let mut query = sql.prepare_cached(&format!("{GROUP} name > ?1 AND instr(name, char(1)) = 0 ORDER BY name LIMIT ?2"))?;
+    let rows = query.query_map(params![after, limit as i64], group_row)?;
+    let found: Vec<Option<GroupView>> = rows.collect::<rusqlite::Result<_>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+pub(super) fn members(sql: &Connection, flow: FlowId, after: &str, limit: usize) -> Result<Vec<MemberView>> {
+    let mut query = sql.prepare_cached(
+        "SELECT f.name, b.joined_at, b.sources FROM bindings b JOIN flows f ON f.id = b.user
+         WHERE b.flow = ?1 AND b.left_seq IS NULL AND f.name > ?2 ORDER BY f.name LIMIT ?3",
+    )?;
+    let rows = query.query_map(params![flow, after, limit as i64], |row| {
+        Ok(MemberView { user: row.get(0)?, joined_at: row.get(1)?, source: Source::names(row.get(2)?) })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

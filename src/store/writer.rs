@@ -1,0 +1,211 @@
+//! The writer: one thread owns the only connection that writes. Requests that wait while a commit is under way share
+//! the next one, so the price of `synchronous = FULL` is paid per commit, not per request.
+//!
+//! A request that fails is rolled back alone (savepoint). Answers go out, and the observer is told, only after the
+//! commit: nothing is ever reported that a crash could take back.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{Error, Event, Result, Store};
+use crate::parcel::Seq;
+
+/// Requests that share one commit at most. Bounds how long the first of them waits.
+const BATCH: usize = 512;
+
+/// One request: run inside the transaction, or refused because there is none.
+trait Request: Send {
+    fn run(self: Box<Self>, tx: &mut Tx<'_>) -> Answer;
+    fn refuse(self: Box<Self>, error: &Error);
+}
+type Job = Box<dyn Request>;
+/// Called after the commit, with its outcome.
+type Answer = Box<dyn for<'a> FnOnce(std::result::Result<(), &'a Error>)>;
+pub(super) type Observer = Box<dyn Fn(Event) + Send>;
+
+/// What a request works with: the connection inside an open transaction, and the counters.
+pub(super) struct Tx<'a> {
+    pub(super) sql: &'a Connection,
+    counters: Counters,
+    events: Vec<Event>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Counters {
+    seq: Seq,
+    direct: Seq,
+}
+
+impl Tx<'_> {
+    /// The newest seq given so far.
+    pub(super) fn seq(&self) -> Seq {
+        self.counters.seq
+    }
+
+    pub(super) fn next_seq(&mut self) -> Seq {
+        self.counters.seq += 1;
+        self.counters.seq
+    }
+
+    /// Notes `seq` as the newest dispatch to any user; answers the one before.
+    pub(super) fn advance_direct(&mut self, seq: Seq) -> Seq {
+        std::mem::replace(&mut self.counters.direct, seq)
+    }
+
+    /// To be told to the observer once this is committed.
+    pub(super) fn emit(&mut self, event: Event) {
+        self.events.push(event);
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, observer: Observer) -> Result<Self> {
+        let (jobs, queue) = channel();
+        let thread = std::thread::Builder::new()
+            .name("store-write".into())
+            .spawn(move || serve(&connection, &queue, &observer))
+            .map_err(|error| Error::Open(format!("the writer thread cannot be started: {error}")))?;
+        Ok(Self { inner: Mutex::new(Inner { jobs: Some(jobs), thread: Some(thread) }) })
+    }
+
+    fn submit(&self, job: Job) -> Result<()> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.jobs.as_ref().and_then(|jobs| jobs.send(job).ok()).ok_or(Error::Closed)
+    }
+
+    pub(super) fn close(&self) {
+        let thread = {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            inner.jobs = None;
+            inner.thread.take()
+        };
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(connection: &Connection, queue: &Receiver<Job>, observer: &Observer) {
+    let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
+    while let Ok(first) = queue.recv() {
+        batch.push(first);
+        batch.extend(queue.try_iter().take(BATCH - 1));
+        let mut answers = Vec::with_capacity(batch.len());
+        match commit_all(connection, &mut batch, &mut answers) {
+            Ok(events) => {
+                events.into_iter().for_each(observer);
+                answers.into_iter().for_each(|answer| answer(Ok(())));
+            }
+            Err(error) => {
+                let _ = connection.execute_batch("ROLLBACK");
+                let requests = answers.len() + batch.len();
+                tracing::error!(%error, requests, "a commit failed; its requests are answered with the error");
+                answers.into_iter().for_each(|answer| answer(Err(&error)));
+                batch.drain(..).for_each(|job| job.refuse(&error));
+            }
+        }
+    }
+    if let Err(error) = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
+        tracing::warn!(%error, "the write-ahead log could not be folded in; it will be at the next start");
+    }
+}
+
+/// Runs the batch in one transaction. What could not be run any more stays in `batch`.
+fn commit_all(connection: &Connection, batch: &mut Vec<Job>, answers: &mut Vec<Answer>) -> Result<Vec<Event>> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let before = load_counters(connection)?;
+    let mut tx = Tx { sql: connection, counters: before, events: Vec::new() };
+    batch.reverse();
+    while let Some(job) = batch.pop() {
+        answers.push(job.run(&mut tx));
+        // SQLite itself takes the whole transaction back when the disk is full or fails: nothing after that may run.
+        if connection.is_autocommit() {
+            return Err(Error::Full);
+        }
+    }
+    store_counters(connection, before, tx.counters)?;
+    connection.prepare_cached("COMMIT")?.execute([])?;
+    Ok(tx.events)
+}
+
+fn load_counters(connection: &Connection) -> rusqlite::Result<Counters> {
+    connection
+        .prepare_cached("SELECT seq, direct_seq FROM counter")?
+        .query_row([], |row| Ok(Counters { seq: row.get(0)?, direct: row.get(1)? }))
+}
+
+fn store_counters(connection: &Connection, before: Counters, after: Counters) -> rusqlite::Result<()> {
+    if before != after {
+        connection
+            .prepare_cached("UPDATE counter SET seq = ?1, direct_seq = ?2")?
+            .execute([after.seq, after.direct])?;
+    }
+    Ok(())
+}
+
+/// Runs one request under a savepoint of its own.
+fn isolated<R>(tx: &mut Tx<'_>, request: impl FnOnce(&mut Tx<'_>) -> Result<R>) -> Result<R> {
+    let (counters, events) = (tx.counters, tx.events.len());
+    tx.sql.prepare_cached("SAVEPOINT request")?.execute([])?;
+    let result = request(tx);
+    if result.is_err() {
+        tx.counters = counters;
+        tx.events.truncate(events);
+        tx.sql.prepare_cached("ROLLBACK TO request")?.execute([])?;
+    }
+    tx.sql.prepare_cached("RELEASE request")?.execute([])?;
+    result
+}
+
+struct Call<F, R> {
+    request: F,
+    reply: oneshot::Sender<Result<R>>,
+}
+
+impl<F, R> Request for Call<F, R>
+where
+    F: FnOnce(&mut Tx<'_>) -> Result<R> + Send,
+    R: Send + 'static,
+{
+    fn run(self: Box<Self>, tx: &mut Tx<'_>) -> Answer {
+        let Self { request, reply } = *self;
+        let result = isolated(tx, request);
+        Box::new(move |committed| {
+            let _ = reply.send(match committed {
+                Ok(()) => result,
+                Err(error) => Err(error.clone()),
+            });
+        })
+    }
+
+    fn refuse(self: Box<Self>, error: &Error) {
+        let _ = self.reply.send(Err(error.clone()));
+    }
+}
+
+impl Store {
+    /// Asks the writer; answers after the commit.
+    pub(super) async fn write<R: Send + 'static>(
+        &self,
+        request: impl FnOnce(&mut Tx<'_>) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.submit(Box::new(Call { request, reply }))?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+}
