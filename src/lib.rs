@@ -18,6 +18,9 @@
 pub mod broker;
 pub mod clock;
 pub mod config;
+pub mod door;
+pub mod gateway;
 pub mod ids;
+pub mod pap;
 pub mod parcel;
 pub mod store;

@@ -82,10 +82,10 @@ fn run((mut link, _receiver): Link, outgoing: &Receiver<Out>, bytes: &AtomicUsiz
         bytes.fetch_sub(out.size(), Ordering::Relaxed);
         let sent = match out {
             Out::Push { parcel, prev } => {
-                let payload = envelope::encode_push(&parcel, prev);
                 let channel = Channel::of(&parcel.target);
-                let live = !interest.has(&channel) || send(&mut link, &channel, payload.clone());
-                live && (!interest.has(&Channel::Watch) || send(&mut link, &Channel::Watch, payload))
+                let live = !interest.has(&channel) || send(&mut link, &channel, live_payload(&parcel, prev));
+                let watched = interest.has(&Channel::Watch);
+                live && (!watched || send(&mut link, &Channel::Watch, envelope::encode_push(&parcel, prev)))
             }
             Out::Open(message) => send(&mut link, &Channel::Open, envelope::encode_open(&message)),
         };
@@ -93,6 +93,15 @@ fn run((mut link, _receiver): Link, outgoing: &Receiver<Out>, bytes: &AtomicUsiz
             return; // The router is gone; the watchdog says so.
         }
     }
+}
+
+/// A push that goes through the store only has to be announced.
+fn live_payload(parcel: &Arc<Parcel>, prev: Seq) -> bytes::Bytes {
+    if parcel.shared {
+        let announcement = Parcel { body: bytes::Bytes::new(), ..(**parcel).clone() };
+        return envelope::encode_push(&announcement, prev);
+    }
+    envelope::encode_push(parcel, prev)
 }
 
 fn send(link: &mut rumqttd::local::LinkTx, channel: &Channel, payload: bytes::Bytes) -> bool {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::Tx;
 use super::{
-    Bind, Bound, CursorMove, Error, Membership, Removal, Result, Source, Store, Unbound, cursors, dispatch, flows, requests,
+    Bind, Bound, Error, Membership, Removal, Result, Source, Store, Unbound, dispatch, flows, requests,
 };
 use crate::clock::Millis;
 use crate::ids::{GroupId, JoinPolicy, UserId};
@@ -16,29 +16,21 @@ impl Store {
         self.write(move |tx| bind_in(tx, &bind)).await
     }
 
-    /// Takes away reasons for a binding, and the binding with the last of them. `moves` are the cursors of this user
-    /// that were not written yet: they are applied first.
-    pub async fn unbind(
-        &self,
-        user: UserId,
-        group: GroupId,
-        removal: Removal,
-        moves: Vec<CursorMove>,
-        now: Millis,
-    ) -> Result<Unbound> {
+    /// Takes away reasons for a binding, and the binding with the last of them. The user's cursors have to be settled
+    /// before this.
+    pub async fn unbind(&self, user: UserId, group: GroupId, removal: Removal, now: Millis) -> Result<Unbound> {
         self.write(move |tx| {
-            cursors::settle_in(tx, &moves, now)?;
             let Some(open) = find_open(tx.sql, &user, &group)? else { return Ok(Unbound::NotBound) };
             match removal {
                 Removal::Everything => {
                     tx.sql.prepare_cached("DELETE FROM subscriptions WHERE binding = ?1")?.execute([open.id])?;
                     close(tx, &open, now)?;
-                    Ok(Unbound::Left)
+                    Ok(Unbound::Left(open.flow))
                 }
                 Removal::Leave => {
                     let others = !Source::Subscribe.bit();
                     let left = remove_sources(tx, &open, others, now)?;
-                    Ok(if left { Unbound::Left } else { Unbound::StillSubscribed })
+                    Ok(if left { Unbound::Left(open.flow) } else { Unbound::StillSubscribed })
                 }
             }
         })
@@ -108,7 +100,7 @@ fn count_groups(sql: &Connection, user: FlowId) -> Result<u64> {
 /// An open binding, as much of it as changing it needs.
 pub(super) struct Open {
     pub(super) id: BindingId,
-    flow: FlowId,
+    pub(super) flow: FlowId,
     sources: i64,
     joined: Seq,
     acked: Seq,

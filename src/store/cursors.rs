@@ -2,6 +2,7 @@
 //! (docs/ledger.md, rules 3, 4, 6, 8 and 15).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use rusqlite::{OptionalExtension, params};
 
@@ -22,6 +23,7 @@ impl Store {
         if moves.is_empty() {
             return Ok(());
         }
+        let moves = merge(moves);
         self.write(move |tx| settle_in(tx, &moves, now)).await
     }
 }
@@ -35,7 +37,25 @@ struct Step<'a> {
     rows: bool,
 }
 
-pub(super) fn settle_in(tx: &mut Tx<'_>, moves: &[CursorMove], now: Millis) -> Result<()> {
+/// Two terminals of one user may speak of the same binding: a cursor only rises, and nobody is counted twice.
+fn merge(moves: Vec<CursorMove>) -> Vec<CursorMove> {
+    let mut merged: HashMap<BindingId, CursorMove> = HashMap::with_capacity(moves.len());
+    for cursor in moves {
+        match merged.entry(cursor.binding) {
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.upto = known.upto.max(cursor.upto);
+                known.exceptions.extend(cursor.exceptions);
+            }
+            Entry::Vacant(free) => {
+                free.insert(cursor);
+            }
+        }
+    }
+    merged.into_values().collect()
+}
+
+fn settle_in(tx: &mut Tx<'_>, moves: &[CursorMove], now: Millis) -> Result<()> {
     let mut by_flow: HashMap<FlowId, Vec<Step<'_>>> = HashMap::new();
     for cursor in moves {
         if let Some(step) = load(tx, cursor)? {
@@ -62,10 +82,10 @@ fn load<'a>(tx: &Tx<'_>, cursor: &'a CursorMove) -> Result<Option<Step<'a>>> {
 
 /// The dispatches of one flow that a flush touches.
 struct Ledger {
-    entries: Vec<Entry>,
+    entries: Vec<Line>,
 }
 
-struct Entry {
+struct Line {
     seq: Seq,
     pending: bool,
     counts: Counts,
@@ -77,7 +97,7 @@ impl Ledger {
             .sql
             .prepare_cached("SELECT seq, state = 1 FROM dispatches WHERE flow = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq")?
             .query_map([flow, after, upto], |row| {
-                Ok(Entry { seq: row.get(0)?, pending: row.get(1)?, counts: Counts::default() })
+                Ok(Line { seq: row.get(0)?, pending: row.get(1)?, counts: Counts::default() })
             })?
             .collect::<rusqlite::Result<_>>()?;
         Ok(Self { entries })
@@ -90,7 +110,7 @@ impl Ledger {
         start..end.max(start)
     }
 
-    fn at(&mut self, seq: Seq) -> Option<&mut Entry> {
+    fn at(&mut self, seq: Seq) -> Option<&mut Line> {
         let at = self.entries.binary_search_by_key(&seq, |entry| entry.seq).ok()?;
         self.entries.get_mut(at)
     }

@@ -71,7 +71,7 @@ pub(super) fn dispatch(tx: &mut Tx<'_>, due: &Due<'_>, now: Millis) -> Result<()
             address: due.address.to_owned(),
             content_type: content.content_type.to_owned(),
             headers: content.headers.to_vec(),
-            body: if due.shared { Bytes::new() } else { content.body.clone() },
+            body: content.body.clone(),
         }),
     });
     Ok(())

@@ -10,6 +10,7 @@ mod dispatch;
 mod fetch;
 mod flows;
 mod groups;
+mod lifecycle;
 mod open;
 mod reader;
 mod requests;

@@ -3,19 +3,24 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::Tx;
-use super::{Bind, Bound, CursorMove, Result, Source, Store, StoredSession, bindings, cursors};
+use super::{Arrival, Bind, Bound, Released, Result, Source, Store, StoredSession, bindings};
 use crate::clock::Millis;
 use crate::ids::UserId;
 
 impl Store {
-    /// What is stored of a client's session, and the user it acted for.
-    pub async fn session(&self, client: String) -> Result<Option<StoredSession>> {
+    /// What a connection of this client for this user starts from.
+    pub async fn arrive(&self, client: String, user: UserId) -> Result<Arrival> {
         self.read(move |sql| {
-            let Some(id) = find(sql, &client)? else { return Ok(None) };
-            let mut query = sql.prepare_cached("SELECT filter, qos FROM subscriptions WHERE session = ?1")?;
+            let snapshot = sql.unchecked_transaction()?;
+            let memberships = bindings::memberships(&snapshot, &user)?;
+            let mut query = snapshot.prepare_cached("SELECT id, lasting, user FROM sessions WHERE client = ?1")?;
+            let row: Option<(i64, bool, String)> =
+                query.query_row([&client], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+            let Some((id, lasting, user)) = row else { return Ok(Arrival { session: None, memberships }) };
+            let mut query = snapshot.prepare_cached("SELECT filter, qos FROM subscriptions WHERE session = ?1")?;
             let subscriptions =
                 query.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-            Ok(Some(StoredSession { subscriptions }))
+            Ok(Arrival { session: Some(StoredSession { user, lasting, subscriptions }), memberships })
         })
         .await
     }
@@ -50,24 +55,21 @@ impl Store {
         .await
     }
 
-    /// Forgets a subscription, and the binding it held if nothing else holds it. Answers whether it was there.
-    pub async fn unsubscribe(&self, client: String, filter: String, moves: Vec<CursorMove>, now: Millis) -> Result<bool> {
+    /// Forgets a subscription, and the binding it held if nothing else holds it; answers that binding. The user's
+    /// cursors have to be settled before this.
+    pub async fn unsubscribe(&self, client: String, filter: String, now: Millis) -> Result<Option<Released>> {
         self.write(move |tx| {
-            cursors::settle_in(tx, &moves, now)?;
-            let Some(session) = find(tx.sql, &client)? else { return Ok(false) };
+            let Some(session) = find(tx.sql, &client)? else { return Ok(None) };
             let binding: Option<Option<i64>> = tx
                 .sql
                 .prepare_cached("SELECT binding FROM subscriptions WHERE session = ?1 AND filter = ?2")?
                 .query_row(params![session, filter], |row| row.get(0))
                 .optional()?;
-            let Some(binding) = binding else { return Ok(false) };
+            let Some(binding) = binding else { return Ok(None) };
             tx.sql
                 .prepare_cached("DELETE FROM subscriptions WHERE session = ?1 AND filter = ?2")?
                 .execute(params![session, filter])?;
-            if let Some(binding) = binding {
-                release(tx, binding, now)?;
-            }
-            Ok(true)
+            binding.map_or(Ok(None), |binding| release(tx, binding, now))
         })
         .await
     }
@@ -83,11 +85,11 @@ impl Store {
         .await
     }
 
-    /// The session is over, with all that it held.
-    pub async fn end_session(&self, client: String, now: Millis) -> Result<()> {
+    /// The session is over, with all that it held. Its user's cursors have to be settled before this.
+    pub async fn end_session(&self, client: String, now: Millis) -> Result<Vec<Released>> {
         self.write(move |tx| match find(tx.sql, &client)? {
             Some(id) => end(tx, id, now),
-            None => Ok(()),
+            None => Ok(Vec::new()),
         })
         .await
     }
@@ -106,15 +108,15 @@ impl Store {
         .await
     }
 
-    /// Ends sessions that have been away longer than they may, some at a time.
-    pub async fn expire_sessions(&self, now: Millis) -> Result<usize> {
-        self.write(move |tx| {
-            let text = "SELECT id FROM sessions WHERE away_since IS NOT NULL AND away_since + expiry <= ?1 LIMIT 500";
-            let over = ids(tx.sql, text, params![now])?;
-            for id in &over {
-                end(tx, *id, now)?;
-            }
-            Ok(over.len())
+    /// Clients whose sessions have been away longer than they may, some at a time.
+    pub async fn expired_sessions(&self, now: Millis) -> Result<Vec<(String, UserId)>> {
+        self.read(move |sql| {
+            let mut query = sql.prepare_cached(
+                "SELECT client, user FROM sessions WHERE away_since IS NOT NULL AND away_since + expiry <= ?1 LIMIT 500",
+            )?;
+            let rows: Vec<(String, String)> =
+                query.query_map([now], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+            Ok(rows.into_iter().filter_map(|(client, user)| Some((client, UserId::parse(&user).ok()?))).collect())
         })
         .await
     }
@@ -144,26 +146,33 @@ fn ensure(tx: &Tx<'_>, client: &str, user: &UserId, lasting: bool, expiry: Milli
     Ok(tx.sql.last_insert_rowid())
 }
 
-fn end(tx: &mut Tx<'_>, session: i64, now: Millis) -> Result<()> {
+fn end(tx: &mut Tx<'_>, session: i64, now: Millis) -> Result<Vec<Released>> {
     let held = ids(tx.sql, "SELECT binding FROM subscriptions WHERE session = ?1 AND binding IS NOT NULL", params![session])?;
     tx.sql.prepare_cached("DELETE FROM subscriptions WHERE session = ?1")?.execute([session])?;
     tx.sql.prepare_cached("DELETE FROM sessions WHERE id = ?1")?.execute([session])?;
+    let mut released = Vec::new();
     for binding in held {
-        release(tx, binding, now)?;
+        released.extend(release(tx, binding, now)?);
     }
-    Ok(())
+    Ok(released)
 }
 
 /// A subscription that held this binding is gone: unless another session's holds it too, so is that reason.
-fn release(tx: &mut Tx<'_>, binding: i64, now: Millis) -> Result<()> {
+fn release(tx: &mut Tx<'_>, binding: i64, now: Millis) -> Result<Option<Released>> {
     let others: i64 = tx
         .sql
         .prepare_cached("SELECT count(*) FROM subscriptions WHERE binding = ?1")?
         .query_row([binding], |row| row.get(0))?;
-    if others == 0
-        && let Some(open) = bindings::find_open_by_id(tx.sql, binding)?
-    {
-        bindings::remove_sources(tx, &open, Source::Subscribe.bit(), now)?;
+    if others > 0 {
+        return Ok(None);
     }
-    Ok(())
+    let Some(open) = bindings::find_open_by_id(tx.sql, binding)? else { return Ok(None) };
+    if !bindings::remove_sources(tx, &open, Source::Subscribe.bit(), now)? {
+        return Ok(None);
+    }
+    let user: String = tx
+        .sql
+        .prepare_cached("SELECT f.name FROM bindings b JOIN flows f ON f.id = b.user WHERE b.id = ?1")?
+        .query_row([binding], |row| row.get(0))?;
+    Ok(UserId::parse(&user).ok().map(|user| Released { user, flow: open.flow }))
 }

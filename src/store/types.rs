@@ -108,7 +108,8 @@ pub enum Bound {
 /// What became of an unbinding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unbound {
-    Left,
+    /// Not a member of this flow any more.
+    Left(FlowId),
     /// A subscription still holds the binding.
     StillSubscribed,
     NotBound,
@@ -281,7 +282,26 @@ pub struct Fetch {
 /// A stored MQTT session.
 #[derive(Debug, Clone, Default)]
 pub struct StoredSession {
+    /// Whom it acted for.
+    pub user: String,
+    /// It may be resumed.
+    pub lasting: bool,
+    /// Filters with their QoS.
     pub subscriptions: Vec<(String, u8)>,
+}
+
+/// What a connection needs to know at its start.
+#[derive(Debug, Clone, Default)]
+pub struct Arrival {
+    pub session: Option<StoredSession>,
+    pub memberships: Vec<Membership>,
+}
+
+/// A binding that was closed because what held it is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Released {
+    pub user: UserId,
+    pub flow: FlowId,
 }
 
 /// One push as its initiator sees it.

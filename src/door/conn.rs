@@ -1,0 +1,162 @@
+//! One connection: its socket, and the state that its own task and the worker's tasks share.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, oneshot};
+
+use super::outbox::Outbox;
+use super::registry::ConnId;
+use super::session::Session;
+use super::window::Resume;
+use super::wire::{self, Reply, Version, Will, reason};
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Close {
+    /// The other side has gone, or is not worth a word.
+    Gone,
+    /// It said DISCONNECT; the will is published only where it asked for that.
+    Asked { with_will: bool },
+    /// We end it; MQTT 5 is told this reason.
+    Reason(u8),
+}
+
+/// One SUBSCRIBE filter that was granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Subscription {
+    pub(super) filter: String,
+    pub(super) qos: u8,
+}
+
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) id: ConnId,
+    pub(super) remote: SocketAddr,
+    pub(super) socket: TcpStream,
+    /// Something changed that the connection's own task has to look at.
+    pub(super) wake: Notify,
+    pub(super) opened: Instant,
+    pub(super) state: RefCell<State>,
+    /// A fetch for this connection is under way.
+    pub(super) pumping: Cell<bool>,
+    /// It stands in the worker's list of those who have something to be written down.
+    pub(super) listed: Cell<bool>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// From CONNACK on.
+    pub(super) session: Option<Session>,
+    pub(super) outbox: Outbox,
+    pub(super) heard: Instant,
+    /// One and a half times what the client announced; none for 0.
+    pub(super) keep_alive: Option<Duration>,
+    pub(super) closing: Option<Close>,
+    /// Those who wait for this connection to be gone.
+    pub(super) successors: Vec<oneshot::Sender<Resume>>,
+    pub(super) will: Option<Box<Will>>,
+    pub(super) subscriptions: Vec<Subscription>,
+    /// QoS 2 publishes that wait for their PUBREL.
+    pub(super) received: Vec<u16>,
+    /// How long the session may outlive the connection, in milliseconds.
+    pub(super) expiry: i64,
+    /// The store knows this session.
+    pub(super) stored: bool,
+}
+
+impl Conn {
+    pub(super) fn new(id: ConnId, remote: SocketAddr, socket: TcpStream) -> Self {
+        let now = Instant::now();
+        Self {
+            id,
+            remote,
+            socket,
+            wake: Notify::new(),
+            opened: now,
+            pumping: Cell::new(false),
+            listed: Cell::new(false),
+            state: RefCell::new(State {
+                session: None,
+                outbox: Outbox::default(),
+                heard: now,
+                keep_alive: None,
+                closing: None,
+                successors: Vec::new(),
+                will: None,
+                subscriptions: Vec::new(),
+                received: Vec::new(),
+                expiry: 0,
+                stored: false,
+            }),
+        }
+    }
+
+    /// Asks the connection's task to end it; the first reason counts.
+    pub(super) fn close(&self, close: Close) {
+        self.state.borrow_mut().closing.get_or_insert(close);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.state.borrow().closing.is_some()
+    }
+
+    /// Runs `act` on session, outbox and socket, if the session has begun and is not ending. A socket that fails ends it.
+    pub(super) fn with_session<R>(&self, act: impl FnOnce(&mut Session, &mut Outbox, &TcpStream) -> io::Result<R>) -> Option<R> {
+        let mut state = self.state.borrow_mut();
+        if state.closing.is_some() {
+            return None;
+        }
+        let State { session, outbox, closing, .. } = &mut *state;
+        let session = session.as_mut()?;
+        let was_free = outbox.is_free();
+        let result = act(session, outbox, &self.socket);
+        if was_free && !outbox.is_free() {
+            self.wake.notify_one();
+        }
+        match result {
+            Ok(result) => Some(result),
+            Err(_) => {
+                closing.get_or_insert(Close::Gone);
+                self.wake.notify_one();
+                None
+            }
+        }
+    }
+
+    /// Sends a reply; it waits in the outbox if it must.
+    pub(super) fn reply(&self, version: Version, reply: Reply) {
+        let bytes = wire::encode(version, reply);
+        let mut state = self.state.borrow_mut();
+        let State { outbox, closing, .. } = &mut *state;
+        if outbox.send(&self.socket, &bytes, &Bytes::new()).is_err() {
+            closing.get_or_insert(Close::Gone);
+        }
+        if !outbox.is_free() {
+            self.wake.notify_one();
+        }
+    }
+
+    pub(super) fn version(&self) -> Option<Version> {
+        self.state.borrow().session.as_ref().map(|session| session.version)
+    }
+}
+
+impl Close {
+    pub(super) fn publishes_will(self) -> bool {
+        !matches!(self, Self::Asked { with_will: false })
+    }
+
+    /// What the session's successor does not need to be told.
+    pub(super) fn reason(self) -> Option<u8> {
+        match self {
+            Self::Reason(reason) if reason != reason::SUCCESS => Some(reason),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `$push/…`: group requests over MQTT, and their answers.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use rmqtt_codec::types::Publish;
+
+use super::conn::Conn;
+use super::frame::Message;
+use super::subscribe::{self, RESPONSE};
+use super::topics;
+use super::worker::Worker;
+use crate::gateway::{Answer, GroupRequest, Op, Reason};
+use crate::ids::Target;
+use crate::store::PendingReply;
+
+pub(super) const PREFIX: &str = "$push/";
+
+/// Largest request, in bytes.
+const REQUEST_MAX: usize = 4_096;
+
+/// Carries out a group request and answers it.
+pub(super) async fn request(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publish) {
+    let properties = publish.properties.as_ref();
+    let response_topic = properties.and_then(|properties| properties.response_topic.as_ref()).map(ToString::to_string);
+    let correlation = properties.and_then(|properties| properties.correlation_data.clone());
+    let reply = PendingReply {
+        request_id: None,
+        response_topic: response_topic.filter(|topic| topics::is_name(topic)),
+        correlation,
+    };
+    let answer = match parse(&publish.topic, &publish.payload) {
+        Ok(mut request) => {
+            request.response_topic.clone_from(&reply.response_topic);
+            request.correlation.clone_from(&reply.correlation);
+            carry_out(worker, conn, request).await
+        }
+        Err(desc) => Answer::rejected(None, Reason::BadRequest, desc),
+    };
+    send_answer(conn, &reply, answer.to_json().into());
+}
+
+async fn carry_out(worker: &Rc<Worker>, conn: &Rc<Conn>, request: GroupRequest) -> Answer {
+    let session = conn.state.borrow().session.as_ref().and_then(|session| session.user.clone());
+    let (answer, named) = worker.gateway.group_request(request, session.as_ref()).await;
+    if let Some(user) = named {
+        subscribe::switch_user(worker, conn, user).await;
+    }
+    answer
+}
+
+/// The request that a topic and its payload make, or what is wrong with it.
+fn parse(topic: &str, payload: &[u8]) -> Result<GroupRequest, String> {
+    let order = topic.strip_prefix(PREFIX).unwrap_or_default();
+    if order == "request" {
+        if payload.len() > REQUEST_MAX {
+            return Err(format!("a request has {REQUEST_MAX} bytes at most"));
+        }
+        return serde_json::from_slice(payload).map_err(|error| format!("the payload is no group request: {error}"));
+    }
+    let (op, level) = match order.split_once('/') {
+        Some((op, level)) => (op, Some(level)),
+        None => (order, None),
+    };
+    let op = match (op, level) {
+        ("join", _) => Op::Join,
+        ("leave", Some(_)) => Op::Leave,
+        ("list", None) => Op::List,
+        _ => return Err(format!("{topic} is no control topic: use $push/request, $push/join, $push/leave or $push/list")),
+    };
+    let group = match level.map(|level| Target::from_topic(&format!("{}{level}", crate::ids::GROUP_PREFIX))) {
+        None => None,
+        Some(Some(Target::Group(group))) => Some(group.to_string()),
+        Some(_) => return Err(format!("{topic}: the group is not one encoded topic level")),
+    };
+    Ok(GroupRequest { op, id: None, user: None, group, response_topic: None, correlation: None })
+}
+
+/// Sends an answer to a connection, on its Response Topic if the request named one.
+pub(super) fn send_answer(conn: &Conn, reply: &PendingReply, payload: Bytes) {
+    let message = Message {
+        topic: reply.response_topic.as_deref().unwrap_or(RESPONSE),
+        correlation: reply.correlation.as_deref(),
+        content_type: Some("application/json"),
+        is_utf8: true,
+        body: payload,
+        ..Message::default()
+    };
+    conn.with_session(|session, outbox, socket| session.send_own(&message, outbox, socket));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_topics_say_the_same_as_a_request() {
+        let request = parse("$push/join/news", b"").unwrap();
+        assert_eq!((request.op, request.group.as_deref()), (Op::Join, Some("news")));
+        assert_eq!(parse("$push/leave/a%2Fb", b"").unwrap().group.as_deref(), Some("a/b"));
+        assert_eq!(parse("$push/join", b"").unwrap().group, None);
+        assert_eq!(parse("$push/list", b"").unwrap().op, Op::List);
+        let request = parse("$push/request", br#"{"op":"join","id":"r1","user":"u","group":"g"}"#).unwrap();
+        assert_eq!((request.id.as_deref(), request.user.as_deref()), (Some("r1"), Some("u")));
+    }
+
+    #[test]
+    fn what_is_no_request_is_said_to_be_none() {
+        for topic in ["$push/leave", "$push/list/x", "$push/", "$push/jon", "$push/join/a/b", "$push/join/é"] {
+            assert!(parse(topic, b"").is_err(), "{topic}");
+        }
+        assert!(parse("$push/request", b"").unwrap_err().starts_with("the payload is no group request"));
+        assert!(parse("$push/request", br#"{"op":"jump"}"#).is_err());
+    }
+}

@@ -1,0 +1,193 @@
+//! One binding as one connection serves it: how far it has been sent, how far it is resolved, and what stands between
+//! (docs/ledger.md, rules 5 to 10). Pure.
+
+use std::collections::VecDeque;
+
+use crate::parcel::{BindingId, FlowId, Seq};
+use crate::store::{CursorMove, Exception, ExceptionKind, Membership};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Got,
+    /// With the PAP code.
+    Refused(u16),
+}
+
+#[derive(Debug)]
+struct Entry {
+    seq: Seq,
+    resolved: bool,
+    /// Resolved as got while something before it was not; to be reported as an exception, once.
+    above: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) flow: FlowId,
+    pub(super) binding: BindingId,
+    /// Everything up to here has been sent on this connection, or may be left out.
+    pub(super) sent: Seq,
+    /// Live pushes are not sent: something before them has to be fetched first.
+    pub(super) behind: bool,
+    /// A live push was dropped since the last fetch began.
+    pub(super) dirty: bool,
+    /// A SUBSCRIBE at QoS 0 lowers the delivery.
+    pub(super) qos0: bool,
+    resolved: Seq,
+    reported: Seq,
+    /// Sent and not yet part of the resolved prefix, in order.
+    open: VecDeque<Entry>,
+    exceptions: Vec<Exception>,
+}
+
+impl Flow {
+    pub(super) fn new(membership: &Membership) -> Self {
+        let start = membership.joined.max(membership.acked);
+        Self {
+            flow: membership.flow,
+            binding: membership.binding,
+            sent: start,
+            behind: false,
+            dirty: false,
+            qos0: false,
+            resolved: start,
+            reported: start,
+            open: VecDeque::new(),
+            exceptions: Vec::new(),
+        }
+    }
+
+    /// Entries that are not part of the prefix yet.
+    pub(super) fn open_entries(&self) -> usize {
+        self.open.len()
+    }
+
+    /// `seq` is under way.
+    pub(super) fn send(&mut self, seq: Seq) {
+        self.open.push_back(Entry { seq, resolved: false, above: false });
+        self.sent = seq;
+    }
+
+    /// Nothing between what was sent last and `upto` will be sent: it expired, or was cancelled or settled elsewhere.
+    pub(super) fn skip(&mut self, upto: Seq) {
+        if upto <= self.sent {
+            return;
+        }
+        self.exceptions.push(Exception { seq: self.sent + 1, kind: ExceptionKind::Skipped { upto } });
+        self.step_over(upto);
+    }
+
+    /// `seq` needs no sending and is resolved as if it had been got: the user has it by another address.
+    pub(super) fn settle(&mut self, seq: Seq) {
+        self.step_over(seq);
+    }
+
+    fn step_over(&mut self, seq: Seq) {
+        self.open.push_back(Entry { seq, resolved: true, above: false });
+        self.sent = seq;
+        self.advance();
+    }
+
+    /// An answer for `seq`. Answers whether this was news.
+    pub(super) fn resolve(&mut self, seq: Seq, outcome: Outcome) -> bool {
+        let Ok(at) = self.open.binary_search_by_key(&seq, |entry| entry.seq) else { return false };
+        let entry = &mut self.open[at];
+        if entry.resolved {
+            return false;
+        }
+        entry.resolved = true;
+        entry.above = outcome == Outcome::Got;
+        if let Outcome::Refused(code) = outcome {
+            self.exceptions.push(Exception { seq, kind: ExceptionKind::Refused { code } });
+        }
+        self.advance();
+        true
+    }
+
+    fn advance(&mut self) {
+        while self.open.front().is_some_and(|entry| entry.resolved) {
+            if let Some(entry) = self.open.pop_front() {
+                self.resolved = entry.seq;
+            }
+        }
+    }
+
+    /// What there is to write down since the last time.
+    pub(super) fn take_move(&mut self) -> Option<CursorMove> {
+        let mut exceptions = std::mem::take(&mut self.exceptions);
+        for entry in self.open.iter_mut().filter(|entry| entry.above) {
+            entry.above = false;
+            exceptions.push(Exception { seq: entry.seq, kind: ExceptionKind::Got });
+        }
+        if self.resolved == self.reported && exceptions.is_empty() {
+            return None;
+        }
+        self.reported = self.resolved;
+        Some(CursorMove { binding: self.binding, upto: self.resolved, exceptions })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{GroupId, Target};
+
+    fn flow() -> Flow {
+        let target = Target::Group(GroupId::parse("g").unwrap());
+        Flow::new(&Membership { binding: 1, flow: 2, target, joined: 3, acked: 5, head: 5 })
+    }
+
+    fn moved(flow: &mut Flow) -> Option<(Seq, Vec<Exception>)> {
+        flow.take_move().map(|cursor| (cursor.upto, cursor.exceptions))
+    }
+
+    #[test]
+    fn rule_7_the_cursor_moves_over_the_resolved_prefix_only() {
+        let mut flow = flow();
+        flow.send(6);
+        flow.send(7);
+        flow.send(9);
+        assert!(flow.resolve(6, Outcome::Got));
+        assert!(!flow.resolve(6, Outcome::Got), "twice is no news");
+        assert_eq!(moved(&mut flow), Some((6, vec![])));
+        assert_eq!(moved(&mut flow), None);
+        flow.resolve(7, Outcome::Got);
+        flow.resolve(9, Outcome::Got);
+        assert_eq!(moved(&mut flow), Some((9, vec![])));
+        assert_eq!(flow.open_entries(), 0);
+    }
+
+    #[test]
+    fn rule_8_an_acknowledgement_above_a_hole_is_reported_once() {
+        let mut flow = flow();
+        flow.send(6);
+        flow.send(7);
+        flow.resolve(7, Outcome::Got);
+        let got = Exception { seq: 7, kind: ExceptionKind::Got };
+        assert_eq!(moved(&mut flow), Some((5, vec![got])));
+        assert_eq!(moved(&mut flow), None);
+        flow.resolve(6, Outcome::Got);
+        assert_eq!(moved(&mut flow), Some((7, vec![])));
+    }
+
+    #[test]
+    fn rule_5_what_was_stepped_over_is_said() {
+        let mut flow = flow();
+        flow.skip(8);
+        flow.send(9);
+        let skipped = Exception { seq: 6, kind: ExceptionKind::Skipped { upto: 8 } };
+        assert_eq!(moved(&mut flow), Some((8, vec![skipped])));
+        flow.resolve(9, Outcome::Got);
+        flow.skip(9);
+        assert_eq!(moved(&mut flow), Some((9, vec![])), "nothing lies between");
+    }
+
+    #[test]
+    fn rule_6_a_refusal_is_an_exception() {
+        let mut flow = flow();
+        flow.send(6);
+        flow.resolve(6, Outcome::Refused(5238));
+        let refused = Exception { seq: 6, kind: ExceptionKind::Refused { code: 5238 } };
+        assert_eq!(moved(&mut flow), Some((6, vec![refused])));
+    }
+}

@@ -1,0 +1,63 @@
+//! Catching up: a session that is behind fetches from the store, in order of seq and in bounded portions, until the
+//! next live push fits again. Connecting, joining, a slow socket, a full window and a hole are all this one case.
+
+use std::rc::Rc;
+
+use super::conn::Conn;
+use super::session::Now;
+use super::worker::Worker;
+use crate::clock;
+use crate::parcel::FlowId;
+use crate::store::Fetch;
+
+/// Bodies of one portion, in bytes.
+const PORTION_BYTES: usize = 256 * 1024;
+
+/// Starts catching up, unless it is under way already.
+pub(super) fn kick(worker: &Rc<Worker>, conn: &Rc<Conn>) {
+    if conn.pumping.replace(true) {
+        return;
+    }
+    let (worker, conn) = (Rc::clone(worker), Rc::clone(conn));
+    tokio::task::spawn_local(async move {
+        pump(&worker, &conn).await;
+        conn.pumping.set(false);
+        worker.list(&conn);
+    });
+}
+
+async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
+    let mut last: Option<FlowId> = None;
+    loop {
+        let wanted = conn.with_session(|session, outbox, _| Ok(session.next_behind(outbox, last)));
+        let Some(Some(wanted)) = wanted else { return };
+        last = Some(wanted.flow);
+        // Report before fetch: what was answered on this connection must not count as missing (docs/ledger.md, rule 13).
+        worker.list(conn);
+        if conn.listed.get() {
+            worker.settle().await;
+        }
+        let fetch = Fetch {
+            binding: wanted.binding,
+            after: wanted.after,
+            limit: wanted.limit,
+            max_bytes: PORTION_BYTES,
+            now: clock::now(),
+        };
+        let portion = match worker.gateway.store().fetch(fetch).await {
+            Ok(Some(portion)) => portion,
+            Ok(None) => {
+                worker.detach(conn, wanted.flow);
+                continue;
+            }
+            Err(error) => {
+                // The flow stays behind: the next acknowledgement, push or look at the heads tries again.
+                tracing::error!(%error, "what a terminal is owed could not be read");
+                return;
+            }
+        };
+        conn.with_session(|session, outbox, socket| {
+            session.take_portion(&wanted, &portion, outbox, socket, Now::read())
+        });
+    }
+}

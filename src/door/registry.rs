@@ -1,0 +1,213 @@
+//! Which worker has which client and which users: the only thing the workers share. It answers the gateway's questions
+//! about terminals and passes its orders on.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::window::Resume;
+use crate::gateway::{Connection, Later, Terminals};
+use crate::ids::UserId;
+use crate::parcel::FlowId;
+use crate::store::{Membership, PendingReply};
+
+/// A connection within its worker; never used twice.
+pub(super) type ConnId = u64;
+
+/// Where a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ConnRef {
+    pub(super) worker: usize,
+    pub(super) id: ConnId,
+}
+
+/// An order to a worker.
+#[derive(Debug)]
+pub(super) enum Command {
+    Accept { stream: std::net::TcpStream, remote: std::net::SocketAddr },
+    /// Another connection has this client id now. The answer comes when the old one is gone and all it knew is stored.
+    TakeOver { conn: ConnId, reply: oneshot::Sender<Resume> },
+    Attach { conn: ConnId, membership: Membership, reply: oneshot::Sender<()> },
+    Detach { conn: ConnId, flow: FlowId, reply: oneshot::Sender<()> },
+    Settle { reply: oneshot::Sender<()> },
+    Answer { conn: ConnId, reply: PendingReply, payload: Vec<u8> },
+    Stop { reply: oneshot::Sender<()> },
+}
+
+pub(super) type WorkerHandle = mpsc::UnboundedSender<Command>;
+
+#[derive(Debug)]
+pub(super) struct Registry {
+    workers: Vec<WorkerHandle>,
+    max_connections: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Accepted sockets, with or without a CONNECT.
+    sockets: usize,
+    clients: HashMap<String, ConnRef>,
+    users: HashMap<UserId, Vec<(ConnRef, Connection)>>,
+    /// What interrupted sessions had under way, until they come back or end.
+    parked: HashMap<String, Resume>,
+}
+
+impl Registry {
+    pub(super) fn new(workers: Vec<WorkerHandle>, max_connections: usize) -> Self {
+        Self { workers, max_connections, inner: Mutex::default() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a new socket; `false` where there are enough.
+    pub(super) fn open_socket(&self) -> bool {
+        let mut inner = self.inner();
+        if inner.sockets >= self.max_connections {
+            return false;
+        }
+        inner.sockets += 1;
+        true
+    }
+
+    pub(super) fn close_socket(&self) {
+        self.inner().sockets -= 1;
+    }
+
+    /// Claims a client id for a new connection. Whoever had it is gone when this returns; what it had under way comes
+    /// back, from a connection that was taken over or from one that ended before.
+    pub(super) async fn claim(&self, client: &str, at: ConnRef) -> Resume {
+        let (old, parked) = {
+            let mut inner = self.inner();
+            (inner.clients.insert(client.to_owned(), at), inner.parked.remove(client))
+        };
+        let Some(old) = old else { return parked.unwrap_or_default() };
+        let (reply, gone) = oneshot::channel();
+        self.send(old.worker, Command::TakeOver { conn: old.id, reply });
+        gone.await.unwrap_or_default()
+    }
+
+    /// Gives a client id back, unless another connection has claimed it since.
+    pub(super) fn release(&self, client: &str, at: ConnRef) {
+        let mut inner = self.inner();
+        if inner.clients.get(client) == Some(&at) {
+            inner.clients.remove(client);
+        }
+    }
+
+    pub(super) fn is_connected(&self, client: &str) -> bool {
+        self.inner().clients.contains_key(client)
+    }
+
+    /// Keeps what an interrupted session had under way.
+    pub(super) fn park(&self, client: &str, resume: Resume) {
+        if !resume.inflight.is_empty() || !resume.received.is_empty() {
+            self.inner().parked.insert(client.to_owned(), resume);
+        }
+    }
+
+    pub(super) fn enter(&self, user: UserId, at: ConnRef, connection: Connection) {
+        self.inner().users.entry(user).or_default().push((at, connection));
+    }
+
+    pub(super) fn leave(&self, user: &UserId, at: ConnRef) {
+        let mut inner = self.inner();
+        if let Some(present) = inner.users.get_mut(user) {
+            present.retain(|(known, _)| *known != at);
+            if present.is_empty() {
+                inner.users.remove(user);
+            }
+        }
+    }
+
+    pub(super) fn send(&self, worker: usize, command: Command) {
+        if let Some(handle) = self.workers.get(worker) {
+            // A worker that has stopped drops the reply in the command, which answers it.
+            let _ = handle.send(command);
+        }
+    }
+
+    fn present(&self, user: &UserId) -> Vec<ConnRef> {
+        self.inner().users.get(user).map(|present| present.iter().map(|(at, _)| *at).collect()).unwrap_or_default()
+    }
+
+    /// Sends one order to each connection of a user and waits for all of them.
+    async fn order(&self, user: &UserId, command: impl Fn(ConnId, oneshot::Sender<()>) -> Command) {
+        let mut replies = Vec::new();
+        for at in self.present(user) {
+            let (reply, done) = oneshot::channel();
+            self.send(at.worker, command(at.id, reply));
+            replies.push(done);
+        }
+        for done in replies {
+            let _ = done.await;
+        }
+    }
+
+    async fn settle_workers(&self, workers: Vec<usize>) {
+        let mut replies = Vec::new();
+        for worker in workers {
+            let (reply, done) = oneshot::channel();
+            self.send(worker, Command::Settle { reply });
+            replies.push(done);
+        }
+        for done in replies {
+            let _ = done.await;
+        }
+    }
+
+    /// Closes every connection and waits until all that they knew is stored.
+    pub(super) async fn stop(&self) {
+        let mut replies = Vec::new();
+        for worker in 0..self.workers.len() {
+            let (reply, done) = oneshot::channel();
+            self.send(worker, Command::Stop { reply });
+            replies.push(done);
+        }
+        for done in replies {
+            let _ = done.await;
+        }
+    }
+}
+
+impl Terminals for Registry {
+    fn connections(&self, user: &UserId) -> Vec<Connection> {
+        let inner = self.inner();
+        let present = inner.users.get(user).map(|present| present.iter().map(|(_, connection)| connection.clone()));
+        present.map(Iterator::collect).unwrap_or_default()
+    }
+
+    fn settle<'a>(&'a self, user: &'a UserId) -> Later<'a, ()> {
+        Box::pin(async move {
+            let mut workers: Vec<usize> = self.present(user).iter().map(|at| at.worker).collect();
+            workers.sort_unstable();
+            workers.dedup();
+            self.settle_workers(workers).await;
+        })
+    }
+
+    fn attach<'a>(&'a self, user: &'a UserId, membership: Membership) -> Later<'a, ()> {
+        Box::pin(async move {
+            self.order(user, |conn, reply| Command::Attach { conn, membership: membership.clone(), reply }).await;
+        })
+    }
+
+    fn detach<'a>(&'a self, user: &'a UserId, flow: FlowId) -> Later<'a, ()> {
+        Box::pin(self.order(user, move |conn, reply| Command::Detach { conn, flow, reply }))
+    }
+
+    fn answer<'a>(&'a self, user: &'a UserId, reply: PendingReply, payload: Vec<u8>) -> Later<'a, ()> {
+        Box::pin(async move {
+            for at in self.present(user) {
+                self.send(at.worker, Command::Answer { conn: at.id, reply: reply.clone(), payload: payload.clone() });
+            }
+        })
+    }
+
+    fn settle_all(&self) -> Later<'_, ()> {
+        Box::pin(self.settle_workers((0..self.workers.len()).collect()))
+    }
+}

@@ -1,0 +1,265 @@
+//! The task of one connection: reads packets, writes what waits, and puts everything in order when it ends.
+
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::Interest;
+
+use super::conn::{Close, Conn, State};
+use super::registry::ConnRef;
+use super::wire::{self, Malformed, Reply, Version, reason};
+use super::worker::Worker;
+use super::{connect, open, packets, pump};
+use crate::clock;
+use crate::store::Arrival;
+
+/// How long the last bytes to a connection that we end may take.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+pub(super) async fn serve(worker: Rc<Worker>, conn: Rc<Conn>) {
+    let mut buffer = BytesMut::new();
+    let close = loop {
+        if let Some(close) = conn.state.borrow().closing {
+            break close;
+        }
+        if let Err(close) = turn(&worker, &conn, &mut buffer).await {
+            break close;
+        }
+    };
+    conn.close(close);
+    drop(buffer);
+    finish(&worker, &conn).await;
+}
+
+/// Waits for the socket or for news, and deals with it.
+async fn turn(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> Result<(), Close> {
+    let interest = {
+        let outbox = &conn.state.borrow().outbox;
+        match (outbox.is_free(), outbox.is_full()) {
+            (true, _) => Interest::READABLE,
+            (false, false) => Interest::READABLE | Interest::WRITABLE,
+            (false, true) => Interest::WRITABLE,
+        }
+    };
+    let ready = tokio::select! {
+        ready = conn.socket.ready(interest) => ready.map_err(|_| Close::Gone)?,
+        () = conn.wake.notified() => return Ok(()),
+    };
+    if ready.is_writable() {
+        drain(worker, conn)?;
+    }
+    if ready.is_readable() && interest.is_readable() && read(worker, conn, buffer)? {
+        handle(worker, conn, buffer).await?;
+    }
+    Ok(())
+}
+
+/// Writes what waits; once it is out, QoS 0 pushes count and the next may follow.
+fn drain(worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<(), Close> {
+    let freed = {
+        let mut state = conn.state.borrow_mut();
+        let State { session, outbox, .. } = &mut *state;
+        outbox.flush(&conn.socket).map_err(|_| Close::Gone)?;
+        if let Some(session) = session {
+            session.written(outbox);
+        }
+        outbox.is_free()
+    };
+    worker.list(conn);
+    if freed {
+        go_on(worker, conn);
+    }
+    Ok(())
+}
+
+/// There is room again: in the socket, or in the window.
+pub(super) fn go_on(worker: &Rc<Worker>, conn: &Rc<Conn>) {
+    let behind = conn.with_session(|session, outbox, socket| {
+        session.send_queued(outbox, socket, super::session::Now::read())?;
+        Ok(session.is_behind())
+    });
+    if behind == Some(true) {
+        pump::kick(worker, conn);
+    }
+}
+
+/// Reads once into the worker's buffer; `false` where nothing came.
+fn read(worker: &Worker, conn: &Conn, buffer: &mut BytesMut) -> Result<bool, Close> {
+    let mut scratch = worker.scratch.borrow_mut();
+    match conn.socket.try_read(&mut scratch) {
+        Ok(0) => Err(Close::Gone),
+        Ok(count) => {
+            buffer.extend_from_slice(&scratch[..count]);
+            conn.state.borrow_mut().heard = Instant::now();
+            Ok(true)
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(false),
+        Err(_) => Err(Close::Gone),
+    }
+}
+
+/// Handles every whole packet in the buffer, in order.
+async fn handle(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> Result<(), Close> {
+    loop {
+        let length = match wire::packet_length(buffer, worker.settings.max_packet) {
+            Ok(Some(length)) if buffer.len() >= length => length,
+            Ok(Some(_)) if conn.version().is_none() && buffer.first() != Some(&0x10) => return Err(Close::Gone),
+            Ok(_) => break,
+            Err(Malformed(_)) if conn.version().is_none() => return Err(Close::Gone),
+            Err(Malformed(reason)) => return Err(Close::Reason(reason)),
+        };
+        let packet = buffer.split_to(length);
+        match conn.version() {
+            None => connect::first_packet(worker, conn, &packet).await?,
+            Some(version) => {
+                let packet = wire::decode(version, &packet).map_err(|Malformed(reason)| Close::Reason(reason))?;
+                packets::handle(worker, conn, version, packet).await?;
+            }
+        }
+        if conn.is_closing() {
+            return Ok(());
+        }
+    }
+    // A connection at rest keeps no buffer.
+    if !buffer.has_remaining() {
+        *buffer = BytesMut::new();
+    }
+    Ok(())
+}
+
+/// Takes the connection out of all tables, writes down what it knew, and ends or parks its session.
+async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
+    let (session, close, mut state) = {
+        let mut shared = conn.state.borrow_mut();
+        let close = shared.closing.unwrap_or(Close::Gone);
+        let session = shared.session.take();
+        let rest = std::mem::take(&mut shared.subscriptions);
+        (session, close, (rest, shared.will.take(), std::mem::take(&mut shared.received), shared.expiry, shared.stored))
+    };
+    if let Some(session) = &session {
+        say_goodbye(conn, session.version, close).await;
+    }
+    let Some(mut session) = session else {
+        worker.forget(conn);
+        answer_successors(conn, super::window::Resume::default());
+        return;
+    };
+    let (subscriptions, will, received, expiry, stored) = (std::mem::take(&mut state.0), state.1, state.2, state.3, state.4);
+    let client = session.client_id.clone();
+    let user = session.user.clone();
+    {
+        let mut table = worker.table.borrow_mut();
+        for flow in session.flow_ids() {
+            table.detach(flow, conn.id);
+        }
+        if let Some(user) = &user {
+            table.leave(user, conn.id);
+        }
+        for subscription in &subscriptions {
+            open::remove(&mut table, &subscription.filter, conn.id);
+        }
+        table.remove_wild(conn.id);
+    }
+    worker.keep_moves(session.take_moves());
+    worker.settle().await;
+    let at = worker.at(conn);
+    if let Some(user) = &user {
+        worker.registry.leave(user, at);
+    }
+    let resume = session.into_resume(received);
+    end_session(worker, &client, user.as_ref(), expiry, stored).await;
+    if let Some(will) = will.filter(|_| close.publishes_will()) {
+        open::publish_will(worker, &client, *will, expiry);
+    }
+    worker.forget(conn);
+    tracing::debug!(client, reason = ?close, "disconnected");
+    if expiry == 0 {
+        worker.registry.release(&client, at);
+        answer_successors(conn, super::window::Resume::default());
+    } else if conn.state.borrow().successors.is_empty() {
+        worker.registry.park(&client, resume);
+        worker.registry.release(&client, at);
+    } else {
+        answer_successors(conn, resume);
+    }
+}
+
+async fn end_session(worker: &Worker, client: &str, user: Option<&crate::ids::UserId>, expiry: i64, stored: bool) {
+    let Some(user) = user.filter(|_| stored) else { return };
+    let result = if expiry > 0 {
+        worker.gateway.store().session_away(client.to_owned(), expiry, clock::now()).await
+    } else {
+        worker.gateway.end_session(client, user).await
+    };
+    if let Err(error) = result {
+        tracing::error!(%error, client, "the end of a session could not be stored; it ends at the next start");
+    }
+}
+
+/// Whoever waits for this connection to be gone: the first gets what was under way.
+fn answer_successors(conn: &Conn, resume: super::window::Resume) {
+    let successors = std::mem::take(&mut conn.state.borrow_mut().successors);
+    let mut resume = Some(resume);
+    for successor in successors {
+        let _ = successor.send(resume.take().unwrap_or_default());
+    }
+}
+
+/// MQTT 5 is told why; then what waits is written, for a moment.
+async fn say_goodbye(conn: &Conn, version: Version, close: Close) {
+    if let Some(reason) = close.reason() {
+        conn.reply(version, Reply::Disconnect { reason });
+    } else {
+        return;
+    }
+    let flushed = async {
+        while !conn.state.borrow().outbox.is_free() {
+            if conn.socket.writable().await.is_err() || conn.state.borrow_mut().outbox.flush(&conn.socket).is_err() {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LAST_WORDS, flushed).await;
+}
+
+/// The connection acts for its user from now on: loads the user's bindings and serves them.
+pub(super) async fn attach_user(worker: &Rc<Worker>, conn: &Rc<Conn>) {
+    let user = conn.state.borrow().session.as_ref().and_then(|session| session.user.clone());
+    let Some(user) = user else { return };
+    let direct = worker.gateway.heads().direct();
+    match worker.gateway.store().memberships(user).await {
+        Ok(memberships) => attach_all(worker, conn, &Arrival { session: None, memberships }, direct),
+        Err(error) => {
+            tracing::error!(%error, "a user's bindings could not be read; its connection is closed");
+            conn.close(Close::Reason(reason::UNAVAILABLE));
+        }
+    }
+}
+
+/// Serves all these bindings. `direct`: the newest direct push before they were read.
+pub(super) fn attach_all(worker: &Rc<Worker>, conn: &Rc<Conn>, arrival: &Arrival, direct: i64) {
+    let passed = worker.gateway.heads().direct() != direct;
+    for membership in &arrival.memberships {
+        let own = matches!(membership.target, crate::ids::Target::User(_));
+        worker.attach(conn, membership, own && passed);
+    }
+}
+
+/// The connection enters the tables of those who act for a user.
+pub(super) fn enter_user(worker: &Worker, conn: &Conn, user: &crate::ids::UserId) {
+    let (client_id, version) = {
+        let state = conn.state.borrow();
+        let Some(session) = &state.session else { return };
+        (session.client_id.clone(), session.version)
+    };
+    let connection = crate::gateway::Connection {
+        client_id,
+        protocol: if version == Version::V5 { "mqtt5" } else { "mqtt3.1.1" },
+        remote: conn.remote.to_string(),
+        connected_at: clock::format_utc(clock::now()),
+    };
+    worker.table.borrow_mut().enter(user.clone(), conn.id);
+    worker.registry.enter(user.clone(), ConnRef { worker: worker.number, id: conn.id }, connection);
+}

@@ -1,0 +1,411 @@
+//! What one connection owes its terminal, and what the terminal has answered: the one rule of delivery. No sockets and
+//! no clock of its own; bytes go to a [`Sink`].
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::flow::{Flow, Outcome};
+use super::frame::{self, Frame};
+use super::outbox::{Outbox, Sink};
+use super::window::{Load, Resume, Window};
+use super::wire::{Version, reason};
+use crate::broker::OpenMessage;
+use crate::clock::Millis;
+use crate::ids::UserId;
+use crate::parcel::{BindingId, FlowId, Parcel, PushKey, Seq};
+use crate::store::{CursorMove, Membership, Portion};
+
+/// PAP 5238 (WAP-247 §8.14.5, USERDCU): the terminal cannot process it.
+const REFUSED: u16 = 5238;
+/// PAP 5237 (USERDCR): it does not fit.
+const TOO_LARGE: u16 = 5237;
+/// Messages between terminals that wait for the window; more are dropped.
+const OPEN_QUEUE: usize = 100;
+/// Entries of one flow that may be answered out of order beyond the window.
+const SLACK: usize = 4;
+
+/// One moment, as the wall clock and as the steady one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    pub(super) wall: Millis,
+    pub(super) steady: Instant,
+}
+
+impl Now {
+    pub(super) fn read() -> Self {
+        Self { wall: crate::clock::now(), steady: Instant::now() }
+    }
+}
+
+/// The frames of one parcel, built when somebody first needs them.
+#[derive(Debug)]
+pub(super) struct Frames<'a> {
+    parcel: &'a Parcel,
+    topic: String,
+    built: [Option<Frame>; 4],
+}
+
+impl<'a> Frames<'a> {
+    pub(super) fn new(parcel: &'a Parcel) -> Self {
+        Self { parcel, topic: parcel.target.topic(), built: [const { None }; 4] }
+    }
+
+    fn get(&mut self, version: Version, qos1: bool, now: Millis) -> &mut Frame {
+        let at = usize::from(version == Version::V5) * 2 + usize::from(qos1);
+        self.built[at].get_or_insert_with(|| frame::of_parcel(version, qos1, self.parcel, &self.topic, now))
+    }
+}
+
+/// What became of a push that was offered to a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    Done,
+    /// It has to be fetched from the store, when there is room.
+    Behind,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) version: Version,
+    pub(super) client_id: String,
+    pub(super) user: Option<UserId>,
+    /// In order of flow.
+    flows: Vec<Flow>,
+    window: Window,
+    max_packet: usize,
+    /// QoS 0 pushes that the socket has not taken whole: resolved when it has.
+    unwritten: VecDeque<(u64, BindingId, Seq)>,
+    /// Entries that are resolved together with another address of the same push, which is under way.
+    siblings: Vec<(PushKey, BindingId, Seq)>,
+    open_queue: VecDeque<Arc<OpenMessage>>,
+    /// Something changed that has to be written down.
+    moved: bool,
+}
+
+impl Session {
+    pub(super) fn new(
+        version: Version,
+        client_id: String,
+        user: Option<UserId>,
+        window: Window,
+        max_packet: Option<u32>,
+    ) -> Self {
+        let open_queue = window.resumed_messages().into();
+        Self {
+            version,
+            client_id,
+            user,
+            flows: Vec::new(),
+            window,
+            max_packet: max_packet.map_or(usize::MAX, |size| size as usize),
+            unwritten: VecDeque::new(),
+            siblings: Vec::new(),
+            open_queue,
+            moved: false,
+        }
+    }
+
+    /// Serves a flow from now on; `head` is its newest dispatch. Answers whether something has to be fetched.
+    pub(super) fn attach(&mut self, membership: &Membership, head: Seq) -> bool {
+        match self.flows.binary_search_by_key(&membership.flow, |flow| flow.flow) {
+            // The binding was closed and made anew before we heard of it.
+            Ok(at) if self.flows[at].binding != membership.binding => self.flows[at] = Flow::new(membership),
+            Ok(_) => return false,
+            Err(at) => self.flows.insert(at, Flow::new(membership)),
+        }
+        let Some(flow) = self.flow(membership.flow) else { return false };
+        flow.behind = head > flow.sent;
+        flow.behind
+    }
+
+    /// Serves a flow no longer.
+    pub(super) fn detach(&mut self, flow: FlowId) -> Option<CursorMove> {
+        let at = self.flows.binary_search_by_key(&flow, |flow| flow.flow).ok()?;
+        let mut flow = self.flows.remove(at);
+        self.siblings.retain(|(_, binding, _)| *binding != flow.binding);
+        flow.take_move()
+    }
+
+    pub(super) fn flow_ids(&self) -> impl Iterator<Item = FlowId> {
+        self.flows.iter().map(|flow| flow.flow)
+    }
+
+    fn flow(&mut self, flow: FlowId) -> Option<&mut Flow> {
+        let at = self.flows.binary_search_by_key(&flow, |flow| flow.flow).ok()?;
+        self.flows.get_mut(at)
+    }
+
+    pub(super) fn serves(&self, flow: FlowId) -> bool {
+        self.flows.binary_search_by_key(&flow, |flow| flow.flow).is_ok()
+    }
+
+    /// A SUBSCRIBE at QoS 0 lowers the delivery of this flow; anything else restores it.
+    pub(super) fn set_qos0(&mut self, flow: FlowId, qos0: bool) {
+        if let Some(flow) = self.flow(flow) {
+            flow.qos0 = qos0;
+        }
+    }
+
+    /// A push that has just been dispatched. It is sent only if everything before it has been.
+    pub(super) fn offer(&mut self, frames: &mut Frames<'_>, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> io::Result<Offer> {
+        let parcel = frames.parcel;
+        let Ok(at) = self.flows.binary_search_by_key(&parcel.flow, |flow| flow.flow) else { return Ok(Offer::Done) };
+        let flow = &mut self.flows[at];
+        if parcel.seq <= flow.sent {
+            return Ok(Offer::Done);
+        }
+        if flow.behind {
+            flow.dirty = true;
+            return Ok(Offer::Behind);
+        }
+        let fits = !parcel.shared && parcel.prev <= flow.sent && self.deliver(at, frames, outbox, sink, now)?;
+        if !fits {
+            self.flows[at].behind = true;
+            return Ok(Offer::Behind);
+        }
+        Ok(Offer::Done)
+    }
+
+    /// Sends one parcel of the flow at `at`, or skips it; `false` where there is no room now.
+    fn deliver(&mut self, at: usize, frames: &mut Frames<'_>, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> io::Result<bool> {
+        let parcel = frames.parcel;
+        let flow = &mut self.flows[at];
+        if parcel.deadline <= now.wall {
+            flow.skip(parcel.seq);
+            self.moved = true;
+            return Ok(true);
+        }
+        let qos1 = parcel.confirmed && !flow.qos0;
+        let crowded = flow.open_entries() >= self.window.max() + SLACK;
+        if !outbox.is_free() || crowded || (qos1 && !self.window.has_room()) {
+            return Ok(false);
+        }
+        let frame = frames.get(self.version, qos1, now.wall);
+        let binding = flow.binding;
+        flow.send(parcel.seq);
+        if frame.len() > self.max_packet {
+            flow.resolve(parcel.seq, Outcome::Refused(TOO_LARGE));
+            self.moved = true;
+            return Ok(true);
+        }
+        if qos1 {
+            let load = Load::Push { binding, seq: parcel.seq, push: parcel.push, shared: parcel.shared };
+            let (id, dup) = self.window.open(load, now.steady);
+            let (head, body) = frame.stamped(id, dup);
+            outbox.send(sink, head, body)?;
+        } else {
+            let (head, body) = frame.stamped(0, false);
+            outbox.send(sink, head, body)?;
+            self.unwritten.push_back((outbox.mark(), binding, parcel.seq));
+            self.written(outbox);
+        }
+        Ok(true)
+    }
+
+    /// The socket has taken more: QoS 0 pushes count when they are written.
+    pub(super) fn written(&mut self, outbox: &Outbox) {
+        while let Some(&(mark, binding, seq)) = self.unwritten.front() {
+            if !outbox.has_passed(mark) {
+                return;
+            }
+            self.unwritten.pop_front();
+            self.resolve(binding, seq, Outcome::Got);
+        }
+    }
+
+    fn resolve(&mut self, binding: BindingId, seq: Seq, outcome: Outcome) {
+        if let Some(flow) = self.flows.iter_mut().find(|flow| flow.binding == binding) {
+            self.moved |= flow.resolve(seq, outcome);
+        }
+    }
+
+    /// The terminal answers a QoS 1 publish. Answers whether it was one of ours.
+    pub(super) fn acknowledge(&mut self, id: u16, code: u8) -> bool {
+        let Some(load) = self.window.close(id) else { return false };
+        if let Load::Push { binding, seq, push, shared } = load {
+            let outcome = if code >= reason::UNSPECIFIED { Outcome::Refused(REFUSED) } else { Outcome::Got };
+            self.resolve(binding, seq, outcome);
+            if shared {
+                let together: Vec<_> = self.siblings.extract_if(.., |(of, _, _)| *of == push).collect();
+                for (_, binding, seq) in together {
+                    self.resolve(binding, seq, outcome);
+                }
+            }
+        }
+        true
+    }
+
+    /// A flow that is behind and whose next parcels could be sent now, with where to go on and how many fit.
+    pub(super) fn next_behind(&mut self, outbox: &Outbox, after: Option<FlowId>) -> Option<Wanted> {
+        if !outbox.is_free() || !self.window.has_room() {
+            return None;
+        }
+        let limit = self.window.room();
+        let crowd = self.window.max() + SLACK;
+        let ready = |flow: &&mut Flow| flow.behind && flow.open_entries() < crowd;
+        let from = after.map_or(0, |after| self.flows.partition_point(|flow| flow.flow <= after));
+        let (before, rest) = self.flows.split_at_mut(from);
+        let flow = rest.iter_mut().find(ready).or_else(|| before.iter_mut().find(ready))?;
+        flow.dirty = false;
+        Some(Wanted { flow: flow.flow, binding: flow.binding, after: flow.sent, limit })
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.flows.iter().any(|flow| flow.behind)
+    }
+
+    /// Sends a fetched portion as far as there is room. Answers whether all of it was sent.
+    pub(super) fn take_portion(
+        &mut self,
+        wanted: &Wanted,
+        portion: &Portion,
+        outbox: &mut Outbox,
+        sink: &impl Sink,
+        now: Now,
+    ) -> io::Result<bool> {
+        let Ok(at) = self.flows.binary_search_by_key(&wanted.flow, |flow| flow.flow) else { return Ok(true) };
+        if self.flows[at].binding != wanted.binding {
+            return Ok(true);
+        }
+        for owed in &portion.parcels {
+            let parcel = &owed.parcel;
+            if parcel.seq <= self.flows[at].sent {
+                continue;
+            }
+            if parcel.prev > self.flows[at].sent {
+                self.flows[at].skip(parcel.prev);
+                self.moved = true;
+            }
+            if owed.settled {
+                self.flows[at].settle(parcel.seq);
+                self.moved = true;
+            } else if parcel.shared && self.window.carries(parcel.push) {
+                let flow = &mut self.flows[at];
+                flow.send(parcel.seq);
+                self.siblings.push((parcel.push, flow.binding, parcel.seq));
+            } else if !self.deliver(at, &mut Frames::new(parcel), outbox, sink, now)? {
+                return Ok(false);
+            }
+        }
+        let flow = &mut self.flows[at];
+        if !portion.more {
+            if portion.scanned > flow.sent {
+                flow.skip(portion.scanned);
+                self.moved = true;
+            }
+            flow.behind = flow.dirty;
+        }
+        Ok(true)
+    }
+
+    /// Shows a push to a watcher, at QoS 0 and if there is room; a member gets it as one.
+    pub(super) fn show(&mut self, frames: &mut Frames<'_>, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> io::Result<()> {
+        if self.serves(frames.parcel.flow) || !outbox.is_free() {
+            return Ok(());
+        }
+        let frame = frames.get(self.version, false, now.wall);
+        if frame.len() <= self.max_packet {
+            let (head, body) = frame.stamped(0, false);
+            outbox.send(sink, head, body)?;
+        }
+        Ok(())
+    }
+
+    /// Every flow has to look at the store: something was lost on the way.
+    pub(super) fn fall_behind(&mut self, flow: Option<FlowId>) {
+        for known in self.flows.iter_mut().filter(|known| flow.is_none_or(|flow| known.flow == flow)) {
+            known.behind = true;
+            known.dirty = true;
+        }
+    }
+
+    /// The newest seq that was sent of a flow.
+    pub(super) fn sent_of(&self, flow: FlowId) -> Option<Seq> {
+        let at = self.flows.binary_search_by_key(&flow, |flow| flow.flow).ok()?;
+        Some(self.flows[at].sent)
+    }
+
+    /// A message between terminals. QoS 1 waits for room, up to a number; QoS 0 does not.
+    pub(super) fn offer_open(&mut self, message: &Arc<OpenMessage>, qos1: bool, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> io::Result<()> {
+        if qos1 {
+            if self.open_queue.len() < OPEN_QUEUE {
+                self.open_queue.push_back(Arc::clone(message));
+            }
+            return self.send_queued(outbox, sink, now);
+        }
+        if outbox.is_free() {
+            self.send_open(message, None, outbox, sink, now)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what waits of QoS 1 messages between terminals, as far as there is room.
+    pub(super) fn send_queued(&mut self, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> io::Result<()> {
+        while outbox.is_free() && self.window.has_room() {
+            let Some(message) = self.open_queue.pop_front() else { return Ok(()) };
+            let id = self.window.open(Load::Open(Arc::clone(&message)), now.steady);
+            if !self.send_open(&message, Some(id), outbox, sink, now)? {
+                self.window.close(id.0);
+            }
+        }
+        Ok(())
+    }
+
+    /// `false`: it has expired, or is too large for this terminal.
+    fn send_open(&mut self, message: &OpenMessage, id: Option<(u16, bool)>, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> io::Result<bool> {
+        let Some(text) = frame::open_message(&message.topic, &message.properties, &message.payload, now.wall) else {
+            return Ok(false);
+        };
+        let mut frame = frame::build(self.version, id.is_some(), &text);
+        if frame.len() > self.max_packet {
+            return Ok(false);
+        }
+        let (id, dup) = id.unwrap_or_default();
+        let (head, body) = frame.stamped(id, dup);
+        outbox.send(sink, head, body)?;
+        Ok(true)
+    }
+
+    /// Sends something of our own at QoS 0, replies included: it waits in the outbox if it must.
+    pub(super) fn send_own(&mut self, message: &frame::Message<'_>, outbox: &mut Outbox, sink: &impl Sink) -> io::Result<()> {
+        let mut frame = frame::build(self.version, false, message);
+        if frame.len() <= self.max_packet {
+            let (head, body) = frame.stamped(0, false);
+            outbox.send(sink, head, body)?;
+        }
+        Ok(())
+    }
+
+    /// Since when the oldest push is unanswered, where others wait behind it.
+    pub(super) fn stuck_since(&self) -> Option<Instant> {
+        let crowd = self.window.max() + SLACK;
+        let waiting = !self.window.has_room() || self.flows.iter().any(|flow| flow.open_entries() >= crowd);
+        self.window.oldest().filter(|_| waiting)
+    }
+
+    pub(super) fn has_moved(&self) -> bool {
+        self.moved
+    }
+
+    /// What there is to write down.
+    pub(super) fn take_moves(&mut self) -> Vec<CursorMove> {
+        self.moved = false;
+        self.flows.iter_mut().filter_map(Flow::take_move).collect()
+    }
+
+    /// The end of this connection: what the next one of the session needs.
+    pub(super) fn into_resume(self, received: Vec<u16>) -> Resume {
+        Resume { inflight: self.window.into_resume(), received }
+    }
+}
+
+/// A portion that a session wants.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) flow: FlowId,
+    pub(super) binding: BindingId,
+    pub(super) after: Seq,
+    pub(super) limit: usize,
+}

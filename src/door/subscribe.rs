@@ -1,0 +1,289 @@
+//! SUBSCRIBE and UNSUBSCRIBE: what each filter means here, and the answer the protocol has for it.
+
+use std::rc::Rc;
+
+use super::conn::{Close, Conn, Subscription};
+use super::wire::{Filter, Reply, Version, reason};
+use super::worker::Worker;
+use super::{open, topics};
+use crate::gateway::SubscribeOutcome;
+use crate::ids::{GroupId, Target, UserId};
+
+/// Where answers to group requests arrive.
+pub(super) const RESPONSE: &str = "$push/response";
+
+/// What a filter asks for.
+enum Meaning {
+    /// A group request.
+    Group(GroupId),
+    /// Granted, and changes nothing: the user's own pushes and answers come anyway.
+    Already,
+    /// Only watches, at QoS 0.
+    Watch,
+    /// Topics that the ACL opens.
+    Open,
+    Refused(u8),
+}
+
+fn meaning(worker: &Worker, conn: &Conn, filter: &str) -> Meaning {
+    if filter.starts_with("$share/") || filter == "$share" {
+        return Meaning::Refused(reason::SHARED_NOT_SUPPORTED);
+    }
+    if !topics::is_filter(filter) {
+        return Meaning::Refused(reason::FILTER_INVALID);
+    }
+    if let Some(rest) = filter.strip_prefix(RESPONSE) {
+        let ours = rest.is_empty() || rest.starts_with('/');
+        return if ours { Meaning::Already } else { Meaning::Refused(reason::NOT_AUTHORIZED) };
+    }
+    if filter.starts_with('$') {
+        return Meaning::Refused(reason::NOT_AUTHORIZED);
+    }
+    let first = filter.split('/').next().unwrap_or_default();
+    let papcasts = matches!(first, "groups" | "users");
+    if topics::has_wildcard(filter) && (papcasts || matches!(first, "#" | "+")) {
+        return Meaning::Watch;
+    }
+    let state = conn.state.borrow();
+    let Some(session) = &state.session else { return Meaning::Refused(reason::UNSPECIFIED) };
+    if papcasts {
+        return match Target::from_topic(filter) {
+            Some(Target::Group(group)) => Meaning::Group(group),
+            Some(Target::User(user)) if session.user.as_ref() == Some(&user) => Meaning::Already,
+            Some(Target::User(_)) => Meaning::Refused(reason::NOT_AUTHORIZED),
+            None => Meaning::Refused(reason::FILTER_INVALID),
+        };
+    }
+    if worker.settings.acl.may_subscribe(filter, session.user.as_ref(), &session.client_id) {
+        Meaning::Open
+    } else {
+        Meaning::Refused(reason::NOT_AUTHORIZED)
+    }
+}
+
+/// Answers a SUBSCRIBE: one code for each filter, in order.
+pub(super) async fn subscribe(
+    worker: &Rc<Worker>,
+    conn: &Rc<Conn>,
+    version: Version,
+    id: u16,
+    filters: Vec<Filter>,
+) -> Result<(), Close> {
+    let mut codes = Vec::with_capacity(filters.len());
+    for filter in filters {
+        let code = subscribe_one(worker, conn, filter).await;
+        codes.push(code);
+    }
+    conn.reply(version, Reply::SubAck { id, codes });
+    Ok(())
+}
+
+async fn subscribe_one(worker: &Rc<Worker>, conn: &Rc<Conn>, filter: Filter) -> u8 {
+    let full = {
+        let state = conn.state.borrow();
+        let known = state.subscriptions.iter().any(|known| known.filter == filter.text);
+        !known && state.subscriptions.len() >= worker.settings.max_subscriptions
+    };
+    if full {
+        return reason::QUOTA_EXCEEDED;
+    }
+    let qos = filter.qos.min(1);
+    match meaning(worker, conn, &filter.text) {
+        Meaning::Refused(code) => return code,
+        Meaning::Already => return qos,
+        Meaning::Group(group) => {
+            if let Err(code) = subscribe_group(worker, conn, group, qos).await {
+                return code;
+            }
+            remember(worker, conn, filter.text, qos);
+            set_qos(worker, conn);
+            return qos;
+        }
+        Meaning::Watch | Meaning::Open => {}
+    }
+    let qos = if topics::has_wildcard(&filter.text) && !is_open(worker, conn, &filter.text) { 0 } else { qos };
+    if let Err(code) = store_filter(worker, conn, &filter.text, qos).await {
+        return code;
+    }
+    remember(worker, conn, filter.text, qos);
+    qos
+}
+
+fn is_open(worker: &Worker, conn: &Conn, filter: &str) -> bool {
+    let state = conn.state.borrow();
+    let session = state.session.as_ref();
+    session.is_some_and(|session| worker.settings.acl.may_subscribe(filter, session.user.as_ref(), &session.client_id))
+}
+
+/// Who a connection is, for the gateway.
+fn identity(conn: &Conn) -> Option<(String, UserId)> {
+    let state = conn.state.borrow();
+    let session = state.session.as_ref()?;
+    Some((session.client_id.clone(), session.user.clone()?))
+}
+
+async fn subscribe_group(worker: &Rc<Worker>, conn: &Rc<Conn>, group: GroupId, qos: u8) -> Result<(), u8> {
+    let Some((client, user)) = identity(conn) else { return Err(reason::NOT_AUTHORIZED) };
+    // Set before: once the store knows the session, its end has to be stored, however this goes on.
+    conn.state.borrow_mut().stored = true;
+    match worker.gateway.subscribe_group(&client, &user, group, qos).await {
+        SubscribeOutcome::Granted => Ok(()),
+        SubscribeOutcome::Refused => Err(reason::NOT_AUTHORIZED),
+        SubscribeOutcome::LimitReached => Err(reason::QUOTA_EXCEEDED),
+        SubscribeOutcome::Failed => Err(reason::UNSPECIFIED),
+    }
+}
+
+/// A filter of a session that may be resumed has to be resumed with it.
+async fn store_filter(worker: &Worker, conn: &Conn, filter: &str, qos: u8) -> Result<(), u8> {
+    let lasting = conn.state.borrow().expiry > 0;
+    let Some((client, user)) = identity(conn).filter(|_| lasting) else { return Ok(()) };
+    let stored = worker.gateway.store().subscribe(client, user, filter.to_owned(), qos, None).await;
+    stored.map(drop).map_err(|error| {
+        tracing::error!(%error, "a subscription could not be stored");
+        reason::UNSPECIFIED
+    })
+}
+
+fn remember(worker: &Worker, conn: &Conn, filter: String, qos: u8) {
+    let mut state = conn.state.borrow_mut();
+    if state.session.is_none() {
+        return;
+    }
+    if let Some(known) = state.subscriptions.iter_mut().find(|known| known.filter == filter) {
+        known.qos = qos;
+        return;
+    }
+    open::add(&mut worker.table.borrow_mut(), &filter, conn.id);
+    state.subscriptions.push(Subscription { filter, qos });
+}
+
+/// Brings the delivery of each group to the QoS of its subscription; none means as the push wants it.
+pub(super) fn set_qos(worker: &Worker, conn: &Conn) {
+    let lowered: Vec<String> = {
+        let state = conn.state.borrow();
+        state.subscriptions.iter().filter(|known| known.qos == 0).map(|known| known.filter.clone()).collect()
+    };
+    conn.with_session(|session, _, _| {
+        let flows: Vec<_> = session.flow_ids().collect();
+        let table = worker.table.borrow();
+        for flow in flows {
+            let qos0 = table.topic_name(flow).is_some_and(|topic| lowered.iter().any(|filter| filter == topic));
+            session.set_qos0(flow, qos0);
+        }
+        Ok(())
+    });
+}
+
+/// After a session was resumed.
+pub(super) fn restore(worker: &Worker, conn: &Conn) {
+    set_qos(worker, conn);
+}
+
+/// Answers an UNSUBSCRIBE, for filters that were never subscribed to as well.
+pub(super) async fn unsubscribe(
+    worker: &Rc<Worker>,
+    conn: &Rc<Conn>,
+    version: Version,
+    id: u16,
+    filters: Vec<String>,
+) -> Result<(), Close> {
+    let mut codes = Vec::with_capacity(filters.len());
+    for filter in filters {
+        codes.push(unsubscribe_one(worker, conn, &filter).await);
+    }
+    conn.reply(version, Reply::UnsubAck { id, codes });
+    Ok(())
+}
+
+async fn unsubscribe_one(worker: &Rc<Worker>, conn: &Rc<Conn>, filter: &str) -> u8 {
+    if !topics::is_filter(filter) {
+        return reason::FILTER_INVALID;
+    }
+    {
+        let mut state = conn.state.borrow_mut();
+        let Some(at) = state.subscriptions.iter().position(|known| known.filter == filter) else {
+            return reason::NO_SUBSCRIPTION;
+        };
+        state.subscriptions.swap_remove(at);
+        let mut table = worker.table.borrow_mut();
+        open::remove(&mut table, filter, conn.id);
+        open::remove_wild(&mut table, &state.subscriptions, conn.id);
+    }
+    set_qos(worker, conn);
+    let stored = conn.state.borrow().stored;
+    let Some((client, user)) = identity(conn).filter(|_| stored) else { return reason::SUCCESS };
+    match worker.gateway.unsubscribe_group(&client, &user, filter).await {
+        Ok(()) => reason::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the end of a subscription could not be stored");
+            reason::UNSPECIFIED
+        }
+    }
+}
+
+/// The connection acts for another user from now on; its group subscriptions go with it.
+pub(super) async fn switch_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: UserId) {
+    let (client, old, groups) = {
+        let state = conn.state.borrow();
+        let Some(session) = &state.session else { return };
+        if session.user.as_ref() == Some(&user) {
+            return;
+        }
+        let groups: Vec<Subscription> =
+            state.subscriptions.iter().filter(|known| known.filter.starts_with(crate::ids::GROUP_PREFIX)).cloned().collect();
+        (session.client_id.clone(), session.user.clone(), groups)
+    };
+    let exact: Vec<(GroupId, u8)> = groups
+        .iter()
+        .filter_map(|known| match Target::from_topic(&known.filter) {
+            Some(Target::Group(group)) => Some((group, known.qos)),
+            _ => None,
+        })
+        .collect();
+    if let Some(old) = &old {
+        leave_old(worker, conn, &client, old, &exact).await;
+    }
+    {
+        let mut state = conn.state.borrow_mut();
+        let Some(session) = state.session.as_mut() else { return };
+        session.user = Some(user.clone());
+    }
+    worker.gateway
+        .while_still(&user, async {
+            use crate::gateway::Terminals;
+            worker.registry.settle(&user).await;
+            if conn.is_closing() {
+                return;
+            }
+            super::serve::enter_user(worker, conn, &user);
+            super::serve::attach_user(worker, conn).await;
+        })
+        .await;
+    for (group, qos) in exact {
+        let filter = group.topic();
+        if subscribe_group(worker, conn, group, qos).await.is_err() {
+            conn.state.borrow_mut().subscriptions.retain(|known| known.filter != filter);
+        }
+    }
+    set_qos(worker, conn);
+}
+
+async fn leave_old(worker: &Rc<Worker>, conn: &Rc<Conn>, client: &str, old: &UserId, groups: &[(GroupId, u8)]) {
+    for (group, _) in groups {
+        if let Err(error) = worker.gateway.unsubscribe_group(client, old, &group.topic()).await {
+            tracing::error!(%error, "the end of a subscription could not be stored");
+        }
+    }
+    worker.list(conn);
+    worker.settle().await;
+    let flows: Vec<_> = {
+        let state = conn.state.borrow();
+        state.session.as_ref().map(|session| session.flow_ids().collect()).unwrap_or_default()
+    };
+    for flow in flows {
+        worker.detach(conn, flow);
+    }
+    worker.table.borrow_mut().leave(old, conn.id);
+    worker.registry.leave(old, worker.at(conn));
+}

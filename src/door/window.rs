@@ -1,0 +1,153 @@
+//! QoS 1 towards one terminal: packet ids, and what is under way (MQTT 5.0 §4.4, §4.9). Pure.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::broker::OpenMessage;
+use crate::parcel::{BindingId, PushKey, Seq};
+
+/// What a packet id stands for.
+#[derive(Debug, Clone)]
+pub(super) enum Load {
+    Push { binding: BindingId, seq: Seq, push: PushKey, shared: bool },
+    Open(Arc<OpenMessage>),
+}
+
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) id: u16,
+    pub(super) load: Load,
+    since: Instant,
+}
+
+/// What an interrupted session had under way; its next connection sends it again under the same packet ids.
+#[derive(Debug, Default)]
+pub(super) struct Resume {
+    pub(super) inflight: Vec<(u16, Load)>,
+    /// QoS 2 publishes of the client that wait for their PUBREL.
+    pub(super) received: Vec<u16>,
+}
+
+#[derive(Debug)]
+pub(super) struct Window {
+    max: usize,
+    last_id: u16,
+    inflight: VecDeque<InFlight>,
+    /// Not yet sent again on this connection.
+    resumed: Vec<(u16, Load)>,
+}
+
+impl Window {
+    pub(super) fn new(max: usize, resumed: Vec<(u16, Load)>) -> Self {
+        Self { max: max.max(1), last_id: 0, inflight: VecDeque::new(), resumed }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.inflight.len() < self.max
+    }
+
+    pub(super) fn room(&self) -> usize {
+        self.max.saturating_sub(self.inflight.len())
+    }
+
+    pub(super) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// The packet id for a push, and whether it went out under it before.
+    pub(super) fn open(&mut self, load: Load, now: Instant) -> (u16, bool) {
+        let before = self.resumed.iter().position(|(_, known)| same(known, &load));
+        let (id, dup) = match before {
+            Some(at) => (self.resumed.swap_remove(at).0, true),
+            None => (self.free_id(), false),
+        };
+        self.inflight.push_back(InFlight { id, load, since: now });
+        (id, dup)
+    }
+
+    fn free_id(&mut self) -> u16 {
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            let id = self.last_id;
+            if !self.inflight.iter().any(|entry| entry.id == id) && !self.resumed.iter().any(|(taken, _)| *taken == id) {
+                return id;
+            }
+        }
+    }
+
+    /// The terminal has answered `id`.
+    pub(super) fn close(&mut self, id: u16) -> Option<Load> {
+        let at = self.inflight.iter().position(|entry| entry.id == id)?;
+        self.inflight.remove(at).map(|entry| entry.load)
+    }
+
+    /// Whether a push is under way by one of its addresses.
+    pub(super) fn carries(&self, push: PushKey) -> bool {
+        self.inflight.iter().any(|entry| matches!(&entry.load, Load::Push { push: known, .. } if *known == push))
+    }
+
+    /// When the oldest that is still unanswered was sent.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.inflight.front().map(|entry| entry.since)
+    }
+
+    /// Messages between terminals that were under way when the last connection ended.
+    pub(super) fn resumed_messages(&self) -> Vec<Arc<OpenMessage>> {
+        let open = self.resumed.iter().filter_map(|(_, load)| match load {
+            Load::Open(message) => Some(Arc::clone(message)),
+            Load::Push { .. } => None,
+        });
+        open.collect()
+    }
+
+    /// What the next connection of this session will need.
+    pub(super) fn into_resume(self) -> Vec<(u16, Load)> {
+        let unanswered = self.inflight.into_iter().map(|entry| (entry.id, entry.load));
+        unanswered.chain(self.resumed).collect()
+    }
+}
+
+fn same(a: &Load, b: &Load) -> bool {
+    match (a, b) {
+        (Load::Push { binding, seq, .. }, Load::Push { binding: other, seq: other_seq, .. }) => {
+            binding == other && seq == other_seq
+        }
+        (Load::Open(a), Load::Open(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(seq: Seq) -> Load {
+        Load::Push { binding: 1, seq, push: seq, shared: false }
+    }
+
+    #[test]
+    fn ids_are_not_used_twice_at_once_and_never_zero() {
+        let mut window = Window::new(4, vec![(2, push(99))]);
+        window.last_id = u16::MAX - 1;
+        let now = Instant::now();
+        let ids: Vec<u16> = (1..=4).map(|seq| window.open(push(seq), now).0).collect();
+        assert_eq!(ids, [u16::MAX, 1, 3, 4], "2 belongs to what was under way before");
+        assert!(!window.has_room());
+        assert!(window.close(1).is_some());
+        assert!(window.close(1).is_none());
+        assert_eq!(window.room(), 1);
+    }
+
+    #[test]
+    fn what_was_under_way_goes_out_again_under_its_id() {
+        let mut window = Window::new(4, vec![]);
+        let now = Instant::now();
+        assert_eq!(window.open(push(7), now), (1, false));
+        assert_eq!(window.open(push(8), now), (2, false));
+        window.close(1);
+        let mut window = Window::new(4, window.into_resume());
+        assert_eq!(window.open(push(8), now), (2, true));
+        assert_eq!(window.open(push(9), now), (1, false));
+    }
+}

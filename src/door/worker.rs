@@ -1,0 +1,389 @@
+//! A worker: a thread with a runtime of its own. It owns its connections; everything a push needs on its way to a
+//! terminal is local to it, and other threads reach it by message only.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::conn::{Close, Conn};
+use super::registry::{Command, ConnId, ConnRef, Registry};
+use super::session::{Frames, Now, Offer};
+use super::table::Table;
+use super::{Settings, control, pump, serve};
+use crate::broker::{Delivery, Feed, FeedMessages};
+use crate::gateway::Gateway;
+use crate::ids::Target;
+use crate::parcel::{FlowId, Parcel, Seq};
+use crate::store::{CursorMove, Membership};
+
+const TICK: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) number: usize,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) table: RefCell<Table>,
+    conns: RefCell<HashMap<ConnId, Rc<Conn>>>,
+    next_id: std::cell::Cell<ConnId>,
+    /// Connections with something to write down.
+    listed: RefCell<Vec<Rc<Conn>>>,
+    /// Moves of connections that are gone or flows that were left, and moves that could not be written.
+    orphans: RefCell<Vec<CursorMove>>,
+    /// The newest direct push that arrived, and the newest there was at the last look.
+    direct_seen: std::cell::Cell<Seq>,
+    direct_head: std::cell::Cell<Seq>,
+    /// One buffer for all reads.
+    pub(super) scratch: RefCell<Vec<u8>>,
+}
+
+/// Runs a worker until it is told to stop.
+pub(super) fn run(
+    number: usize,
+    feed: Feed,
+    commands: mpsc::UnboundedReceiver<Command>,
+    gateway: Arc<Gateway>,
+    registry: Arc<Registry>,
+    settings: Arc<Settings>,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (wants, messages) = feed.split();
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        let direct = gateway.heads().direct();
+        let worker = Rc::new(Worker {
+            number,
+            gateway,
+            registry,
+            settings,
+            table: RefCell::new(Table::new(wants)),
+            conns: RefCell::default(),
+            next_id: std::cell::Cell::new(1),
+            listed: RefCell::default(),
+            orphans: RefCell::default(),
+            direct_seen: std::cell::Cell::new(direct),
+            direct_head: std::cell::Cell::new(direct),
+            scratch: RefCell::new(vec![0; 64 * 1024]),
+        });
+        tokio::task::spawn_local(Rc::clone(&worker).deliver(messages));
+        tokio::task::spawn_local(Rc::clone(&worker).write_behind());
+        tokio::task::spawn_local(Rc::clone(&worker).tick());
+        worker.obey(commands).await;
+    });
+    Ok(())
+}
+
+impl Worker {
+    pub(super) fn conn(&self, id: ConnId) -> Option<Rc<Conn>> {
+        self.conns.borrow().get(&id).cloned()
+    }
+
+    pub(super) fn at(&self, conn: &Conn) -> ConnRef {
+        ConnRef { worker: self.number, id: conn.id }
+    }
+
+    async fn obey(self: &Rc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Accept { stream, remote } => self.accept(stream, remote),
+                Command::TakeOver { conn, reply } => {
+                    // A connection that has gone meanwhile drops the reply, which answers it.
+                    if let Some(conn) = self.conn(conn) {
+                        conn.state.borrow_mut().successors.push(reply);
+                        conn.close(Close::Reason(super::wire::reason::TAKEN_OVER));
+                    }
+                }
+                Command::Attach { conn, membership, reply } => {
+                    if let Some(conn) = self.conn(conn) {
+                        self.attach(&conn, &membership, false);
+                    }
+                    let _ = reply.send(());
+                }
+                Command::Detach { conn, flow, reply } => {
+                    if let Some(conn) = self.conn(conn) {
+                        self.detach(&conn, flow);
+                    }
+                    let _ = reply.send(());
+                }
+                Command::Settle { reply } => {
+                    let worker = Rc::clone(self);
+                    tokio::task::spawn_local(async move {
+                        worker.settle().await;
+                        let _ = reply.send(());
+                    });
+                }
+                Command::Answer { conn, reply, payload } => {
+                    if let Some(conn) = self.conn(conn) {
+                        control::send_answer(&conn, &reply, payload.into());
+                    }
+                }
+                Command::Stop { reply } => {
+                    self.stop().await;
+                    let _ = reply.send(());
+                    return;
+                }
+            }
+        }
+    }
+
+    fn accept(self: &Rc<Self>, stream: std::net::TcpStream, remote: std::net::SocketAddr) {
+        let socket = match tokio::net::TcpStream::from_std(stream) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::warn!(%error, %remote, "a connection could not be taken");
+                self.registry.close_socket();
+                return;
+            }
+        };
+        let id = self.next_id.replace(self.next_id.get() + 1);
+        let conn = Rc::new(Conn::new(id, remote, socket));
+        self.conns.borrow_mut().insert(id, Rc::clone(&conn));
+        tokio::task::spawn_local(serve::serve(Rc::clone(self), conn));
+    }
+
+    /// The connection is gone from all tables.
+    pub(super) fn forget(&self, conn: &Conn) {
+        self.conns.borrow_mut().remove(&conn.id);
+        self.registry.close_socket();
+    }
+
+    async fn stop(self: &Rc<Self>) {
+        let all: Vec<Rc<Conn>> = self.conns.borrow().values().cloned().collect();
+        for conn in &all {
+            conn.close(Close::Reason(super::wire::reason::SHUTTING_DOWN));
+        }
+        while !self.conns.borrow().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.settle().await;
+    }
+
+    /// The connection serves a flow from now on. `suspicious`: a push may have gone by while the binding was being read.
+    pub(super) fn attach(self: &Rc<Self>, conn: &Rc<Conn>, membership: &Membership, suspicious: bool) {
+        if conn.is_closing() {
+            return;
+        }
+        // Subscribe first: what is dispatched from here on arrives, and what was dispatched before shows in the heads.
+        self.table.borrow_mut().attach(membership.flow, &membership.target, conn.id);
+        let head = membership.head.max(self.gateway.heads().group(membership.flow));
+        let behind = conn.with_session(|session, _, _| {
+            let behind = session.attach(membership, head);
+            if suspicious {
+                session.fall_behind(Some(membership.flow));
+            }
+            Ok(behind || suspicious)
+        });
+        if behind == Some(true) {
+            pump::kick(self, conn);
+        }
+    }
+
+    /// The connection serves a flow no longer.
+    pub(super) fn detach(&self, conn: &Conn, flow: FlowId) {
+        self.table.borrow_mut().detach(flow, conn.id);
+        if let Some(session) = conn.state.borrow_mut().session.as_mut()
+            && let Some(cursor) = session.detach(flow)
+        {
+            self.orphans.borrow_mut().push(cursor);
+        }
+    }
+
+    /// Notes that a connection has something to be written down.
+    pub(super) fn list(&self, conn: &Rc<Conn>) {
+        let moved = conn.state.borrow().session.as_ref().is_some_and(super::session::Session::has_moved);
+        if moved && !conn.listed.replace(true) {
+            self.listed.borrow_mut().push(Rc::clone(conn));
+        }
+    }
+
+    pub(super) fn keep_moves(&self, moves: Vec<CursorMove>) {
+        self.orphans.borrow_mut().extend(moves);
+    }
+
+    /// Writes down every acknowledgement this worker knows of. What fails is tried again the next time.
+    pub(super) async fn settle(&self) {
+        let mut moves = self.orphans.take();
+        for conn in self.listed.take() {
+            conn.listed.set(false);
+            if let Some(session) = conn.state.borrow_mut().session.as_mut() {
+                moves.extend(session.take_moves());
+            }
+        }
+        if moves.is_empty() {
+            return;
+        }
+        let kept = moves.clone();
+        if let Err(error) = self.gateway.store().settle(moves, crate::clock::now()).await {
+            tracing::error!(%error, bindings = kept.len(), "acknowledgements could not be written; they are kept");
+            self.keep_moves(kept);
+        }
+    }
+
+    async fn write_behind(self: Rc<Self>) {
+        loop {
+            tokio::time::sleep(self.settings.flush_interval).await;
+            self.settle().await;
+        }
+    }
+
+    /// The broker's messages: nothing in here may wait.
+    async fn deliver(self: Rc<Self>, mut messages: FeedMessages) {
+        loop {
+            match messages.next().await {
+                Ok(Delivery::Push { parcel, prev }) => self.push(&parcel, prev),
+                Ok(Delivery::Watched(parcel)) => self.show(&parcel),
+                Ok(Delivery::Open(message)) => super::open::deliver(&self, &message),
+                Err(_) => return, // The watchdog ends the process.
+            }
+        }
+    }
+
+    fn push(self: &Rc<Self>, parcel: &Parcel, prev: Seq) {
+        let members = {
+            let mut table = self.table.borrow_mut();
+            if let Target::User(user) = &parcel.target {
+                if prev > self.direct_seen.get() {
+                    drop(table);
+                    self.all_users_fall_behind();
+                    table = self.table.borrow_mut();
+                }
+                self.direct_seen.set(parcel.seq);
+                for id in table.users(user) {
+                    self.meet(id, parcel.flow);
+                }
+            }
+            match table.topic(parcel.flow) {
+                Some(topic) => {
+                    topic.seen = topic.seen.max(parcel.seq);
+                    // Taken out for the loop: it borrows connections, and they may come back to the table.
+                    std::mem::take(&mut topic.members)
+                }
+                None => return,
+            }
+        };
+        let mut frames = Frames::new(parcel);
+        let now = Now::read();
+        let conns = self.conns.borrow();
+        for id in &members {
+            let Some(conn) = conns.get(id) else { continue };
+            let offer = conn.with_session(|session, outbox, socket| {
+                let offer = session.offer(&mut frames, outbox, socket, now)?;
+                Ok((offer, session.has_moved()))
+            });
+            match offer {
+                Some((Offer::Behind, _)) => pump::kick(self, conn),
+                Some((Offer::Done, true)) => self.list(conn),
+                _ => {}
+            }
+        }
+        if let Some(topic) = self.table.borrow_mut().topic(parcel.flow) {
+            topic.members = members;
+        }
+    }
+
+    /// A direct push for a user whose own flow this connection does not serve yet: it was made just now.
+    fn meet(self: &Rc<Self>, id: ConnId, flow: FlowId) {
+        let Some(conn) = self.conn(id) else { return };
+        let knows = conn.state.borrow().session.as_ref().is_some_and(|session| session.serves(flow));
+        if !knows {
+            let worker = Rc::clone(self);
+            tokio::task::spawn_local(async move { serve::attach_user(&worker, &conn).await });
+        }
+    }
+
+    /// A copy for those who watch.
+    fn show(&self, parcel: &Parcel) {
+        let mut frames = Frames::new(parcel);
+        let topic = parcel.target.topic();
+        for id in self.table.borrow().wild() {
+            let Some(conn) = self.conn(id) else { continue };
+            let matches = conn.state.borrow().subscriptions.iter().any(|known| super::topics::matches(&known.filter, &topic));
+            if matches {
+                conn.with_session(|session, outbox, socket| session.show(&mut frames, outbox, socket, Now::read()));
+            }
+        }
+    }
+
+    fn all_users_fall_behind(self: &Rc<Self>) {
+        let conns: Vec<Rc<Conn>> = self.conns.borrow().values().cloned().collect();
+        for conn in conns {
+            conn.with_session(|session, _, _| {
+                session.fall_behind(None);
+                Ok(())
+            });
+            pump::kick(self, &conn);
+        }
+    }
+
+    async fn tick(self: Rc<Self>) {
+        loop {
+            tokio::time::sleep(TICK).await;
+            self.check_clocks();
+            self.check_heads();
+        }
+    }
+
+    /// Ends connections that are silent, that never said CONNECT, or that stopped acknowledging.
+    fn check_clocks(&self) {
+        use super::wire::reason;
+        let now = std::time::Instant::now();
+        let conns: Vec<Rc<Conn>> = self.conns.borrow().values().cloned().collect();
+        for conn in conns {
+            let close = {
+                let state = conn.state.borrow();
+                match &state.session {
+                    None if now.duration_since(conn.opened) > self.settings.connect_timeout => Some(Close::Gone),
+                    None => None,
+                    Some(_) if state.keep_alive.is_some_and(|limit| now.duration_since(state.heard) > limit) => {
+                        Some(Close::Reason(reason::KEEP_ALIVE_TIMEOUT))
+                    }
+                    Some(session) => session
+                        .stuck_since()
+                        .filter(|since| now.duration_since(*since) > self.settings.ack_timeout)
+                        .map(|_| Close::Reason(reason::ADMINISTRATIVE)),
+                }
+            };
+            if let Some(close) = close {
+                conn.close(close);
+            }
+        }
+    }
+
+    /// Compares what arrived with what was dispatched: the last publish of a topic, lost, would show in nothing else
+    /// (docs/ledger.md, rule 11). A difference counts when it is seen twice: at the first look it may be on its way.
+    fn check_heads(self: &Rc<Self>) {
+        let mut missed = Vec::new();
+        for (flow, topic) in self.table.borrow_mut().topics() {
+            let head = self.gateway.heads().group(flow);
+            if head > topic.seen && (topic.head == head || !topic.live) {
+                missed.extend(topic.members.iter().map(|id| (*id, flow, head)));
+                topic.seen = head;
+            }
+            topic.head = head;
+        }
+        for (id, flow, head) in missed {
+            let Some(conn) = self.conn(id) else { continue };
+            let behind = conn.with_session(|session, _, _| {
+                let behind = session.sent_of(flow).is_some_and(|sent| sent < head);
+                if behind {
+                    session.fall_behind(Some(flow));
+                }
+                Ok(behind)
+            });
+            if behind == Some(true) {
+                pump::kick(self, &conn);
+            }
+        }
+        let direct = self.gateway.heads().direct();
+        if direct > self.direct_seen.get() && self.direct_head.get() == direct {
+            self.direct_seen.set(direct);
+            self.all_users_fall_behind();
+        }
+        self.direct_head.set(direct);
+    }
+}

@@ -1,0 +1,42 @@
+//! What happens by itself: pushes come due and expire, sessions end.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Gateway;
+use crate::clock;
+use crate::store::Error;
+
+/// How often the clock is looked at: a deliver-after is kept to within a second.
+const TICK: Duration = Duration::from_millis(500);
+
+impl Gateway {
+    /// Runs until told to stop. A failure is logged and tried again at the next tick.
+    pub async fn keep_house(&self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
+            if let Err(error) = self.tick().await {
+                tracing::error!(%error, "housekeeping failed; it is tried again");
+            }
+        }
+    }
+
+    async fn tick(&self) -> Result<(), Error> {
+        let now = clock::now();
+        if self.store.anything_due(now).await? {
+            // Acknowledgements first: what was acknowledged in time has been delivered (docs/ledger.md, rule 3).
+            self.terminals().settle_all().await;
+            while self.store.expire(now).await? > 0 {}
+            while self.store.release_due(now).await? > 0 {}
+        }
+        loop {
+            let over = self.store.expired_sessions(now).await?;
+            if over.is_empty() {
+                return Ok(());
+            }
+            for (client, user) in over {
+                self.end_session(&client, &user).await?;
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What papcast does: who belongs to which group, taking pushes, and settling who has what. The door and the HTTP side
+//! both come here; everything they do goes through the same code.
+
+mod answers;
+mod heads;
+mod housekeeping;
+mod joining;
+mod locks;
+mod submitting;
+mod terminals;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+pub use answers::{Answer, GroupEntry, Op, Reason, Status};
+pub use heads::Heads;
+pub use joining::{GroupRequest, SubscribeOutcome};
+pub use submitting::{Accepted, Content, PushRequest, Refused};
+pub use terminals::{Connection, Later, Terminals};
+
+use locks::UserLocks;
+
+use crate::broker::Publisher;
+use crate::config::{AssignRule, Config, parse_target};
+use crate::ids::{JoinPolicy, Target};
+use crate::store::{Event, Store};
+
+/// The rules an operator sets for groups and pushes.
+#[derive(Debug, Clone)]
+struct Rules {
+    create: Option<JoinPolicy>,
+    default_policy: JoinPolicy,
+    assign: Vec<AssignRule>,
+    groups_per_user: u32,
+    default_ttl: Duration,
+    max_ttl: Duration,
+    max_addresses: usize,
+    max_content: usize,
+    aliases: Vec<(String, Target)>,
+}
+
+/// The gateway; one for the whole process.
+#[derive(Debug)]
+pub struct Gateway {
+    store: Store,
+    heads: Arc<Heads>,
+    rules: Rules,
+    locks: UserLocks,
+    terminals: OnceLock<Arc<dyn Terminals>>,
+}
+
+impl Gateway {
+    #[must_use]
+    pub fn new(store: Store, heads: Arc<Heads>, config: &Config) -> Self {
+        let rules = Rules {
+            create: config.groups.auto_create.then_some(config.groups.default_policy),
+            default_policy: config.groups.default_policy,
+            assign: config.groups.assign.clone(),
+            groups_per_user: config.mqtt.max_groups_per_user,
+            default_ttl: config.push.default_ttl,
+            max_ttl: config.push.max_ttl,
+            max_addresses: config.push.max_addresses,
+            max_content: config.push.max_content,
+            aliases: config
+                .aliases
+                .iter()
+                .filter_map(|(alias, target)| Some((alias.clone(), parse_target(target)?)))
+                .collect(),
+        };
+        Self { store, heads, rules, locks: UserLocks::default(), terminals: OnceLock::new() }
+    }
+
+    /// Whom to tell of joins and leaves; set once, when the door is there.
+    pub fn set_terminals(&self, terminals: Arc<dyn Terminals>) {
+        let _ = self.terminals.set(terminals);
+    }
+
+    fn terminals(&self) -> &dyn Terminals {
+        self.terminals.get().map_or(&terminals::Nobody, |terminals| &**terminals)
+    }
+
+    /// The store, for what is only looked at.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The newest seq of each group since this process began.
+    #[must_use]
+    pub fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
+    /// What a new group is where nobody says otherwise.
+    #[must_use]
+    pub fn default_policy(&self) -> JoinPolicy {
+        self.rules.default_policy
+    }
+
+    /// Who acts for a user right now.
+    #[must_use]
+    pub fn connections(&self, user: &crate::ids::UserId) -> Vec<Connection> {
+        self.terminals().connections(user)
+    }
+}
+
+/// The observer that makes a commit known: first the heads, then the broker, so that a worker which missed the publish
+/// can see that it did.
+pub fn announce(heads: Arc<Heads>, publisher: Publisher) -> impl Fn(Event) + Send + 'static {
+    move |event| match event {
+        Event::Dispatched { parcel, topic_prev } => {
+            heads.advance(&parcel);
+            publisher.push(parcel, topic_prev);
+        }
+    }
+}

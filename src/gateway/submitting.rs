@@ -1,0 +1,211 @@
+//! Taking a push, whether it came as PAP or as JSON.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+use super::Gateway;
+use crate::clock::{self, Millis};
+use crate::ids::{GroupId, Target, UserId};
+use crate::pap::address::{self, Kind};
+use crate::store::{self, Address, DeliveryMethod, Error, Priority, Submission, Submitted};
+
+/// Longest push-id in bytes. The specification has no limit; 255 is what initiators need at most (pap.md D2).
+const PUSH_ID_MAX: usize = 255;
+
+/// What the terminals get.
+#[derive(Debug, Clone)]
+pub struct Content {
+    pub content_type: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+/// A push as an initiator asks for it.
+#[derive(Debug, Clone)]
+pub struct PushRequest {
+    pub initiator: String,
+    pub push_id: String,
+    pub addresses: Vec<String>,
+    pub content: Content,
+    pub delivery: DeliveryMethod,
+    pub priority: Priority,
+    pub deliver_after: Option<Millis>,
+    pub deliver_before: Option<Millis>,
+    pub source: Option<String>,
+    /// `push_all` means the group named by `source` (BlackBerry).
+    pub push_all: bool,
+    /// Hash of the submission as it came in.
+    pub digest: i64,
+}
+
+/// A push that was taken: PAP 1001.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    pub push_id: String,
+}
+
+/// Why a push was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("the push has expired: its deliver-before is {before}, the time here is {now}")]
+    Expired { before: String, now: String },
+    /// The addresses as they were written.
+    #[error("{}", unknown_text(.0))]
+    Unknown(Vec<String>),
+    #[error("the push-id {0:?} belongs to another push of this initiator")]
+    Duplicate(String),
+    #[error("the gateway cannot store pushes now; try again later")]
+    Unavailable,
+}
+
+fn unknown_text(addresses: &[String]) -> String {
+    let shown: Vec<&str> = addresses.iter().take(3).map(String::as_str).collect();
+    let more = if addresses.len() > shown.len() { format!(" and {} more", addresses.len() - shown.len()) } else { String::new() };
+    format!("not a known group or user: {}{more}; nothing was submitted", shown.join(", "))
+}
+
+impl Gateway {
+    /// Takes a push. When this returns [`Accepted`] it is on disk.
+    pub async fn submit(&self, request: PushRequest) -> Result<Accepted, Refused> {
+        let now = clock::now();
+        self.check_size(&request)?;
+        let deliver_before = self.deadline(&request, now)?;
+        let addresses = self.resolve(&request)?;
+        let push_id = request.push_id.clone();
+        let submission = Submission {
+            initiator: request.initiator,
+            push_id: request.push_id,
+            digest: request.digest,
+            now,
+            deliver_after: request.deliver_after.unwrap_or(0),
+            deliver_before,
+            delivery: request.delivery,
+            priority: request.priority,
+            source: request.source,
+            content_type: request.content.content_type,
+            headers: request.content.headers,
+            body: request.content.body,
+            addresses,
+        };
+        let raws: Vec<String> = submission.addresses.iter().map(|address| address.raw.clone()).collect();
+        match self.store.submit(submission).await {
+            Ok(Submitted::Accepted | Submitted::Repeated) => Ok(Accepted { push_id }),
+            Ok(Submitted::Duplicate) => Err(Refused::Duplicate(push_id)),
+            Ok(Submitted::Unknown(positions)) => {
+                Err(Refused::Unknown(positions.into_iter().filter_map(|at| raws.get(at).cloned()).collect()))
+            }
+            Err(error) => Err(refused(&error)),
+        }
+    }
+
+    fn check_size(&self, request: &PushRequest) -> Result<(), Refused> {
+        let bad = |text: String| Err(Refused::BadRequest(text));
+        if request.push_id.is_empty() || request.push_id.len() > PUSH_ID_MAX {
+            return bad(format!("a push-id has 1 to {PUSH_ID_MAX} bytes"));
+        }
+        if request.push_id.chars().any(char::is_control) {
+            return bad("a push-id has no control characters".into());
+        }
+        if request.addresses.is_empty() {
+            return bad("a push needs an address".into());
+        }
+        if request.addresses.len() > self.rules.max_addresses {
+            return bad(format!("a push has {} addresses at most (push.max_addresses)", self.rules.max_addresses));
+        }
+        let size = request.content.body.len();
+        if size > self.rules.max_content {
+            return bad(format!("the content has {size} bytes, more than {} (push.max_content)", self.rules.max_content));
+        }
+        let too_long = |text: &str| text.len() > usize::from(u16::MAX) / 4;
+        let headers = &request.content.headers;
+        if too_long(&request.content.content_type)
+            || headers.len() > 64
+            || headers.iter().any(|(name, value)| too_long(name) || too_long(value))
+            || request.addresses.iter().any(|address| too_long(address))
+        {
+            return bad("an address or a header of the content is too long, or there are more than 64 headers".into());
+        }
+        Ok(())
+    }
+
+    fn deadline(&self, request: &PushRequest, now: Millis) -> Result<Millis, Refused> {
+        let span = |ttl: std::time::Duration| Millis::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 4);
+        let start = request.deliver_after.unwrap_or(now).max(now);
+        let latest = start.saturating_add(span(self.rules.max_ttl)).min(clock::END_OF_TIME);
+        let before = match request.deliver_before {
+            Some(before) if before <= now => {
+                return Err(Refused::Expired { before: clock::format_utc(before), now: clock::format_utc(now) });
+            }
+            Some(before) if before <= start => {
+                return Err(Refused::BadRequest("deliver-before is not later than deliver-after".into()));
+            }
+            Some(before) => before,
+            None => start.saturating_add(span(self.rules.default_ttl)),
+        };
+        Ok(before.min(latest))
+    }
+
+    fn resolve(&self, request: &PushRequest) -> Result<Vec<Address>, Refused> {
+        let mut unknown = Vec::new();
+        let mut addresses = Vec::with_capacity(request.addresses.len());
+        let mut seen = HashSet::with_capacity(request.addresses.len());
+        for raw in &request.addresses {
+            if !seen.insert(raw.as_str()) {
+                continue; // The same address written twice is one recipient.
+            }
+            match self.target(raw, request) {
+                Some(target) => {
+                    let connected = matches!(&target, Target::User(user) if !self.terminals().connections(user).is_empty());
+                    addresses.push(Address { raw: raw.clone(), target, connected });
+                }
+                None => unknown.push(raw.clone()),
+            }
+        }
+        if unknown.is_empty() { Ok(addresses) } else { Err(Refused::Unknown(unknown)) }
+    }
+
+    /// Whom an address string names; `None` where nobody can be meant by it.
+    fn target(&self, raw: &str, request: &PushRequest) -> Option<Target> {
+        if let Some((_, target)) = self.rules.aliases.iter().find(|(alias, _)| alias == raw) {
+            return Some(target.clone());
+        }
+        if request.push_all && raw == "push_all" {
+            return GroupId::parse(request.source.as_deref()?).ok().map(Target::Group);
+        }
+        match address::parse(raw).ok()? {
+            address::Address::Client(client) => match client.kind {
+                Kind::Group => GroupId::parse(&client.value).ok().map(Target::Group),
+                Kind::User => named(&client.value),
+                Kind::Plmn => UserId::parse(&format!("tel:{}", client.value)).ok().map(Target::User),
+                Kind::Other(_) => None,
+            },
+            address::Address::Bare(text) => {
+                let decoded = text.strip_prefix("%24").map(|group| format!("${group}"));
+                named(decoded.as_deref().unwrap_or(&text))
+            }
+        }
+    }
+}
+
+/// `group:<id>` and `$<id>` are groups, `user:<id>` and anything else is a user; a bare international number is a `tel:` URI.
+fn named(text: &str) -> Option<Target> {
+    if let Some(group) = text.strip_prefix("group:").or_else(|| text.strip_prefix('$')) {
+        return GroupId::parse(group).ok().map(Target::Group);
+    }
+    let user = text.strip_prefix("user:").unwrap_or(text);
+    let is_number = user.strip_prefix('+').is_some_and(|digits| digits.starts_with(|c: char| c.is_ascii_digit()));
+    let user = if is_number { UserId::parse(&format!("tel:{user}")) } else { UserId::parse(user) };
+    user.ok().map(Target::User)
+}
+
+fn refused(error: &Error) -> Refused {
+    match error {
+        store::Error::Full => tracing::error!("the disk is full: pushes are refused until there is space"),
+        other => tracing::error!(error = %other, "a push could not be stored"),
+    }
+    Refused::Unavailable
+}

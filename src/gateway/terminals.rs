@@ -1,0 +1,69 @@
+//! What the gateway needs of the door. The door implements it, and `app` puts the two together.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::Serialize;
+
+use crate::ids::UserId;
+use crate::parcel::FlowId;
+use crate::store::{Membership, PendingReply};
+
+/// A boxed future: these calls cross to the workers' threads and are rare.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A terminal that is connected.
+#[derive(Debug, Clone, Serialize)]
+pub struct Connection {
+    pub client_id: String,
+    /// `mqtt3.1.1` or `mqtt5`.
+    pub protocol: &'static str,
+    pub remote: String,
+    pub connected_at: String,
+}
+
+/// The terminals that are connected, by the user they act for.
+pub trait Terminals: Send + Sync + std::fmt::Debug {
+    /// Who acts for a user now.
+    fn connections(&self, user: &UserId) -> Vec<Connection>;
+
+    /// Writes down every acknowledgement of this user's terminals.
+    fn settle<'a>(&'a self, user: &'a UserId) -> Later<'a, ()>;
+
+    /// The user is a member now: its terminals get the flow's pushes from here on.
+    fn attach<'a>(&'a self, user: &'a UserId, membership: Membership) -> Later<'a, ()>;
+
+    /// The user is no member any more. Once this returns, nothing of the flow is sent to its terminals.
+    fn detach<'a>(&'a self, user: &'a UserId, flow: FlowId) -> Later<'a, ()>;
+
+    /// A second answer to a join that had to wait.
+    fn answer<'a>(&'a self, user: &'a UserId, reply: PendingReply, payload: Vec<u8>) -> Later<'a, ()>;
+
+    /// Writes down every acknowledgement there is.
+    fn settle_all(&self) -> Later<'_, ()>;
+}
+
+/// No door: tools that only look at the store, and the moments before it is open.
+#[derive(Debug)]
+pub(super) struct Nobody;
+
+impl Terminals for Nobody {
+    fn connections(&self, _: &UserId) -> Vec<Connection> {
+        Vec::new()
+    }
+    fn settle<'a>(&'a self, _: &'a UserId) -> Later<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+    fn attach<'a>(&'a self, _: &'a UserId, _: Membership) -> Later<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+    fn detach<'a>(&'a self, _: &'a UserId, _: FlowId) -> Later<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+    fn answer<'a>(&'a self, _: &'a UserId, _: PendingReply, _: Vec<u8>) -> Later<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+    fn settle_all(&self) -> Later<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}

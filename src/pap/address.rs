@@ -1,0 +1,214 @@
+//! Client addresses: the grammar of WAP-249 (PPG Service) §6.1, and what initiators make of it.
+//!
+//! ```text
+//! WAPPUSH=<value>[/<keyword>=<value>…]/TYPE=<type>@<ppg>
+//! ```
+//!
+//! The value of USER and of unknown types is percent-encoded. Anything that is not of this form is left as one bare text
+//! for the gateway to interpret: PAP allows logical addresses (WAP-247 §8.2.1).
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+/// A client address, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address<'a> {
+    /// The WAPPUSH form.
+    Client(Client<'a>),
+    /// Anything else, without blanks around it.
+    Bare(Cow<'a, str>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client<'a> {
+    pub kind: Kind<'a>,
+    /// Decoded; for PLMN only `+` and digits.
+    pub value: Cow<'a, str>,
+    /// A trailing `:port`, which BlackBerry initiators put behind a USER value.
+    pub port: Option<u16>,
+    /// What stands behind the last `@`; it need not be the real name of the gateway.
+    pub ppg: Option<&'a str>,
+}
+
+/// The type suffix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind<'a> {
+    User,
+    Plmn,
+    /// Not in the specification, which leaves other type names open: a group ID.
+    Group,
+    /// IPv4, IPv6, MAN, or the name of a bearer's address type.
+    Other(&'a str),
+}
+
+/// Why a WAPPUSH address cannot be read (PAP code 2002).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    #[error("the address is empty")]
+    Empty,
+    #[error("a PLMN address needs digits, found {0:?}")]
+    NotANumber(String),
+    #[error("the value of the address is not UTF-8 once it is decoded")]
+    NotUtf8,
+    #[error("TYPE is empty")]
+    NoType,
+}
+
+/// Reads an address. Keywords may have any case, `@ppg`, `/TYPE` and the leading `/` may be missing, and blanks around a
+/// `/` (a line break inside the attribute) do not count.
+pub fn parse(text: &str) -> Result<Address<'_>, AddressError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(AddressError::Empty);
+    }
+    let bare = text.strip_prefix('/').unwrap_or(text);
+    let Some(rest) = strip_keyword(bare, "WAPPUSH=") else { return Ok(Address::Bare(text.into())) };
+    let (client, ppg) = split_ppg(rest);
+    let client = client.trim_end().strip_suffix('/').unwrap_or(client).trim_end();
+    let (value, kind) = match find_type(client) {
+        Some((value, name)) => (value, kind_of(name)?),
+        None => (client, if is_number(client) { Kind::Plmn } else { Kind::User }),
+    };
+    // Extension qualifiers stand between value and type; nobody has defined one.
+    let value = value.split_once('/').map_or(value, |(value, _)| value).trim();
+    if value.is_empty() {
+        return Err(AddressError::Empty);
+    }
+    client_of(kind, value, ppg).map(Address::Client)
+}
+
+fn client_of<'a>(kind: Kind<'a>, value: &'a str, ppg: Option<&'a str>) -> Result<Client<'a>, AddressError> {
+    match kind {
+        Kind::Plmn => {
+            let value = plmn(value).ok_or_else(|| AddressError::NotANumber(value.to_owned()))?;
+            Ok(Client { kind, value: value.into(), port: None, ppg })
+        }
+        Kind::User | Kind::Group | Kind::Other(_) => {
+            let value = percent_decode_str(value).decode_utf8().map_err(|_| AddressError::NotUtf8)?;
+            let (value, port) = if kind == Kind::User { split_port(value) } else { (value, None) };
+            Ok(Client { kind, value, port, ppg })
+        }
+    }
+}
+
+fn strip_keyword<'a>(text: &'a str, keyword: &str) -> Option<&'a str> {
+    let head = text.get(..keyword.len())?;
+    head.eq_ignore_ascii_case(keyword).then(|| &text[keyword.len()..])
+}
+
+/// The gateway's name stands behind the last `@`, unless that is before the type.
+fn split_ppg(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once('@') {
+        Some((client, ppg)) if !ppg.contains('/') => (client, Some(ppg.trim()).filter(|ppg| !ppg.is_empty())),
+        _ => (text, None),
+    }
+}
+
+/// The last `/TYPE=`, with or without blanks around its `/`.
+fn find_type(text: &str) -> Option<(&str, &str)> {
+    let (value, tail) = text.rsplit_once('/')?;
+    let name = strip_keyword(tail.trim_start(), "TYPE=")?;
+    Some((value.trim_end(), name.trim()))
+}
+
+fn kind_of(name: &str) -> Result<Kind<'_>, AddressError> {
+    Ok(match name {
+        "" => return Err(AddressError::NoType),
+        name if name.eq_ignore_ascii_case("USER") => Kind::User,
+        name if name.eq_ignore_ascii_case("PLMN") => Kind::Plmn,
+        name if name.eq_ignore_ascii_case("GROUP") => Kind::Group,
+        other => Kind::Other(other),
+    })
+}
+
+fn is_number(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b"-.".contains(&b)))
+}
+
+/// `+` and digits; the separators of the grammar (and blanks) are dropped, a missing `+` is supplied.
+fn plmn(value: &str) -> Option<String> {
+    let value = percent_decode_str(value).decode_utf8().ok()?;
+    let digits = value.trim_start().strip_prefix('+').unwrap_or(&value);
+    let mut number = String::with_capacity(digits.len() + 1);
+    number.push('+');
+    for c in digits.chars() {
+        match c {
+            '0'..='9' => number.push(c),
+            '-' | '.' | ' ' | '(' | ')' => {}
+            _ => return None,
+        }
+    }
+    (number.len() > 1).then_some(number)
+}
+
+/// `user@host:7874` and `2100000A:100`: a port behind an e-mail address or a PIN. A URI keeps what is its own.
+fn split_port(value: Cow<'_, str>) -> (Cow<'_, str>, Option<u16>) {
+    let Some((front, digits)) = value.rsplit_once(':') else { return (value, None) };
+    let is_pin = front.len() == 8 && front.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_mail = front.contains('@') && !front.contains(':');
+    match digits.parse::<u16>() {
+        Ok(port) if (is_pin || is_mail) && digits.bytes().all(|b| b.is_ascii_digit()) => {
+            let length = front.len();
+            let front = match value {
+                Cow::Borrowed(text) => Cow::Borrowed(&text[..length]),
+                Cow::Owned(mut text) => {
+                    text.truncate(length);
+                    Cow::Owned(text)
+                }
+            };
+            (front, Some(port))
+        }
+        _ => (value, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(text: &str) -> (Kind<'_>, String, Option<u16>, Option<&str>) {
+        match parse(text).unwrap() {
+            Address::Client(client) => (client.kind, client.value.into_owned(), client.port, client.ppg),
+            Address::Bare(bare) => panic!("{bare} is bare"),
+        }
+    }
+
+    #[test]
+    fn the_grammar() {
+        assert_eq!(client("WAPPUSH=+155519990730/TYPE=PLMN@ppg.carrier.com"), (Kind::Plmn, "+155519990730".into(), None, Some("ppg.carrier.com")));
+        assert_eq!(client("WAPPUSH=+1-555.1999/TYPE=PLMN@p"), (Kind::Plmn, "+15551999".into(), None, Some("p")));
+        assert_eq!(client("WAPPUSH=john.doe%40wapforum.org/TYPE=USER@p"), (Kind::User, "john.doe@wapforum.org".into(), None, Some("p")));
+        assert_eq!(client("WAPPUSH=a+b/TYPE=USER@p").1, "a+b", "a plus is a plus");
+        assert_eq!(client("WAPPUSH=195.153.199.30/TYPE=IPv4@p").0, Kind::Other("IPv4"));
+        assert_eq!(client("WAPPUSH=news/TYPE=GROUP@p").0, Kind::Group);
+        assert_eq!(client("WAPPUSH=x/key=v/TYPE=USER@p").1, "x");
+    }
+
+    #[test]
+    fn the_wild() {
+        assert_eq!(client("wappush=a/type=user").0, Kind::User);
+        assert_eq!(client("/WAPPUSH=a/TYPE=USER/@p").1, "a");
+        assert_eq!(client("WAPPUSH=4915112/TYPE=PLMN").1, "+4915112");
+        assert_eq!(client("WAPPUSH=+4915112@p").0, Kind::Plmn);
+        assert_eq!(client("WAPPUSH=a%40b.c%3A7874/TYPE=USER@rim.net"), (Kind::User, "a@b.c".into(), Some(7874), Some("rim.net")));
+        assert_eq!(client("WAPPUSH=2100000A%3A100/TYPE=USER@rim.net").2, Some(100));
+        assert_eq!(client("WAPPUSH=sip%3Aa%40b%3A5060/TYPE=USER@p").1, "sip:a@b:5060");
+        assert_eq!(client("WAPPUSH=tel%3A123/TYPE=USER@p").1, "tel:123");
+        assert_eq!(client("WAPPUSH=%9/TYPE=USER@p").1, "%9");
+        assert_eq!(client("WAPPUSH=a /\n TYPE=USER@p").1, "a");
+        assert_eq!(client("WAPPUSH=%24IT/TYPE=USER@rim.net").1, "$IT");
+        assert_eq!(parse("2100000A"), Ok(Address::Bare("2100000A".into())));
+        assert_eq!(parse(" group:news "), Ok(Address::Bare("group:news".into())));
+    }
+
+    #[test]
+    fn the_impossible() {
+        assert_eq!(parse("  "), Err(AddressError::Empty));
+        assert_eq!(parse("WAPPUSH=/TYPE=USER@p"), Err(AddressError::Empty));
+        assert_eq!(parse("WAPPUSH=abc/TYPE=PLMN@p"), Err(AddressError::NotANumber("abc".into())));
+        assert_eq!(parse("WAPPUSH=+/TYPE=PLMN@p"), Err(AddressError::NotANumber("+".into())));
+        assert_eq!(parse("WAPPUSH=%ff/TYPE=USER@p"), Err(AddressError::NotUtf8));
+        assert_eq!(parse("WAPPUSH=a/TYPE=@p"), Err(AddressError::NoType));
+    }
+}

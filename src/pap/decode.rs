@@ -1,0 +1,451 @@
+//! Elements to documents: the schema of WAP-247 §8, checked in code.
+
+use std::borrow::Cow;
+
+use super::code::{Code, State};
+use super::document::{
+    BadMessage, CancelMessage, CancelResponse, CancelResult, CapabilitiesQuery, CapabilitiesResponse, DeliveryMethod,
+    Document, Priority, ProgressNote, PushMessage, PushResponse, QualityOfService, Replace, ReplaceMethod,
+    ResultNotification, ResultNotificationResponse, StatusQuery, StatusQueryResponse, StatusQueryResult,
+};
+use super::repair::{Repair, Repairs};
+use super::time::{self, Seconds};
+use super::xml::Element;
+
+/// What a document lacks or has too much of (PAP code 2000).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    #[error("the root element is {0:?}, not \"pap\"")]
+    Root(String),
+    #[error("a pap element has exactly one document, found {0}")]
+    Documents(usize),
+    #[error("{0:?} is no PAP document")]
+    UnknownDocument(String),
+    #[error("{element} needs the attribute {attribute}")]
+    Missing { element: &'static str, attribute: &'static str },
+    #[error("{element}: {attribute} cannot be {value:?}")]
+    Value { element: &'static str, attribute: &'static str, value: String },
+    #[error("{element} needs {what}")]
+    Children { element: &'static str, what: &'static str },
+    #[error("{element} does not have {found:?}")]
+    Unknown { element: &'static str, found: String },
+    #[error("{element}: an address is longer than {limit} bytes")]
+    AddressTooLong { element: &'static str, limit: usize },
+}
+
+/// Longest address value, in bytes.
+const ADDRESS: usize = 4_096;
+
+/// Attributes that initiators are known to misspell (compatibility table, X4), and what they mean.
+const MISSPELLED: [(&str, &str); 5] = [
+    ("ppg-notifiy-requested-to", "ppg-notify-requested-to"),
+    ("results-notification-to", "ppg-notify-requested-to"),
+    ("request-progress-notes", "progress-notes-requested"),
+    ("push-replace-id", "replace-push-id"),
+    ("deliver-before-timestmap", "deliver-before-timestamp"),
+];
+
+/// How to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Nothing is repaired.
+    pub strict: bool,
+    /// What is unknown is ignored all the same: the document is of a newer minor version.
+    pub newer: bool,
+}
+
+/// The document inside a `pap` element.
+pub fn document(mut root: Element<'_>, reading: Reading, repairs: &mut Repairs) -> Result<Document, SchemaError> {
+    if root.name != "pap" {
+        return Err(SchemaError::Root(short(root.name)));
+    }
+    if root.children.len() != 1 {
+        return Err(SchemaError::Documents(root.children.len()));
+    }
+    let Some(element) = root.children.pop() else { return Err(SchemaError::Documents(0)) };
+    let mut decoder = Decoder { reading, repairs };
+    match element.name {
+        "push-message" => decoder.push_message(element).map(|message| Document::PushMessage(Box::new(message))),
+        "push-response" => decoder.push_response(element).map(Document::PushResponse),
+        "cancel-message" => decoder.cancel_message(element).map(Document::CancelMessage),
+        "cancel-response" => decoder.cancel_response(element).map(Document::CancelResponse),
+        "resultnotification-message" => {
+            decoder.result_notification(element).map(|message| Document::ResultNotification(Box::new(message)))
+        }
+        "resultnotification-response" => decoder.result_response(element).map(Document::ResultNotificationResponse),
+        "statusquery-message" => decoder.status_query(element).map(Document::StatusQuery),
+        "statusquery-response" => decoder.status_response(element).map(Document::StatusQueryResponse),
+        "ccq-message" => decoder.ccq_message(element).map(Document::CapabilitiesQuery),
+        "ccq-response" => decoder.ccq_response(element).map(Document::CapabilitiesResponse),
+        "badmessage-response" => decoder.bad_message(element).map(Document::BadMessage),
+        other => Err(SchemaError::UnknownDocument(short(other))),
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+/// One element while it is read: what is taken out is known, what is left is not.
+struct Fields<'a> {
+    name: &'static str,
+    element: Element<'a>,
+}
+
+impl Fields<'_> {
+    fn optional(&mut self, attribute: &'static str) -> Option<String> {
+        self.element.take(attribute).map(Cow::into_owned)
+    }
+
+    fn required(&mut self, attribute: &'static str) -> Result<String, SchemaError> {
+        self.optional(attribute).ok_or(SchemaError::Missing { element: self.name, attribute })
+    }
+
+    fn value(&self, attribute: &'static str, value: &str) -> SchemaError {
+        SchemaError::Value { element: self.name, attribute, value: short(value) }
+    }
+}
+
+struct Decoder<'r> {
+    reading: Reading,
+    repairs: &'r mut Repairs,
+}
+
+impl<'r> Decoder<'r> {
+    /// Begins an element: known misspellings get their right names.
+    fn open<'a>(&mut self, name: &'static str, mut element: Element<'a>) -> Fields<'a> {
+        if !self.reading.strict {
+            for (wrong, right) in MISSPELLED {
+                let right_is_there = element.get(right).is_some();
+                if let Some(known) = element.attributes.iter_mut().find(|(known, _)| *known == wrong && !right_is_there) {
+                    known.0 = right;
+                    self.repairs.note(Repair::Misspelled);
+                }
+            }
+        }
+        Fields { name, element }
+    }
+
+    /// Ends an element: what is left in it is unknown.
+    fn close(&mut self, mut fields: Fields<'_>, known: &[&str]) -> Result<(), SchemaError> {
+        fields.element.attributes.retain(|(name, _)| !known.contains(name));
+        let left = fields.element.attributes.first().map(|(name, _)| *name);
+        let left = left.or_else(|| fields.element.children.first().map(|child| child.name));
+        match left {
+            Some(found) if self.reading.strict && !self.reading.newer => {
+                Err(SchemaError::Unknown { element: fields.name, found: short(found) })
+            }
+            Some(_) => {
+                self.repairs.note(Repair::Unknown);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn timestamp(&mut self, fields: &mut Fields<'_>, attribute: &'static str) -> Result<Option<Seconds>, SchemaError> {
+        let Some(text) = fields.optional(attribute).filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+        match time::parse(&text) {
+            Some((at, false)) => Ok(Some(at)),
+            Some((at, true)) if !self.reading.strict => {
+                self.repairs.note(Repair::BentTimestamp);
+                Ok(Some(at))
+            }
+            _ => Err(fields.value(attribute, &text)),
+        }
+    }
+
+    /// An enumeration; initiators also write it in other cases.
+    fn choice<T: Copy>(&mut self, fields: &mut Fields<'_>, attribute: &'static str, all: &[(&str, T)]) -> Result<Option<T>, SchemaError> {
+        let Some(text) = fields.optional(attribute) else { return Ok(None) };
+        if let Some((_, value)) = all.iter().find(|(name, _)| *name == text) {
+            return Ok(Some(*value));
+        }
+        let bent = all.iter().find(|(name, _)| name.eq_ignore_ascii_case(text.trim()));
+        match bent.filter(|_| !self.reading.strict) {
+            Some((_, value)) => {
+                self.repairs.note(Repair::OtherCase);
+                Ok(Some(*value))
+            }
+            None => Err(fields.value(attribute, &text)),
+        }
+    }
+
+    fn flag(&mut self, fields: &mut Fields<'_>, attribute: &'static str) -> Result<bool, SchemaError> {
+        Ok(self.choice(fields, attribute, &[("true", true), ("false", false)])?.unwrap_or(false))
+    }
+
+    fn code(fields: &mut Fields<'_>) -> Result<Code, SchemaError> {
+        let text = fields.required("code")?;
+        let digits = text.trim();
+        let code = digits.parse().ok().filter(|_| digits.len() == 4).map(Code);
+        code.ok_or_else(|| fields.value("code", &text))
+    }
+
+    fn state(fields: &mut Fields<'_>) -> Result<State, SchemaError> {
+        let text = fields.required("message-state")?;
+        State::parse(&text).ok_or_else(|| fields.value("message-state", &text))
+    }
+
+    /// The children of one name, taken out.
+    fn children<'a>(fields: &mut Fields<'a>, name: &str) -> Vec<Element<'a>> {
+        let all = std::mem::take(&mut fields.element.children);
+        let (wanted, rest) = all.into_iter().partition(|child| child.name == name);
+        fields.element.children = rest;
+        wanted
+    }
+
+    fn addresses(&mut self, fields: &mut Fields<'_>) -> Result<Vec<String>, SchemaError> {
+        let element = fields.name;
+        Self::children(fields, "address").into_iter().map(|child| self.address_value(element, child)).collect()
+    }
+
+    fn address_value(&mut self, element: &'static str, child: Element<'_>) -> Result<String, SchemaError> {
+        let mut address = Fields { name: "address", element: child };
+        let value = address.required("address-value")?;
+        if value.len() > ADDRESS {
+            return Err(SchemaError::AddressTooLong { element, limit: ADDRESS });
+        }
+        self.close(address, &[])?;
+        Ok(value)
+    }
+
+    fn one_address(&mut self, fields: &mut Fields<'_>) -> Result<String, SchemaError> {
+        let element = fields.name;
+        let mut addresses = self.addresses(fields)?;
+        match (addresses.pop(), addresses.is_empty()) {
+            (Some(address), true) => Ok(address),
+            _ => Err(SchemaError::Children { element, what: "exactly one address" }),
+        }
+    }
+
+    fn quality(&mut self, fields: &mut Fields<'_>) -> Result<Option<QualityOfService>, SchemaError> {
+        let element = fields.name;
+        let mut found = Self::children(fields, "quality-of-service");
+        if found.len() > 1 {
+            return Err(SchemaError::Children { element, what: "one quality-of-service at most" });
+        }
+        let Some(child) = found.pop() else { return Ok(None) };
+        let mut fields = self.open("quality-of-service", child);
+        let quality = QualityOfService {
+            priority: self.choice(&mut fields, "priority", &PRIORITIES)?.unwrap_or_default(),
+            delivery_method: self.choice(&mut fields, "delivery-method", &DELIVERY_METHODS)?.unwrap_or_default(),
+            network: fields.optional("network"),
+            network_required: self.flag(&mut fields, "network-required")?,
+            bearer: fields.optional("bearer"),
+            bearer_required: self.flag(&mut fields, "bearer-required")?,
+        };
+        self.close(fields, &["network", "bearer"])?;
+        Ok(Some(quality))
+    }
+
+    /// The schema has addresses before the quality of service.
+    fn order(&mut self, element: &Element<'_>) -> Result<(), SchemaError> {
+        let quality = element.children.iter().position(|child| child.name == "quality-of-service");
+        let address = element.children.iter().rposition(|child| child.name == "address");
+        if quality.zip(address).is_some_and(|(quality, address)| quality < address) {
+            if self.reading.strict {
+                return Err(SchemaError::Children { element: "push-message", what: "its addresses before quality-of-service" });
+            }
+            self.repairs.note(Repair::OtherOrder);
+        }
+        Ok(())
+    }
+
+    fn push_message(&mut self, element: Element<'_>) -> Result<PushMessage, SchemaError> {
+        self.order(&element)?;
+        let mut fields = self.open("push-message", element);
+        let push_id = fields.required("push-id")?;
+        let deliver_before = self.timestamp(&mut fields, "deliver-before-timestamp")?;
+        let deliver_after = self.timestamp(&mut fields, "deliver-after-timestamp")?;
+        let source_reference = fields.optional("source-reference");
+        let notify_requested_to = fields.optional("ppg-notify-requested-to");
+        let progress_notes_requested = self.flag(&mut fields, "progress-notes-requested")?;
+        let method = self.choice(&mut fields, "replace-method", &REPLACE_METHODS)?.unwrap_or_default();
+        // A method without an id is ignored (§8.2).
+        let replace = fields.optional("replace-push-id").map(|push_id| Replace { push_id, method });
+        let addresses = self.addresses(&mut fields)?;
+        if addresses.is_empty() {
+            return Err(SchemaError::Children { element: "push-message", what: "an address" });
+        }
+        let quality_of_service = self.quality(&mut fields)?;
+        self.close(fields, &[])?;
+        Ok(PushMessage {
+            push_id,
+            deliver_before,
+            deliver_after,
+            source_reference,
+            notify_requested_to,
+            progress_notes_requested,
+            replace,
+            addresses,
+            quality_of_service,
+        })
+    }
+
+    fn push_response(&mut self, element: Element<'_>) -> Result<PushResponse, SchemaError> {
+        let mut fields = self.open("push-response", element);
+        let mut progress_notes = Vec::new();
+        for child in Self::children(&mut fields, "progress-note") {
+            let mut note = self.open("progress-note", child);
+            progress_notes.push(ProgressNote {
+                stage: note.required("stage")?,
+                note: note.optional("note"),
+                time: self.timestamp(&mut note, "time")?,
+            });
+            self.close(note, &[])?;
+        }
+        let mut results = Self::children(&mut fields, "response-result");
+        let (Some(child), true) = (results.pop(), results.is_empty()) else {
+            return Err(SchemaError::Children { element: "push-response", what: "exactly one response-result" });
+        };
+        let mut result = self.open("response-result", child);
+        let (code, desc) = (Self::code(&mut result)?, result.optional("desc"));
+        self.close(result, &[])?;
+        let response = PushResponse {
+            push_id: fields.required("push-id")?,
+            sender_address: fields.optional("sender-address"),
+            sender_name: fields.optional("sender-name"),
+            reply_time: self.timestamp(&mut fields, "reply-time")?,
+            progress_notes,
+            code,
+            desc,
+        };
+        self.close(fields, &[])?;
+        Ok(response)
+    }
+
+    fn cancel_message(&mut self, element: Element<'_>) -> Result<CancelMessage, SchemaError> {
+        let mut fields = self.open("cancel-message", element);
+        let message = CancelMessage { push_id: fields.required("push-id")?, addresses: self.addresses(&mut fields)? };
+        self.close(fields, &[])?;
+        Ok(message)
+    }
+
+    fn cancel_response(&mut self, element: Element<'_>) -> Result<CancelResponse, SchemaError> {
+        let mut fields = self.open("cancel-response", element);
+        let mut results = Vec::new();
+        for child in Self::children(&mut fields, "cancel-result") {
+            let mut result = self.open("cancel-result", child);
+            results.push(CancelResult {
+                code: Self::code(&mut result)?,
+                desc: result.optional("desc"),
+                addresses: self.addresses(&mut result)?,
+            });
+            self.close(result, &[])?;
+        }
+        if results.is_empty() {
+            return Err(SchemaError::Children { element: "cancel-response", what: "a cancel-result" });
+        }
+        let response = CancelResponse { push_id: fields.required("push-id")?, results };
+        self.close(fields, &[])?;
+        Ok(response)
+    }
+
+    fn result_notification(&mut self, element: Element<'_>) -> Result<ResultNotification, SchemaError> {
+        let mut fields = self.open("resultnotification-message", element);
+        let message = ResultNotification {
+            push_id: fields.required("push-id")?,
+            sender_address: fields.optional("sender-address"),
+            sender_name: fields.optional("sender-name"),
+            received_time: self.timestamp(&mut fields, "received-time")?,
+            event_time: self.timestamp(&mut fields, "event-time")?,
+            state: Self::state(&mut fields)?,
+            code: Self::code(&mut fields)?,
+            desc: fields.optional("desc"),
+            address: self.one_address(&mut fields)?,
+            quality_of_service: self.quality(&mut fields)?,
+        };
+        self.close(fields, &[])?;
+        Ok(message)
+    }
+
+    fn result_response(&mut self, element: Element<'_>) -> Result<ResultNotificationResponse, SchemaError> {
+        let mut fields = self.open("resultnotification-response", element);
+        let response = ResultNotificationResponse {
+            push_id: fields.required("push-id")?,
+            code: Self::code(&mut fields)?,
+            desc: fields.optional("desc"),
+            address: self.one_address(&mut fields)?,
+        };
+        self.close(fields, &[])?;
+        Ok(response)
+    }
+
+    fn status_query(&mut self, element: Element<'_>) -> Result<StatusQuery, SchemaError> {
+        let mut fields = self.open("statusquery-message", element);
+        let query = StatusQuery { push_id: fields.required("push-id")?, addresses: self.addresses(&mut fields)? };
+        self.close(fields, &[])?;
+        Ok(query)
+    }
+
+    fn status_response(&mut self, element: Element<'_>) -> Result<StatusQueryResponse, SchemaError> {
+        let mut fields = self.open("statusquery-response", element);
+        let mut results = Vec::new();
+        for child in Self::children(&mut fields, "statusquery-result") {
+            let mut result = self.open("statusquery-result", child);
+            results.push(StatusQueryResult {
+                event_time: self.timestamp(&mut result, "event-time")?,
+                state: Self::state(&mut result)?,
+                code: Self::code(&mut result)?,
+                desc: result.optional("desc"),
+                addresses: self.addresses(&mut result)?,
+                quality_of_service: self.quality(&mut result)?,
+            });
+            self.close(result, &[])?;
+        }
+        if results.is_empty() {
+            return Err(SchemaError::Children { element: "statusquery-response", what: "a statusquery-result" });
+        }
+        let response = StatusQueryResponse { push_id: fields.required("push-id")?, results };
+        self.close(fields, &[])?;
+        Ok(response)
+    }
+
+    fn ccq_message(&mut self, element: Element<'_>) -> Result<CapabilitiesQuery, SchemaError> {
+        let mut fields = self.open("ccq-message", element);
+        let query = CapabilitiesQuery {
+            query_id: fields.optional("query-id"),
+            app_id: fields.optional("app-id"),
+            address: self.one_address(&mut fields)?,
+        };
+        self.close(fields, &[])?;
+        Ok(query)
+    }
+
+    fn ccq_response(&mut self, element: Element<'_>) -> Result<CapabilitiesResponse, SchemaError> {
+        let mut fields = self.open("ccq-response", element);
+        let response = CapabilitiesResponse {
+            query_id: fields.optional("query-id"),
+            code: Self::code(&mut fields)?,
+            desc: fields.optional("desc"),
+            address: self.one_address(&mut fields)?,
+        };
+        self.close(fields, &[])?;
+        Ok(response)
+    }
+
+    fn bad_message(&mut self, element: Element<'_>) -> Result<BadMessage, SchemaError> {
+        let mut fields = self.open("badmessage-response", element);
+        let message = BadMessage {
+            code: Self::code(&mut fields)?,
+            desc: fields.optional("desc"),
+            fragment: fields.optional("bad-message-fragment"),
+        };
+        self.close(fields, &[])?;
+        Ok(message)
+    }
+}
+
+pub(super) const PRIORITIES: [(&str, Priority); 3] =
+    [("high", Priority::High), ("medium", Priority::Medium), ("low", Priority::Low)];
+
+pub(super) const DELIVERY_METHODS: [(&str, DeliveryMethod); 4] = [
+    ("confirmed", DeliveryMethod::Confirmed),
+    ("preferconfirmed", DeliveryMethod::PreferConfirmed),
+    ("unconfirmed", DeliveryMethod::Unconfirmed),
+    ("notspecified", DeliveryMethod::NotSpecified),
+];
+
+pub(super) const REPLACE_METHODS: [(&str, ReplaceMethod); 2] =
+    [("all", ReplaceMethod::All), ("pending-only", ReplaceMethod::PendingOnly)];

@@ -1,0 +1,262 @@
+//! One part: headers, then a body in some encoding (RFC 2045), and what initiators make of it (rows M8 to M15).
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+
+use super::multipart::MediaType;
+use super::repair::{Repair, Repairs};
+
+const HEADERS: usize = 64;
+const LINE: usize = 8 * 1024;
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true),
+);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EntityError {
+    #[error("a part has more than {HEADERS} headers")]
+    TooManyHeaders,
+    #[error("a header line is longer than {LINE} bytes")]
+    LineTooLong,
+    #[error("a part has no blank line between its headers and its body")]
+    NoBlankLine,
+    #[error("the Content-Transfer-Encoding {0:?} cannot be undone: {1}")]
+    Encoding(String, &'static str),
+}
+
+/// A part whose transfer encoding has been undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entity {
+    /// Names in lower case, control characters removed, in order.
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+impl Entity {
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    #[must_use]
+    pub fn media_type(&self) -> Option<MediaType> {
+        self.header("content-type").map(MediaType::parse)
+    }
+}
+
+/// Reads a part.
+pub fn read(part: &[u8], strict: bool, repairs: &mut Repairs) -> Result<Entity, EntityError> {
+    let (lines, body_at) = header_lines(part, strict, repairs)?;
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for line in lines {
+        let text = String::from_utf8_lossy(line);
+        let folded = line.first().is_some_and(u8::is_ascii_whitespace) && !headers.is_empty();
+        if let (true, Some((_, value))) = (folded, headers.last_mut()) {
+            value.push(' ');
+            value.push_str(&clean(text.trim()));
+            continue;
+        }
+        let bent = text.trim_start().trim_start_matches('"');
+        if bent.len() != text.len() {
+            repairs.note(Repair::BentHeader);
+        }
+        if let Some((name, value)) = bent.split_once(':') {
+            headers.push((name.trim().to_ascii_lowercase(), clean(value.trim())));
+        }
+        if headers.len() > HEADERS {
+            return Err(EntityError::TooManyHeaders);
+        }
+    }
+    let mut entity = Entity { headers, body: Bytes::new() };
+    entity.body = decode(&entity, &part[body_at..])?;
+    if entity.header("content-encoding").is_some_and(|coding| matches!(coding, "binary" | "8bit" | "7bit")) {
+        repairs.note(Repair::NoSuchCoding);
+        entity.headers.retain(|(name, _)| name != "content-encoding");
+    }
+    Ok(entity)
+}
+
+/// Header values travel into MQTT properties: no control characters.
+fn clean(value: &str) -> String {
+    value.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// The header lines of a part and where its body begins.
+fn header_lines<'a>(part: &'a [u8], strict: bool, repairs: &mut Repairs) -> Result<(Vec<&'a [u8]>, usize), EntityError> {
+    let mut lines = Vec::new();
+    let mut starts = Vec::new();
+    let mut at = 0;
+    if !strict && begins_blank(part) {
+        // An empty line first, and headers after it all the same.
+        repairs.note(Repair::BlankLineFirst);
+        at = next_line(part, 0);
+    }
+    while at < part.len() {
+        let end = next_line(part, at);
+        let line = part[at..end].trim_ascii_end();
+        if line.is_empty() {
+            return Ok((lines, end));
+        }
+        if line.len() > LINE {
+            return if strict || looks_like_header(line) { Err(EntityError::LineTooLong) } else { body_without_blank(part, lines, &starts, at, repairs) };
+        }
+        let folded = line[0].is_ascii_whitespace() && !lines.is_empty();
+        if !folded && !looks_like_header(line) {
+            if strict {
+                return Err(EntityError::NoBlankLine);
+            }
+            return body_without_blank(part, lines, &starts, at, repairs);
+        }
+        if lines.len() >= HEADERS {
+            return Err(EntityError::TooManyHeaders);
+        }
+        lines.push(line);
+        starts.push(at);
+        at = end;
+    }
+    Ok((lines, part.len()))
+}
+
+/// No blank line: the body begins at the first line that is no entity header we know, at the latest at `at`.
+fn body_without_blank<'a>(part: &[u8], mut lines: Vec<&'a [u8]>, starts: &[usize], at: usize, repairs: &mut Repairs) -> Result<(Vec<&'a [u8]>, usize), EntityError> {
+    repairs.note(Repair::NoBlankLine);
+    let first = lines.iter().position(|line| !is_entity_header(line) && !line[0].is_ascii_whitespace());
+    let body_at = first.and_then(|first| starts.get(first).copied()).unwrap_or(at);
+    if let Some(first) = first {
+        lines.truncate(first);
+    }
+    debug_assert!(body_at <= part.len());
+    Ok((lines, body_at))
+}
+
+fn begins_blank(part: &[u8]) -> bool {
+    let second = next_line(part, 0);
+    part[..second].trim_ascii().is_empty()
+        && second > 0
+        && part.get(second..second + 13).is_some_and(|name| name.eq_ignore_ascii_case(b"content-type:"))
+}
+
+fn next_line(part: &[u8], at: usize) -> usize {
+    part[at..].iter().position(|byte| *byte == b'\n').map_or(part.len(), |length| at + length + 1)
+}
+
+fn header_name(line: &[u8]) -> Option<&[u8]> {
+    let line = line.trim_ascii_start();
+    let line = line.strip_prefix(b"\"").unwrap_or(line);
+    let name = line[..line.iter().position(|byte| *byte == b':')?].trim_ascii_end();
+    let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    (!name.is_empty() && name.iter().all(token)).then_some(name)
+}
+
+fn looks_like_header(line: &[u8]) -> bool {
+    !line.starts_with(b"<") && header_name(line).is_some()
+}
+
+/// Headers that content has (WAP-251 §5.2), as far as they can be told from a payload such as `key: value`.
+fn is_entity_header(line: &[u8]) -> bool {
+    const KNOWN: [&str; 12] = [
+        "age", "cache-control", "date", "etag", "expires", "last-modified", "mime-version", "push-message-id", "pragma",
+        "transfer-encoding", "allow", "location",
+    ];
+    let Some(name) = header_name(line) else { return false };
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    name.starts_with("content-") || name.starts_with("x-") || KNOWN.contains(&name.as_str())
+}
+
+fn decode(entity: &Entity, body: &[u8]) -> Result<Bytes, EntityError> {
+    let Some(encoding) = entity.header("content-transfer-encoding") else { return Ok(Bytes::copy_from_slice(body)) };
+    match encoding.to_ascii_lowercase().as_str() {
+        "base64" => {
+            let dense: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            let decoded = BASE64.decode(dense);
+            decoded.map(Bytes::from).map_err(|_| EntityError::Encoding("base64".into(), "the body is not base64"))
+        }
+        "quoted-printable" => Ok(quoted_printable(body).into()),
+        "" | "7bit" | "8bit" | "binary" => Ok(Bytes::copy_from_slice(body)),
+        other => Err(EntityError::Encoding(other.chars().take(32).collect(), "it is not one of MIME's")),
+    }
+}
+
+/// RFC 2045 §6.7; what is no escape stays as it is.
+fn quoted_printable(body: &[u8]) -> Vec<u8> {
+    let hex = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let mut out = Vec::with_capacity(body.len());
+    let mut at = 0;
+    while at < body.len() {
+        if body[at] != b'=' {
+            out.push(body[at]);
+            at += 1;
+            continue;
+        }
+        if let (Some(high), Some(low)) = (hex(body.get(at + 1)), hex(body.get(at + 2))) {
+            out.push((high * 16 + low) as u8);
+            at += 3;
+        } else if body[at + 1..].starts_with(b"\r\n") {
+            at += 3;
+        } else if body[at + 1..].starts_with(b"\n") {
+            at += 2;
+        } else {
+            out.push(b'=');
+            at += 1;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entity(part: &str) -> (Entity, Vec<Repair>) {
+        let mut repairs = Repairs::default();
+        let entity = read(part.as_bytes(), false, &mut repairs).unwrap();
+        (entity, repairs.as_slice().to_vec())
+    }
+
+    #[test]
+    fn headers_then_body() {
+        let (found, repairs) = entity("Content-Type: text/plain;\r\n charset=utf-8\r\nX-Wap-Application-Id: 4\r\n\r\nkey: value\r\n\r\nx");
+        assert_eq!(found.header("content-type"), Some("text/plain; charset=utf-8"));
+        assert_eq!(found.header("x-wap-application-id"), Some("4"));
+        assert_eq!(&found.body[..], b"key: value\r\n\r\nx");
+        assert!(repairs.is_empty());
+    }
+
+    #[test]
+    fn the_wild() {
+        let (found, repairs) = entity("Content-Type: application/xml\r\n<?xml?><pap/>");
+        assert_eq!((&found.body[..], repairs), (&b"<?xml?><pap/>"[..], vec![Repair::NoBlankLine]));
+        let (found, repairs) = entity("Content-Type: text/plain\nPush-Message-ID: 1\nsubject: hello\nrest");
+        assert_eq!((&found.body[..], repairs), (&b"subject: hello\nrest"[..], vec![Repair::NoBlankLine]));
+        let (found, repairs) = entity(" \"content-type:text/plain\r\n\r\nx");
+        assert_eq!((found.header("content-type"), repairs), (Some("text/plain"), vec![Repair::BentHeader]));
+        let (found, repairs) = entity("\r\nContent-Type: text/plain\r\n\r\nx");
+        assert_eq!((&found.body[..], repairs), (&b"x"[..], vec![Repair::BlankLineFirst]));
+        let (found, repairs) = entity("Content-Encoding: binary\r\n\r\nx");
+        assert_eq!((found.headers.len(), repairs), (0, vec![Repair::NoSuchCoding]));
+        assert_eq!(&entity("no header at all").0.body[..], b"no header at all");
+        assert_eq!(&entity("").0.body[..], b"");
+    }
+
+    #[test]
+    fn transfer_encodings() {
+        assert_eq!(&entity("Content-Transfer-Encoding: BASE64\r\n\r\naGVs\r\nbG8").0.body[..], b"hello");
+        assert_eq!(&entity("Content-Transfer-Encoding: quoted-printable\r\n\r\na=3Db=\r\nc=zz").0.body[..], b"a=bc=zz");
+        assert_eq!(&entity("Content-Transfer-Encoding: binary\r\n\r\n\0\u{ff}").0.body[..], "\0\u{ff}".as_bytes());
+        let fail = |part: &str| read(part.as_bytes(), false, &mut Repairs::default()).unwrap_err();
+        assert!(matches!(fail("Content-Transfer-Encoding: base64\r\n\r\n!!!"), EntityError::Encoding(..)));
+        assert!(matches!(fail("Content-Transfer-Encoding: uuencode\r\n\r\nx"), EntityError::Encoding(..)));
+    }
+
+    #[test]
+    fn limits() {
+        let many = format!("{}\r\n", "a: b\r\n".repeat(100));
+        assert_eq!(read(many.as_bytes(), false, &mut Repairs::default()), Err(EntityError::TooManyHeaders));
+        let long = format!("a: {}\r\n\r\n", "x".repeat(9_000));
+        assert_eq!(read(long.as_bytes(), false, &mut Repairs::default()), Err(EntityError::LineTooLong));
+    }
+}

@@ -1,0 +1,283 @@
+//! A whole request body: a control document, alone or as the first part of a multipart body with content and, perhaps,
+//! capabilities (WAP-247 §7).
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::decode::{self, Reading};
+use super::doctype;
+use super::document::Document;
+use super::entity::{self, Entity};
+use super::multipart::{self, MediaType};
+use super::repair::{Repair, Repairs};
+use super::version::{Dialect, Version};
+use super::xml;
+
+/// What a request may have at most; beyond it, it is answered with 2000.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// `address` elements of one document.
+    pub addresses: usize,
+    /// Nothing is repaired.
+    pub strict: bool,
+}
+
+/// A request that could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    pub dialect: Dialect,
+    pub document: Document,
+    /// What the terminals get; only a push-message has it.
+    pub content: Option<Content>,
+    /// The capabilities part: RDF that says what the initiator takes the terminal to be.
+    pub capabilities: Option<Entity>,
+    pub repairs: Repairs,
+}
+
+/// The content entity as it is passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    pub content_type: String,
+    /// Without those that only describe the part itself.
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+/// Why a request could not be read; the answer is a badmessage-response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The dialect for the answer.
+    pub dialect: Dialect,
+    /// The version is the problem (3002), not the text (2000).
+    pub version: bool,
+    pub desc: String,
+    /// The beginning of what could not be read.
+    pub fragment: String,
+}
+
+/// Characters of a fragment that is echoed.
+const FRAGMENT: usize = 256;
+
+struct Parts<'a> {
+    control: Cow<'a, [u8]>,
+    charset: Option<String>,
+    content: Option<Entity>,
+    capabilities: Option<Entity>,
+}
+
+/// Reads the body of an HTTP request with this Content-Type.
+pub fn parse(content_type: Option<&str>, body: &[u8], limits: Limits) -> Result<Request, Failure> {
+    let mut repairs = Repairs::default();
+    let parts = parts(content_type, body, limits.strict, &mut repairs).map_err(|desc| failure(Dialect::of(Version::V1_0), desc, body))?;
+    let control: &[u8] = &parts.control;
+    let text = decode_text(control, parts.charset.as_deref()).map_err(|desc| failure(Dialect::of(Version::V1_0), desc, control))?;
+    let prolog = doctype::read(&text, &mut repairs)
+        .map_err(|error| failure(Dialect::of(Version::V1_0), error.to_string(), control))?;
+    let dialect = prolog.dialect;
+    if !dialect.version.is_supported() {
+        let version = dialect.common().unwrap_or(Version::V1_0);
+        let desc = format!("PAP {} is not supported", dialect.version);
+        let dialect = Dialect { version, unversioned: false, supported: dialect.supported };
+        return Err(Failure { version: true, ..failure(dialect, desc, control) });
+    }
+    if limits.strict && repairs.as_slice().contains(&Repair::BentDoctype) {
+        return Err(failure(dialect, "the DOCTYPE is not one of PAP's".into(), control));
+    }
+    let reading = Reading { strict: limits.strict, newer: dialect.version > Version::V2_1 };
+    let document = xml::read(prolog.rest, limits.addresses + 16, limits.strict, &mut repairs)
+        .map_err(|error| error.to_string())
+        .and_then(|root| decode::document(root, reading, &mut repairs).map_err(|error| error.to_string()))
+        .map_err(|desc| failure(dialect.clone(), desc, control))?;
+    let content = match (&document, parts.content) {
+        (Document::PushMessage(_), Some(entity)) => {
+            Some(content(entity, limits.strict, &mut repairs).map_err(|desc| failure(dialect.clone(), desc, control))?)
+        }
+        (Document::PushMessage(_), None) => {
+            return Err(failure(dialect, "a push-message needs a content part".into(), control));
+        }
+        _ => None,
+    };
+    Ok(Request { dialect, document, content, capabilities: parts.capabilities, repairs })
+}
+
+fn failure(dialect: Dialect, desc: String, at: &[u8]) -> Failure {
+    let shown = &at[..at.len().min(FRAGMENT * 4)];
+    let fragment = String::from_utf8_lossy(shown).chars().take(FRAGMENT).collect();
+    Failure { dialect, version: false, desc, fragment }
+}
+
+fn parts<'a>(content_type: Option<&str>, body: &'a [u8], strict: bool, repairs: &mut Repairs) -> Result<Parts<'a>, String> {
+    let media = content_type.map(MediaType::parse);
+    let is_multipart = media.as_ref().is_some_and(|media| media.essence.starts_with("multipart/"));
+    let is_xml = media.as_ref().is_some_and(|media| matches!(media.essence.as_str(), "application/xml" | "text/xml"));
+    let looks_like_xml = body.trim_ascii_start().strip_prefix(b"\xef\xbb\xbf").unwrap_or(body.trim_ascii_start()).starts_with(b"<");
+    if !is_multipart {
+        if strict && !is_xml {
+            return Err("the Content-Type is neither multipart/related nor application/xml".into());
+        }
+        if looks_like_xml || is_xml {
+            if !is_xml {
+                repairs.note(Repair::PlainXml);
+            }
+            let charset = media.as_ref().and_then(|media| media.parameter("charset")).map(ToOwned::to_owned);
+            return Ok(Parts { control: body.into(), charset, content: None, capabilities: None });
+        }
+    }
+    let boundary = media.as_ref().and_then(|media| media.parameter("boundary"));
+    let split = match multipart::split(body, boundary, strict, repairs) {
+        Ok(split) => split,
+        Err(_) if looks_like_xml && !strict => {
+            repairs.note(Repair::PlainXml);
+            return Ok(Parts { control: body.into(), charset: None, content: None, capabilities: None });
+        }
+        Err(_) if !is_multipart => return Err("the body is neither PAP XML nor multipart/related".into()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let related = media.as_ref().is_some_and(|media| media.essence == "multipart/related");
+    if strict && !related {
+        return Err("the Content-Type is not multipart/related".into());
+    }
+    let entities = split.into_iter().map(|part| entity::read(part, strict, repairs).map_err(|error| error.to_string()));
+    let mut entities: Vec<Entity> = entities.collect::<Result<_, _>>()?;
+    let control_at = if related { Some(0) } else { entities.iter().position(is_control) };
+    let control_at = control_at.filter(|at| *at < entities.len()).ok_or("no part is a PAP document")?;
+    if !related || control_at != 0 {
+        repairs.note(Repair::OtherMultipart);
+    }
+    let control = entities.remove(control_at);
+    let charset = control.media_type().and_then(|media| media.parameter("charset").map(ToOwned::to_owned));
+    let mut rest = entities.into_iter();
+    Ok(Parts { control: control.body.to_vec().into(), charset, content: rest.next(), capabilities: rest.next() })
+}
+
+fn is_control(entity: &Entity) -> bool {
+    let body = entity.body.trim_ascii_start();
+    body.starts_with(b"<") && body.windows(4).take(2_048).any(|window| window == b"<pap")
+}
+
+/// The text of a control document: the charset of MIME counts, then that of the XML declaration, then UTF-8.
+fn decode_text<'a>(bytes: &'a [u8], charset: Option<&str>) -> Result<Cow<'a, str>, String> {
+    let declared = charset.map(ToOwned::to_owned).or_else(|| xml_encoding(bytes));
+    let name = declared.as_deref().unwrap_or("utf-8").trim().to_ascii_lowercase();
+    match name.as_str() {
+        "utf-8" | "utf8" | "us-ascii" | "ascii" => {
+            let text = std::str::from_utf8(bytes).map(Cow::Borrowed);
+            text.map_err(|error| format!("the control document is not {name} at byte {}", error.valid_up_to()))
+        }
+        "iso-8859-1" | "latin1" | "iso8859-1" | "windows-1252" => Ok(bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into()),
+        other => Err(format!("the encoding {:?} is not supported: use UTF-8", other.chars().take(32).collect::<String>())),
+    }
+    .and_then(|text: Cow<'a, str>| if text.contains('\0') { Err("the control document has a NUL in it".into()) } else { Ok(text) })
+}
+
+fn xml_encoding(bytes: &[u8]) -> Option<String> {
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(256)]);
+    let declaration = head.trim_start().strip_prefix("<?xml")?;
+    let declaration = &declaration[..declaration.find("?>")?];
+    let value = declaration[declaration.find("encoding")? + 8..].trim_start().strip_prefix('=')?.trim_start();
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    value[1..].split(quote).next().map(ToOwned::to_owned)
+}
+
+/// Headers that describe the part and not the content, or that are nobody else's business.
+const NOT_FORWARDED: [&str; 11] = [
+    "content-type", "content-transfer-encoding", "content-length", "content-disposition", "mime-version", "authorization",
+    "proxy-authorization", "cookie", "connection", "transfer-encoding", "te",
+];
+
+fn content(entity: Entity, strict: bool, repairs: &mut Repairs) -> Result<Content, String> {
+    let content_type = match entity.header("content-type").filter(|value| !value.is_empty()) {
+        Some(value) => value.to_owned(),
+        None if strict => return Err("the content part has no Content-Type".into()),
+        None => {
+            repairs.note(Repair::NoContentType);
+            let is_text = std::str::from_utf8(&entity.body).is_ok_and(|text| !text.contains('\0'));
+            if is_text { "text/plain".into() } else { "application/octet-stream".into() }
+        }
+    };
+    let headers = entity.headers.into_iter().filter(|(name, _)| !NOT_FORWARDED.contains(&name.as_str())).collect();
+    Ok(Content { content_type, headers, body: entity.body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pap::document::{DeliveryMethod, PushMessage};
+
+    const LIMITS: Limits = Limits { addresses: 100, strict: false };
+
+    const CONTROL: &str = "<?xml version=\"1.0\"?>\r\n<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/pap_2.0.dtd\" [<?wap-pap-ver supported-versions=\"2.0,1.*\"?>]>\r\n<pap><push-message push-id=\"9fjeo39jf084@pi.com\"><address address-value=\"WAPPUSH=news/TYPE=GROUP@ppg\"></address><quality-of-service delivery-method=\"confirmed\"/></push-message></pap>";
+
+    fn push(control: &str) -> String {
+        format!("--asdlfkjiurwghasf\r\nContent-Type: application/xml\r\n\r\n{control}\r\n--asdlfkjiurwghasf\r\nContent-Type: text/plain\r\nX-Wap-Application-Id: mms.ua\r\nContent-Length: 5\r\n\r\nhello\r\n--asdlfkjiurwghasf--\r\n")
+    }
+
+    const TYPE: Option<&str> = Some("multipart/related; boundary=asdlfkjiurwghasf; type=\"application/xml\"");
+
+    fn message(request: &Request) -> &PushMessage {
+        match &request.document {
+            Document::PushMessage(message) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_push_in_two_parts() {
+        for strict in [false, true] {
+            let request = parse(TYPE, push(CONTROL).as_bytes(), Limits { strict, ..LIMITS }).unwrap();
+            assert_eq!(request.repairs.as_slice(), []);
+            assert_eq!(request.dialect.version, Version::V2_0);
+            assert_eq!(message(&request).addresses, ["WAPPUSH=news/TYPE=GROUP@ppg"]);
+            assert_eq!(message(&request).quality_of_service.as_ref().unwrap().delivery_method, DeliveryMethod::Confirmed);
+            let content = request.content.unwrap();
+            assert_eq!((content.content_type.as_str(), &content.body[..]), ("text/plain", &b"hello"[..]));
+            assert_eq!(content.headers, [("x-wap-application-id".to_owned(), "mms.ua".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn a_plain_document() {
+        let cancel = CONTROL.replace("push-message", "cancel-message").replace("<quality-of-service delivery-method=\"confirmed\"/>", "");
+        let request = parse(Some("application/xml"), cancel.as_bytes(), LIMITS).unwrap();
+        assert!(matches!(request.document, Document::CancelMessage(_)));
+        let request = parse(None, cancel.as_bytes(), LIMITS).unwrap();
+        assert_eq!(request.repairs.as_slice(), [Repair::PlainXml]);
+    }
+
+    #[test]
+    fn versions_are_negotiated() {
+        let three = CONTROL.replace("PAP 2.0", "PAP 3.0").replace("2.0,1.*", "3.0,2.0");
+        let failure = parse(TYPE, push(&three).as_bytes(), LIMITS).unwrap_err();
+        assert!(failure.version);
+        assert_eq!(failure.dialect.version, Version::V2_0);
+        let lonely = CONTROL.replace("PAP 2.0", "PAP 3.0").replace("2.0,1.*", "3.0");
+        assert_eq!(parse(TYPE, push(&lonely).as_bytes(), LIMITS).unwrap_err().dialect.version, Version::V1_0);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_with_its_beginning() {
+        let failure = |kind: Option<&str>, body: &str| parse(kind, body.as_bytes(), LIMITS).unwrap_err();
+        assert_eq!(failure(Some("application/json"), "{}").desc, "the body is neither PAP XML nor multipart/related");
+        assert!(failure(TYPE, "hello").desc.starts_with("no line of the body is the delimiter"));
+        assert!(failure(Some("multipart/related"), "hello").desc.starts_with("the multipart body has no boundary"));
+        let broken = failure(Some("application/xml"), "<pap><push-message");
+        assert!(broken.desc.starts_with("not well-formed XML at byte"), "{}", broken.desc);
+        assert_eq!(broken.fragment, "<pap><push-message");
+        assert_eq!(failure(Some("application/xml"), "<pap/>").desc, "a pap element has exactly one document, found 0");
+        assert_eq!(failure(Some("application/xml"), "<bpds/>").desc, "the root element is \"bpds\", not \"pap\"");
+        assert_eq!(failure(Some("application/xml"), CONTROL).desc, "a push-message needs a content part");
+        assert_eq!(failure(TYPE, &push(&CONTROL.replace("9fjeo39jf084@pi.com", ""))).desc, "push-message needs the attribute push-id");
+    }
+
+    #[test]
+    fn other_encodings() {
+        let latin: Vec<u8> = CONTROL.replace("news", "caf\u{e9}").replace("version=\"1.0\"", "version=\"1.0\" encoding=\"ISO-8859-1\"").chars().map(|c| c as u8).collect();
+        let mut body = b"--asdlfkjiurwghasf\nContent-Type: application/xml\n\n".to_vec();
+        body.extend(latin);
+        body.extend(b"\n--asdlfkjiurwghasf\n\nhello\n--asdlfkjiurwghasf--");
+        let request = parse(TYPE, &body, LIMITS).unwrap();
+        assert_eq!(message(&request).addresses, ["WAPPUSH=caf\u{e9}/TYPE=GROUP@ppg"]);
+        assert_eq!(request.repairs.as_slice(), [Repair::BareLineFeeds, Repair::NoContentType]);
+    }
+}

@@ -1,0 +1,34 @@
+//! The Push Access Protocol on the wire: WAP-247 (PAP 2.0), its 1.0 and 2.1 relatives, and what initiators make of them.
+//!
+//! Pure: bytes in, values out. Imports nothing of papcast's and can be used without it. [`parse`] reads what an initiator
+//! posts, [`encode`] writes a document; the rest are the pieces they are made of.
+//!
+//! | file | job |
+//! | --- | --- |
+//! | [`message`] | a whole request body: multipart or plain |
+//! | [`multipart`], [`entity`] | parts, their headers and encodings |
+//! | [`version`], [`doctype`] | versions and the DOCTYPE they stand in |
+//! | [`xml`] | a bounded reader of elements and attributes |
+//! | [`document`], [`decode`], [`mod@encode`] | the eleven documents, in and out |
+//! | [`address`], [`time`], [`code`] | what stands in their attributes |
+//! | [`repair`] | what was bent and has been straightened |
+
+pub mod address;
+pub mod code;
+pub mod decode;
+pub mod doctype;
+pub mod document;
+pub mod encode;
+pub mod entity;
+pub mod message;
+pub mod multipart;
+pub mod repair;
+pub mod time;
+pub mod version;
+pub mod xml;
+
+pub use document::Document;
+pub use encode::encode;
+pub use message::{Failure, Limits, Request, parse};
+pub use repair::Repair;
+pub use version::{Dialect, Version};

@@ -1,0 +1,227 @@
+//! Splitting a multipart body (RFC 2046 §5.1), and what initiators make of it (docs/pap.md, rows M1 to M7). Every byte
+//! is looked at a fixed number of times.
+
+use super::repair::{Repair, Repairs};
+
+/// Parts of one body; PAP has three.
+const PARTS: usize = 16;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MultipartError {
+    #[error("the multipart body has no boundary, neither in its Content-Type nor before its first part")]
+    NoBoundary,
+    #[error("no line of the body is the delimiter --{0}")]
+    NoDelimiter(String),
+    #[error("there are more than {PARTS} parts")]
+    TooManyParts,
+    #[error("no closing delimiter")]
+    NotClosed,
+}
+
+/// A media type with its parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaType {
+    /// In lower case, `type/subtype`.
+    pub essence: String,
+    /// Names in lower case.
+    pub parameters: Vec<(String, String)>,
+}
+
+impl MediaType {
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Reads a Content-Type value. Values may be quoted or not, and unquoted ones may have any character but `;`.
+    #[must_use]
+    pub fn parse(value: &str) -> Self {
+        let (essence, mut rest) = value.split_once(';').unwrap_or((value, ""));
+        let mut parameters = Vec::new();
+        while parameters.len() < 16 {
+            rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';');
+            let Some((name, tail)) = rest.split_once('=') else { break };
+            let (value, tail) = parameter_value(tail.trim_start());
+            parameters.push((name.trim().to_ascii_lowercase(), value));
+            rest = tail;
+        }
+        Self { essence: essence.trim().to_ascii_lowercase(), parameters }
+    }
+}
+
+fn parameter_value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([';', '\r', '\n']).unwrap_or(text.len());
+        return (text[..end].trim().to_owned(), &text[end..]);
+    };
+    let mut value = String::new();
+    let mut chars = quoted.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return (value, &quoted[at + 1..]),
+            '\\' => value.extend(chars.next().map(|(_, c)| c)),
+            c => value.push(c),
+        }
+    }
+    (value, "")
+}
+
+/// The parts of a body, each with its headers. `boundary` may be missing: it is then read from headers or the first
+/// delimiter before the first part.
+pub fn split<'a>(body: &'a [u8], boundary: Option<&str>, strict: bool, repairs: &mut Repairs) -> Result<Vec<&'a [u8]>, MultipartError> {
+    let found;
+    let boundary = match boundary.filter(|boundary| !boundary.is_empty()) {
+        Some(boundary) => boundary,
+        None if strict => return Err(MultipartError::NoBoundary),
+        None => {
+            found = leading_boundary(body).ok_or(MultipartError::NoBoundary)?;
+            repairs.note(Repair::Preamble);
+            &found
+        }
+    };
+    let delimiter = format!("--{boundary}");
+    match split_at(body, delimiter.as_bytes(), false, strict, repairs)? {
+        Some(parts) => Ok(parts),
+        None if strict => Err(MultipartError::NoDelimiter(boundary.to_owned())),
+        None => {
+            let parts = split_at(body, delimiter.as_bytes(), true, strict, repairs)?;
+            repairs.note(Repair::IndentedDelimiter);
+            parts.ok_or_else(|| MultipartError::NoDelimiter(boundary.to_owned()))
+        }
+    }
+}
+
+/// A boundary named by header lines before the first part, or the first line that begins with `--`.
+fn leading_boundary(body: &[u8]) -> Option<String> {
+    for line in body.split(|byte| *byte == b'\n').take(32) {
+        let line = std::str::from_utf8(line).ok()?.trim();
+        if line.get(..13).is_some_and(|name| name.eq_ignore_ascii_case("content-type:")) || line.contains("boundary=") {
+            let media = MediaType::parse(line.split_once(':').map_or(line, |(_, value)| value));
+            if let Some(boundary) = media.parameter("boundary") {
+                return Some(boundary.to_owned());
+            }
+        }
+        if let Some(boundary) = line.strip_prefix("--").filter(|boundary| !boundary.is_empty() && boundary.len() <= 200) {
+            return Some(boundary.to_owned());
+        }
+    }
+    None
+}
+
+fn split_at<'a>(body: &'a [u8], delimiter: &[u8], indented: bool, strict: bool, repairs: &mut Repairs) -> Result<Option<Vec<&'a [u8]>>, MultipartError> {
+    let mut parts = Vec::new();
+    let mut start = None;
+    let mut at = 0;
+    let mut bare = false;
+    let mut closed = false;
+    while at < body.len() {
+        let end = body[at..].iter().position(|byte| *byte == b'\n').map_or(body.len(), |length| at + length + 1);
+        let line = &body[at..end];
+        match delimiter_kind(line, delimiter, indented) {
+            None => {}
+            Some(last) => {
+                match start {
+                    Some(start) => {
+                        if parts.len() >= PARTS {
+                            return Err(MultipartError::TooManyParts);
+                        }
+                        parts.push(&body[start..before_line_end(body, start, at)]);
+                    }
+                    None if at > 0 && body[..at].iter().any(|byte| !byte.is_ascii_whitespace()) => {
+                        repairs.note(Repair::Preamble);
+                    }
+                    None => {}
+                }
+                bare |= line.ends_with(b"\n") && !line.ends_with(b"\r\n");
+                start = Some(end);
+                if last {
+                    closed = true;
+                    break;
+                }
+            }
+        }
+        at = end;
+    }
+    let Some(start) = start else { return Ok(None) };
+    if !closed {
+        if strict {
+            return Err(MultipartError::NotClosed);
+        }
+        repairs.note(Repair::NoClosingDelimiter);
+        // The end of the body closes the last part; nothing after a plain last delimiter is no part.
+        if body[start.min(body.len())..].iter().any(|byte| !byte.is_ascii_whitespace()) {
+            parts.push(&body[start..]);
+        }
+    }
+    if bare {
+        repairs.note(Repair::BareLineFeeds);
+    }
+    Ok(Some(parts))
+}
+
+/// Whether a line is the delimiter, and if so whether it is the closing one. The exact text comes first: a boundary may
+/// itself end in `--`.
+fn delimiter_kind(line: &[u8], delimiter: &[u8], indented: bool) -> Option<bool> {
+    let line = if indented { line.trim_ascii() } else { line.trim_ascii_end() };
+    if line == delimiter {
+        return Some(false);
+    }
+    (line.strip_prefix(delimiter) == Some(b"--")).then_some(true)
+}
+
+/// The end of a part: the line end before the delimiter belongs to the delimiter.
+fn before_line_end(body: &[u8], start: usize, at: usize) -> usize {
+    let part = &body[start..at];
+    let part = part.strip_suffix(b"\n").unwrap_or(part);
+    let part = part.strip_suffix(b"\r").unwrap_or(part);
+    start + part.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(body: &str, boundary: Option<&str>) -> (Vec<String>, Vec<Repair>) {
+        let mut repairs = Repairs::default();
+        let parts = split(body.as_bytes(), boundary, false, &mut repairs).unwrap();
+        (parts.iter().map(|part| String::from_utf8_lossy(part).into_owned()).collect(), repairs.as_slice().to_vec())
+    }
+
+    #[test]
+    fn as_the_specification_has_it() {
+        let (found, repairs) = parts("--b\r\none\r\n--b\r\ntwo\r\n\r\n--b--\r\nepilogue", Some("b"));
+        assert_eq!(found, ["one", "two\r\n"]);
+        assert!(repairs.is_empty());
+    }
+
+    #[test]
+    fn the_wild() {
+        assert_eq!(parts("--b\none\n--b\ntwo\n--b--", Some("b")), (vec!["one".into(), "two".into()], vec![Repair::BareLineFeeds]));
+        assert_eq!(parts("junk\r\n--b\r\none\r\n--b--", Some("b")), (vec!["one".into()], vec![Repair::Preamble]));
+        assert_eq!(parts("--b\r\none\r\n--b\r\ntwo\r\n", Some("b")), (vec!["one".into(), "two\r\n".into()], vec![Repair::NoClosingDelimiter]));
+        assert_eq!(parts("--b\r\none\r\n--b\r\n", Some("b")).0, ["one"]);
+        assert_eq!(parts("  --b\r\none\r\n  --b--\r\n", Some("b")).0, ["one"]);
+        assert_eq!(parts("--b  \r\none\r\n--b--\t\r\n", Some("b")), (vec!["one".into()], vec![]));
+        assert_eq!(parts("--a--\r\none\r\n--a----\r\n", Some("a--")).0, ["one"]);
+        assert_eq!(parts("Content-Type: multipart/related; boundary=\"q\"\r\n\r\n--q\r\none\r\n--q--", None).0, ["one"]);
+        assert_eq!(parts("--zz\r\none\r\n--zz--", None).0, ["one"]);
+    }
+
+    #[test]
+    fn the_impossible() {
+        let fail = |body: &str, boundary| split(body.as_bytes(), boundary, false, &mut Repairs::default()).unwrap_err();
+        assert_eq!(fail("hello", None), MultipartError::NoBoundary);
+        assert_eq!(fail("hello", Some("b")), MultipartError::NoDelimiter("b".into()));
+        assert_eq!(fail(&"--b\r\nx\r\n".repeat(30), Some("b")), MultipartError::TooManyParts);
+    }
+
+    #[test]
+    fn media_types() {
+        let media = MediaType::parse("Multipart/Related; type=\"application/xml\"; boundary=a=b+c#; ");
+        assert_eq!(media.essence, "multipart/related");
+        assert_eq!(media.parameter("boundary"), Some("a=b+c#"));
+        assert_eq!(media.parameter("type"), Some("application/xml"));
+        assert_eq!(MediaType::parse("a/b; x=\"q\\\"r\"").parameter("x"), Some("q\"r"));
+        assert_eq!(MediaType::parse("a/b; boundary=\"open").parameter("boundary"), Some("open"));
+    }
+}

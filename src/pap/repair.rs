@@ -1,0 +1,121 @@
+//! What was bent in a request and has been straightened. The numbers are those of the compatibility table in
+//! `docs/pap.md`; a strict endpoint refuses instead.
+
+use std::fmt;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Repair {
+    /// M1: lines end in LF alone.
+    BareLineFeeds,
+    /// M2: text before the first delimiter, or the boundary only known from there.
+    Preamble,
+    /// M3: no closing delimiter.
+    NoClosingDelimiter,
+    /// M4: delimiters are indented.
+    IndentedDelimiter,
+    /// M7: `multipart/…` other than `related`, or the control part not first.
+    OtherMultipart,
+    /// M8, M9: no blank line between headers and body.
+    NoBlankLine,
+    /// M10: blanks or a quote before a header's name.
+    BentHeader,
+    /// M11: an empty line before the headers.
+    BlankLineFirst,
+    /// M13: the content has no Content-Type.
+    NoContentType,
+    /// M15: a Content-Encoding that is none.
+    NoSuchCoding,
+    /// M16: plain XML under another Content-Type.
+    PlainXml,
+    /// X1, X2: the DOCTYPE is not as it should be.
+    BentDoctype,
+    /// X3: blanks before the XML declaration.
+    LeadingBlanks,
+    /// X4: elements or attributes that PAP does not know were ignored.
+    Unknown,
+    /// X4: an attribute with a known misspelling.
+    Misspelled,
+    /// X5: `&` or `<` that is not escaped.
+    Unescaped,
+    /// X6: an enumeration in another case.
+    OtherCase,
+    /// A3, A1: the address is not as the grammar has it.
+    BentAddress,
+    /// T1: the timestamp is not as the specification has it.
+    BentTimestamp,
+    /// Elements are not in the order of the schema.
+    OtherOrder,
+}
+
+impl Repair {
+    /// The row of the compatibility table, for logs and metrics.
+    #[must_use]
+    pub fn row(self) -> &'static str {
+        match self {
+            Self::BareLineFeeds => "M1",
+            Self::Preamble => "M2",
+            Self::NoClosingDelimiter => "M3",
+            Self::IndentedDelimiter => "M4",
+            Self::OtherMultipart => "M7",
+            Self::NoBlankLine => "M8",
+            Self::BentHeader => "M10",
+            Self::BlankLineFirst => "M11",
+            Self::NoContentType => "M13",
+            Self::NoSuchCoding => "M15",
+            Self::PlainXml => "M16",
+            Self::BentDoctype => "X1",
+            Self::LeadingBlanks => "X3",
+            Self::Unknown | Self::Misspelled => "X4",
+            Self::Unescaped => "X5",
+            Self::OtherCase => "X6",
+            Self::BentAddress => "A1",
+            Self::BentTimestamp => "T1",
+            Self::OtherOrder => "X7",
+        }
+    }
+}
+
+impl fmt::Display for Repair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::BareLineFeeds => "lines end in LF alone",
+            Self::Preamble => "text before the first part",
+            Self::NoClosingDelimiter => "no closing delimiter",
+            Self::IndentedDelimiter => "delimiters are indented",
+            Self::OtherMultipart => "not multipart/related with the control part first",
+            Self::NoBlankLine => "no blank line between headers and body",
+            Self::BentHeader => "blanks or a quote before a header",
+            Self::BlankLineFirst => "an empty line before the headers",
+            Self::NoContentType => "content without Content-Type",
+            Self::NoSuchCoding => "a Content-Encoding that is none",
+            Self::PlainXml => "plain XML under another Content-Type",
+            Self::BentDoctype => "an unusual DOCTYPE",
+            Self::LeadingBlanks => "blanks before the XML declaration",
+            Self::Unknown => "unknown elements or attributes",
+            Self::Misspelled => "a misspelled attribute",
+            Self::Unescaped => "unescaped characters in an attribute",
+            Self::OtherCase => "an enumeration in another case",
+            Self::BentAddress => "an address outside the grammar",
+            Self::BentTimestamp => "a timestamp outside the specification",
+            Self::OtherOrder => "elements out of order",
+        };
+        f.write_str(text)
+    }
+}
+
+/// Collects repairs, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repairs(Vec<Repair>);
+
+impl Repairs {
+    pub fn note(&mut self, repair: Repair) {
+        if !self.0.contains(&repair) {
+            self.0.push(repair);
+        }
+    }
+
+    #[must_use]
+    pub fn as_slice(&self) -> &[Repair] {
+        &self.0
+    }
+}

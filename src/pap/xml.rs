@@ -1,0 +1,298 @@
+//! A bounded reader of elements and attributes. PAP has no text content and no namespaces; text and comments between
+//! elements are passed over.
+
+use std::borrow::Cow;
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+use super::repair::{Repair, Repairs};
+
+/// PAP needs 4.
+const DEPTH: usize = 8;
+/// The richest element of PAP has 8.
+const ATTRIBUTES: usize = 32;
+/// Longest attribute value, in bytes.
+const VALUE: usize = 16 * 1024;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum XmlError {
+    #[error("not well-formed XML at byte {at}: {reason}")]
+    Malformed { at: u64, reason: String },
+    #[error("elements are nested more than {DEPTH} deep")]
+    TooDeep,
+    #[error("an element has more than {ATTRIBUTES} attributes")]
+    TooManyAttributes,
+    #[error("the value of {0:?} is longer than {VALUE} bytes")]
+    ValueTooLong(String),
+    #[error("there are more than {0} elements")]
+    TooManyElements(usize),
+    #[error("the attribute {0:?} stands twice in one element")]
+    Twice(String),
+    #[error("{0:?} refers to an entity that PAP does not have")]
+    UnknownEntity(String),
+    #[error("the document ends too early")]
+    Truncated,
+    #[error("something follows the root element")]
+    Trailing,
+}
+
+/// One element, with what stands inside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Element<'a> {
+    pub name: &'a str,
+    pub attributes: Vec<(&'a str, Cow<'a, str>)>,
+    pub children: Vec<Element<'a>>,
+}
+
+impl<'a> Element<'a> {
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_ref())
+    }
+
+    /// Takes an attribute's value out, unless it is empty.
+    pub fn take(&mut self, name: &str) -> Option<Cow<'a, str>> {
+        let at = self.attributes.iter().position(|(known, _)| *known == name)?;
+        Some(self.attributes.swap_remove(at).1).filter(|value| !value.is_empty())
+    }
+}
+
+/// Reads one root element. `strict`: nothing is repaired.
+pub fn read<'a>(text: &'a str, max_elements: usize, strict: bool, repairs: &mut Repairs) -> Result<Element<'a>, XmlError> {
+    let mut reader = Reader::from_str(text);
+    let mut open: Vec<Element<'a>> = Vec::with_capacity(4);
+    let mut count = 0;
+    loop {
+        let event = reader.read_event().map_err(|error| malformed(&reader, &error))?;
+        let done = match event {
+            Event::Start(start) => {
+                if open.len() >= DEPTH {
+                    return Err(XmlError::TooDeep);
+                }
+                count += 1;
+                let at = reader.buffer_position();
+                open.push(element(text, at, &start, strict, repairs)?);
+                None
+            }
+            Event::Empty(start) => {
+                count += 1;
+                let at = reader.buffer_position();
+                let element = element(text, at, &start, strict, repairs)?;
+                close(&mut open, element)
+            }
+            Event::End(_) => {
+                let element = open.pop().ok_or(XmlError::Truncated)?;
+                close(&mut open, element)
+            }
+            Event::DocType(_) => return Err(XmlError::Malformed { at: reader.buffer_position(), reason: "a DOCTYPE inside the document".into() }),
+            Event::Eof => return Err(XmlError::Truncated),
+            Event::Text(_) | Event::CData(_) | Event::Comment(_) | Event::PI(_) | Event::Decl(_) | Event::GeneralRef(_) => None,
+        };
+        if count > max_elements {
+            return Err(XmlError::TooManyElements(max_elements));
+        }
+        if let Some(root) = done {
+            return end(reader).map(|()| root);
+        }
+    }
+}
+
+/// Puts a finished element into its parent; the root comes back.
+fn close<'a>(open: &mut [Element<'a>], element: Element<'a>) -> Option<Element<'a>> {
+    match open.last_mut() {
+        Some(parent) => {
+            parent.children.push(element);
+            None
+        }
+        None => Some(element),
+    }
+}
+
+/// After the root only blanks, comments and instructions may follow; text is passed over like between elements.
+fn end(mut reader: Reader<&[u8]>) -> Result<(), XmlError> {
+    loop {
+        match reader.read_event() {
+            Ok(Event::Eof) => return Ok(()),
+            Ok(Event::Start(_) | Event::Empty(_) | Event::End(_) | Event::DocType(_)) => return Err(XmlError::Trailing),
+            Ok(_) => {}
+            Err(error) => return Err(malformed(&reader, &error)),
+        }
+    }
+}
+
+fn malformed(reader: &Reader<&[u8]>, error: &quick_xml::Error) -> XmlError {
+    XmlError::Malformed { at: reader.buffer_position(), reason: error.to_string() }
+}
+
+/// The element of a start tag. Names and values are borrowed from `text`, which the tag is a part of.
+fn element<'a>(text: &'a str, at: u64, start: &BytesStart<'_>, strict: bool, repairs: &mut Repairs) -> Result<Element<'a>, XmlError> {
+    let inner = same_slice(text, start).ok_or_else(|| XmlError::Malformed { at, reason: "no tag".into() })?;
+    let name_end = inner.find(|c: char| c.is_ascii_whitespace()).unwrap_or(inner.len());
+    let (name, rest) = inner.split_at(name_end);
+    let attributes = attributes(rest, strict, repairs).map_err(|error| match error {
+        XmlError::Malformed { reason, .. } => XmlError::Malformed { at, reason },
+        other => other,
+    })?;
+    Ok(Element { name, attributes, children: Vec::new() })
+}
+
+/// `part` again, as a slice of the `whole` it was cut from: quick-xml ties it to the event instead.
+fn same_slice<'a>(whole: &'a str, part: &str) -> Option<&'a str> {
+    let from = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
+    whole.get(from..from + part.len())
+}
+
+fn attributes<'a>(mut rest: &'a str, strict: bool, repairs: &mut Repairs) -> Result<Vec<(&'a str, Cow<'a, str>)>, XmlError> {
+    let fault = |reason: &str| XmlError::Malformed { at: 0, reason: reason.into() };
+    let mut found: Vec<(&str, Cow<'_, str>)> = Vec::new();
+    loop {
+        rest = rest.trim_start();
+        if rest.is_empty() {
+            return Ok(found);
+        }
+        let (name, tail) = rest.split_once('=').ok_or_else(|| fault("an attribute without a value"))?;
+        let name = name.trim_end();
+        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<')) {
+            return Err(fault("an attribute without a name"));
+        }
+        let tail = tail.trim_start();
+        let quote = tail.chars().next().filter(|c| matches!(c, '"' | '\'')).ok_or_else(|| fault("a value without quotes"))?;
+        let (value, tail) = tail[1..].split_once(quote).ok_or_else(|| fault("a value whose quote does not close"))?;
+        if value.len() > VALUE {
+            return Err(XmlError::ValueTooLong(name.to_owned()));
+        }
+        if found.iter().any(|(known, _)| *known == name) {
+            return Err(XmlError::Twice(name.to_owned()));
+        }
+        if found.len() >= ATTRIBUTES {
+            return Err(XmlError::TooManyAttributes);
+        }
+        if found.capacity() == 0 {
+            found.reserve_exact(4);
+        }
+        found.push((name, unescape(value, strict, repairs)?));
+        rest = tail;
+    }
+}
+
+/// Attribute normalisation (XML 1.0 §3.3.3) with the five predefined and the numeric references. A lone `&` is taken as
+/// itself unless `strict`.
+pub fn unescape<'a>(raw: &'a str, strict: bool, repairs: &mut Repairs) -> Result<Cow<'a, str>, XmlError> {
+    if !raw.contains(['&', '\n', '\r', '\t', '<']) {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let mut out = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = rest.find(['&', '\n', '\r', '\t', '<']) {
+        out.push_str(&rest[..at]);
+        let tail = &rest[at + 1..];
+        rest = match rest.as_bytes()[at] {
+            b'&' => match reference(tail) {
+                Some((c, length)) => {
+                    out.push(c);
+                    &tail[length..]
+                }
+                None if strict || is_entity(tail) => return Err(XmlError::UnknownEntity(shorten(&rest[at..]))),
+                None => {
+                    repairs.note(Repair::Unescaped);
+                    out.push('&');
+                    tail
+                }
+            },
+            b'<' if strict => return Err(XmlError::Malformed { at: 0, reason: "\"<\" in a value".into() }),
+            b'<' => {
+                repairs.note(Repair::Unescaped);
+                out.push('<');
+                tail
+            }
+            b'\r' => {
+                out.push(' ');
+                tail.strip_prefix('\n').unwrap_or(tail)
+            }
+            _ => {
+                out.push(' ');
+                tail
+            }
+        };
+    }
+    out.push_str(rest);
+    Ok(Cow::Owned(out))
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(24).collect()
+}
+
+/// `name;` that is no known reference: an entity somebody expects us to know.
+fn is_entity(tail: &str) -> bool {
+    let name = tail.split(';').next().unwrap_or("");
+    name.len() < tail.len() && !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"#-_.".contains(&b))
+}
+
+/// The character that a reference stands for, and the length of the reference after its `&`.
+fn reference(tail: &str) -> Option<(char, usize)> {
+    let end = tail.as_bytes().iter().take(12).position(|byte| *byte == b';')?;
+    let name = &tail[..end];
+    let c = match name {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        name => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            char::from_u32(code).filter(|c| *c != '\0')?
+        }
+    };
+    Some((c, end + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(text: &str) -> Result<Element<'_>, XmlError> {
+        read(text, 100, false, &mut Repairs::default())
+    }
+
+    #[test]
+    fn elements_and_attributes() {
+        let root = tree("<pap product-name='a &amp; b'>\n<x  a = \"1\"\n b='2'/><!-- c --><y>text<z/></y></pap>\n").unwrap();
+        assert_eq!((root.name, root.get("product-name")), ("pap", Some("a & b")));
+        let names: Vec<&str> = root.children.iter().map(|child| child.name).collect();
+        assert_eq!(names, ["x", "y"]);
+        assert_eq!(root.children[0].get("b"), Some("2"));
+        assert_eq!(root.children[1].children[0].name, "z");
+    }
+
+    #[test]
+    fn references_and_blanks_in_values() {
+        let value = |text: &str| unescape(text, false, &mut Repairs::default()).map(Cow::into_owned);
+        assert_eq!(value("&#65;&#x42;&lt;&quot;").unwrap(), "AB<\"");
+        assert_eq!(value("a\r\nb\tc").unwrap(), "a b c");
+        assert_eq!(value("a & b &").unwrap(), "a & b &");
+        assert!(matches!(value("&bomb;"), Err(XmlError::UnknownEntity(_))));
+        assert!(matches!(value("&#0;"), Err(XmlError::UnknownEntity(_))));
+        assert!(unescape("a & b", true, &mut Repairs::default()).is_err());
+    }
+
+    #[test]
+    fn limits_and_faults() {
+        assert_eq!(tree("<a><b/>").unwrap_err(), XmlError::Truncated);
+        assert_eq!(tree("<a/><b/>").unwrap_err(), XmlError::Trailing);
+        assert!(matches!(tree("<a></b>"), Err(XmlError::Malformed { .. })));
+        assert!(matches!(tree("<a b></a>"), Err(XmlError::Malformed { .. })));
+        assert!(matches!(tree("<a b=c/>"), Err(XmlError::Malformed { .. })));
+        assert_eq!(tree("<a b='1' b='2'/>").unwrap_err(), XmlError::Twice("b".into()));
+        assert_eq!(tree(&format!("{}{}", "<a>".repeat(9), "</a>".repeat(9))).unwrap_err(), XmlError::TooDeep);
+        assert_eq!(tree(&format!("<a>{}</a>", "<b/>".repeat(100))).unwrap_err(), XmlError::TooManyElements(100));
+        let many: String = (0..33).map(|n| format!(" a{n}='1'")).collect();
+        assert_eq!(tree(&format!("<a{many}/>")).unwrap_err(), XmlError::TooManyAttributes);
+        assert_eq!(tree(&format!("<a b='{}'/>", "x".repeat(20_000))).unwrap_err(), XmlError::ValueTooLong("b".into()));
+    }
+}

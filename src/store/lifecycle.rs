@@ -1,0 +1,121 @@
+//! What time does to pushes: those whose deliver-after has come are dispatched, those whose deadline has come end.
+
+use bytes::Bytes;
+use rusqlite::params;
+
+use super::dispatch::{self, Content, Due};
+use super::submit::UNCONFIRMED;
+use super::writer::Tx;
+use super::{Error, Result, State, Store, flows};
+use crate::clock::Millis;
+
+/// Rows of one step: what a commit may hold the writer for.
+const STEP: i64 = 500;
+
+impl Store {
+    /// Dispatches what is due, high priority first; answers how many. Call again while it answers more than 0.
+    pub async fn release_due(&self, now: Millis) -> Result<usize> {
+        self.write(move |tx| {
+            let rows: Vec<i64> = tx
+                .sql
+                .prepare_cached(
+                    "SELECT d.id FROM dispatches d JOIN pushes p ON p.id = d.push WHERE d.state = 0 AND d.due <= ?1
+                        AND d.deadline > ?1 ORDER BY p.priority, d.due, d.id LIMIT ?2",
+                )?
+                .query_map([now, STEP], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            for row in &rows {
+                release(tx, *row, now)?;
+            }
+            Ok(rows.len())
+        })
+        .await
+    }
+
+    /// Ends what nobody may be sent any more; answers how many. All cursors have to be settled before this.
+    pub async fn expire(&self, now: Millis) -> Result<usize> {
+        self.write(move |tx| {
+            Ok(tx
+                .sql
+                .prepare_cached(
+                    "UPDATE dispatches SET state = ?2, code = ?3, event_at = ?1
+                     WHERE id IN (SELECT id FROM dispatches WHERE state < 2 AND deadline <= ?1 LIMIT ?4)",
+                )?
+                .execute(params![now, State::Expired.number(), dispatch::EXPIRED, STEP])?)
+        })
+        .await
+    }
+
+    /// Whether [`Store::expire`] or [`Store::release_due`] would find something: a look at two indexes.
+    pub async fn anything_due(&self, now: Millis) -> Result<bool> {
+        self.read(move |sql| {
+            let mut query = sql.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM dispatches WHERE state < 2 AND deadline <= ?1)
+                     OR EXISTS (SELECT 1 FROM dispatches WHERE state = 0 AND due <= ?1)",
+            )?;
+            Ok(query.query_row([now], |row| row.get(0))?)
+        })
+        .await
+    }
+}
+
+/// A scheduled address as it is stored.
+struct Scheduled {
+    push: i64,
+    flow: i64,
+    kind: i64,
+    name: String,
+    address: String,
+    shared: bool,
+    push_id: String,
+    delivery: i64,
+    deadline: Millis,
+    content_type: String,
+    headers: String,
+    body: Vec<u8>,
+}
+
+fn release(tx: &mut Tx<'_>, row: i64, now: Millis) -> Result<()> {
+    let scheduled = tx
+        .sql
+        .prepare_cached(
+            "SELECT d.push, d.flow, f.kind, f.name, d.address, d.shared, p.push_id, p.delivery, d.deadline, p.content_type,
+                p.headers, p.body FROM dispatches d JOIN pushes p ON p.id = d.push JOIN flows f ON f.id = d.flow WHERE d.id = ?1",
+        )?
+        .query_row([row], |row| {
+            Ok(Scheduled {
+                push: row.get(0)?,
+                flow: row.get(1)?,
+                kind: row.get(2)?,
+                name: row.get(3)?,
+                address: row.get(4)?,
+                shared: row.get(5)?,
+                push_id: row.get(6)?,
+                delivery: row.get(7)?,
+                deadline: row.get(8)?,
+                content_type: row.get(9)?,
+                headers: row.get(10)?,
+                body: row.get(11)?,
+            })
+        })?;
+    let headers: Vec<(String, String)> =
+        serde_json::from_str(&scheduled.headers).map_err(|error| Error::Unreadable(error.to_string()))?;
+    let content = Content {
+        push_id: &scheduled.push_id,
+        confirmed: scheduled.delivery != UNCONFIRMED,
+        deadline: scheduled.deadline,
+        content_type: &scheduled.content_type,
+        headers: &headers,
+        body: &Bytes::from(scheduled.body),
+    };
+    let due = Due {
+        row,
+        push: scheduled.push,
+        flow: scheduled.flow,
+        target: &flows::target(scheduled.kind, &scheduled.name)?,
+        address: &scheduled.address,
+        shared: scheduled.shared,
+        content: &content,
+    };
+    dispatch::dispatch(tx, &due, now)
+}
