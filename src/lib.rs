@@ -15,12 +15,17 @@
 //! | [`pap`] | the Push Access Protocol on the wire; pure |
 //! | [`config`], [`telemetry`], [`clock`], [`ids`], [`parcel`] | settings, logs, time, names, and what travels |
 
+pub mod app;
 pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod door;
 pub mod gateway;
+pub mod http;
 pub mod ids;
 pub mod pap;
 pub mod parcel;
 pub mod store;
+pub mod telemetry;
+pub mod terminal;

@@ -1,0 +1,131 @@
+//! The only place that knows everything: configuration in, bound addresses out, then running until told to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::broker::{self, Broker, Watchdog};
+use crate::clock;
+use crate::config::Config;
+use crate::door::{self, Door};
+use crate::gateway::{self, Gateway, Heads};
+use crate::http::{self, Readiness};
+use crate::store::Store;
+
+/// All of the stop has to happen within this.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A gateway whose listeners are bound and whose store is open.
+#[derive(Debug)]
+pub struct App {
+    addresses: Addresses,
+    http: TcpListener,
+    mqtt: TcpListener,
+    config: Config,
+    store: Store,
+    gateway: Arc<Gateway>,
+    door: Arc<Door>,
+    watchdog: Watchdog,
+}
+
+/// The addresses actually bound.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Addresses {
+    pub http: SocketAddr,
+    pub mqtt: SocketAddr,
+}
+
+impl App {
+    /// Opens the store and binds every listener; nothing is served yet.
+    pub async fn build(config: Config) -> anyhow::Result<Self> {
+        // Listeners first: an address in use is the first error.
+        let http = bind("http.listen", config.http.listen).await?;
+        let mqtt = bind("mqtt.listen", config.mqtt.listen).await?;
+        let addresses = Addresses { http: http.local_addr()?, mqtt: mqtt.local_addr()? };
+        raise_file_limit(&config);
+        let settings = broker::Settings {
+            max_topics: config.broker.max_topics,
+            segment_size: config.broker.segment_size,
+            segment_count: config.broker.segment_count,
+            feeds: door::worker_count(&config),
+        };
+        let (broker, watchdog) = Broker::start(settings)?;
+        let heads = Arc::new(Heads::default());
+        let observer = gateway::announce(Arc::clone(&heads), broker.publisher());
+        let store = Store::open(&config.store.path, config.store.readers, observer)?;
+        let ended = store.begin_sessions(clock::now()).await?;
+        if ended > 0 {
+            tracing::info!(sessions = ended, "sessions that ended with the last process were cleared");
+        }
+        let gateway = Arc::new(Gateway::new(store.clone(), heads, &config));
+        let door = Arc::new(Door::start(&config, &broker, &gateway)?);
+        Ok(Self { addresses, http, mqtt, config, store, gateway, door, watchdog })
+    }
+
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Serves until `stop`, then drains. An error: a part that must not end has ended, or the drain took too long.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let readiness = Readiness::default();
+        let router = http::router(Arc::clone(&self.gateway), readiness.clone(), &self.config);
+        let intake = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        let http = tracker.spawn(http::serve(self.http, router, self.config.http, intake.clone()));
+        let door = Arc::clone(&self.door);
+        let accept_stop = intake.clone();
+        let mqtt = tracker.spawn(async move { door.accept(self.mqtt, accept_stop).await });
+        let gateway = Arc::clone(&self.gateway);
+        let house_stop = intake.clone();
+        let house = tracker.spawn(async move { gateway.keep_house(house_stop).await });
+        readiness.set(true);
+        let failure = tokio::select! {
+            () = stop.cancelled() => None,
+            died = self.watchdog.died() => Some(anyhow::Error::new(died)),
+            _ = http => Some(anyhow::anyhow!("the HTTP server has ended")),
+            _ = mqtt => Some(anyhow::anyhow!("the MQTT listener has ended")),
+            _ = house => Some(anyhow::anyhow!("the housekeeping has ended")),
+        };
+        readiness.set(false);
+        intake.cancel();
+        tracker.close();
+        let drained = tokio::time::timeout(GRACE, drain(&tracker, &self.door, &self.store)).await;
+        match (failure, drained) {
+            (Some(failure), _) => Err(failure),
+            (None, Ok(())) => Ok(()),
+            (None, Err(_)) => Err(anyhow::anyhow!("stopping took longer than {} seconds", GRACE.as_secs())),
+        }
+    }
+}
+
+/// Requests that are under way finish, terminals are told, what they acknowledged is stored, the store is closed.
+async fn drain(tracker: &TaskTracker, door: &Door, store: &Store) {
+    door.stop().await;
+    tracker.wait().await;
+    let store = store.clone();
+    let _ = tokio::task::spawn_blocking(move || store.close()).await;
+}
+
+async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{key}: cannot listen on {address}"))
+}
+
+/// One file descriptor for each connection: as many as the system gives.
+fn raise_file_limit(config: &Config) {
+    let wanted = (config.mqtt.max_connections + config.http.max_connections + 256) as u64;
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(got) if got < wanted => {
+            tracing::info!(files = got, wanted, "the limit on open files is lower than the limit on connections");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit on open files could not be raised"),
+    }
+}

@@ -1,0 +1,13 @@
+//! `papcast completions`
+
+use clap::CommandFactory as _;
+
+/// Print shell completions.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    shell: clap_complete::Shell,
+}
+
+pub(super) fn run(args: &Args) {
+    clap_complete::generate(args.shell, &mut super::Cli::command(), "papcast", &mut std::io::stdout());
+}

@@ -1,0 +1,180 @@
+//! `papcast demo`: the whole thing on one machine, with nothing prepared.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use hyper::Method;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Gateway, escape};
+use super::push;
+use crate::app::{Addresses, App};
+use crate::config;
+use crate::pap::document::{DeliveryMethod, PushMessage, QualityOfService};
+use crate::terminal::{Event, Options, Terminal};
+
+/// Start a gateway, let terminals join a group, post one PAP message, and watch it arrive.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How many terminals.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    terminals: u32,
+}
+
+const GROUP: &str = "demo";
+const TEXT: &str = "Hello, group! One request, sent to all of you.";
+/// For each of: connecting and joining, and delivering. Nothing on one machine takes as long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let folder = Folder::new()?;
+    let flags = [
+        ("http.listen", "127.0.0.1:0".to_owned()),
+        ("mqtt.listen", "127.0.0.1:0".to_owned()),
+        ("store.path", folder.0.join("demo.db").display().to_string()),
+    ];
+    let app = App::build(config::load(None, [], &flags)?).await?;
+    let addresses = app.addresses();
+    println!("gateway   HTTP {}, MQTT {}, store {}", addresses.http, addresses.mqtt, folder.0.display());
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(app.run(stop.clone()));
+    let result = show(addresses, args.terminals).await;
+    stop.cancel();
+    running.await??;
+    result
+}
+
+/// A temporary folder that goes with the demo.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("papcast-demo-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir(&path).with_context(|| format!("{}: cannot be made", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let path: &Path = &self.0;
+        let _ = std::fs::remove_dir_all(path);
+    }
+}
+
+enum News {
+    Joined,
+    Arrived { at: Instant, whole: bool },
+}
+
+async fn show(addresses: Addresses, count: u32) -> anyhow::Result<()> {
+    let (news, mut heard) = mpsc::unbounded_channel();
+    let mut terminals = JoinSet::new();
+    for number in 0..count {
+        terminals.spawn(terminal(addresses, number, news.clone()));
+    }
+    let bar = bar("joining  ", count);
+    for _ in 0..count {
+        let next = tokio::time::timeout(PATIENCE, heard.recv()).await.context("the terminals did not join in time")?;
+        anyhow::ensure!(matches!(next, Some(News::Joined)), "a push arrived before it was sent");
+        bar.inc(1);
+    }
+    bar.finish();
+    let gateway = Gateway::at(addresses.http)?;
+    let push_id = format!("{}@demo", uuid::Uuid::new_v4());
+    let posted = Instant::now();
+    let message = PushMessage {
+        push_id: push_id.clone(),
+        addresses: vec![format!("WAPPUSH={GROUP}/TYPE=GROUP@papcast.example")],
+        quality_of_service: Some(QualityOfService { delivery_method: DeliveryMethod::Confirmed, ..Default::default() }),
+        ..PushMessage::default()
+    };
+    let (code, desc) = push::submit(&gateway, "/pap", message, "text/plain", TEXT.as_bytes()).await?;
+    let answered = posted.elapsed();
+    anyhow::ensure!(code == 1001, "the push was refused: {code} {desc}");
+    let deliveries = follow(&mut heard, count, posted).await?;
+    let outcome = outcome(&gateway, &push_id).await?;
+    terminals.abort_all();
+    table(count, answered, &deliveries, &outcome);
+    anyhow::ensure!(outcome.0 == "delivered", "the push is {} ({})", outcome.0, outcome.1);
+    Ok(())
+}
+
+fn bar(name: &'static str, count: u32) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} [{bar:40}] {pos}/{len}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(u64::from(count)).with_style(style.progress_chars("=> "));
+    bar.set_prefix(name);
+    bar
+}
+
+/// One terminal: joins, then waits for the push.
+async fn terminal(addresses: Addresses, number: u32, news: mpsc::UnboundedSender<News>) {
+    let user = format!("sip:terminal-{number}@demo.example");
+    let mut terminal = Terminal::new(&Options {
+        host: addresses.mqtt.ip().to_string(),
+        port: addresses.mqtt.port(),
+        client_id: format!("terminal-{number}"),
+        user,
+        session_expiry: 0,
+    });
+    loop {
+        let said = match terminal.next().await {
+            Event::Connected => {
+                terminal.join(GROUP);
+                continue;
+            }
+            Event::Answer(answer) if answer.status == "accepted" => News::Joined,
+            Event::Push(push) => News::Arrived { at: Instant::now(), whole: push.body == TEXT.as_bytes() },
+            Event::Answer(_) | Event::Disconnected(_) => continue,
+        };
+        if news.send(said).is_err() {
+            return;
+        }
+    }
+}
+
+/// How long each delivery took, in order.
+async fn follow(heard: &mut mpsc::UnboundedReceiver<News>, count: u32, posted: Instant) -> anyhow::Result<Vec<Duration>> {
+    let bar = bar("delivered", count);
+    let mut deliveries = Vec::new();
+    while deliveries.len() < count as usize {
+        let next = tokio::time::timeout(PATIENCE, heard.recv()).await.context("the push did not reach everybody in time")?;
+        if let Some(News::Arrived { at, whole }) = next {
+            anyhow::ensure!(whole, "a terminal got something else");
+            deliveries.push(at.duration_since(posted));
+            bar.inc(1);
+        }
+    }
+    bar.finish();
+    deliveries.sort_unstable();
+    Ok(deliveries)
+}
+
+/// What the gateway says of the push, once all acknowledgements are in.
+async fn outcome(gateway: &Gateway, push_id: &str) -> anyhow::Result<(String, String)> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let push = gateway.json(Method::GET, &format!("/api/v1/pushes/{}", escape(push_id)), None).await?;
+        let address = &push["addresses"][0];
+        let text = |field: &str| address[field].as_str().unwrap_or("").to_owned();
+        if text("state") != "pending" || Instant::now() > deadline {
+            return Ok((text("state"), text("desc")));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn table(count: u32, answered: Duration, deliveries: &[Duration], outcome: &(String, String)) {
+    let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
+    let at = |share: usize| deliveries.get((deliveries.len() * share / 100).min(deliveries.len() - 1)).copied().unwrap_or_default();
+    println!();
+    println!("terminals in group {GROUP:?}    {count}");
+    println!("PAP requests posted          1, answered 1001 after {}", ms(answered));
+    println!("arrived at terminals         {} of {count}", deliveries.len());
+    println!("first / half / last          {} / {} / {}", ms(at(0)), ms(at(50)), ms(at(100)));
+    println!("acknowledged                 {} ({})", outcome.1, outcome.0);
+}

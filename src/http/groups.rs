@@ -1,0 +1,185 @@
+//! `/api/v1/groups`: groups, members and pending joins from the operator's side.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::problem::{Body, Path, Problem, Query};
+use super::pushes::{Page, next};
+use crate::clock;
+use crate::ids::{GroupId, JoinPolicy, UserId};
+use crate::store::{Bound, GroupView, PendingReply, Removal, Source, Unbound};
+
+#[derive(Debug, Serialize)]
+pub(super) struct ShownGroup {
+    id: String,
+    topic: String,
+    policy: JoinPolicy,
+    members: u64,
+}
+
+impl From<GroupView> for ShownGroup {
+    fn from(view: GroupView) -> Self {
+        Self { topic: view.id.topic(), id: view.id.to_string(), policy: view.policy, members: view.members }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Groups {
+    groups: Vec<ShownGroup>,
+    next: Option<String>,
+}
+
+fn group_id(text: &str) -> Result<GroupId, Problem> {
+    GroupId::parse(text).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+pub(super) fn user_id(text: &str) -> Result<UserId, Problem> {
+    UserId::parse(text).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+fn unknown_group(id: &str) -> Problem {
+    Problem::not_found(format!("there is no group {id:?}"))
+}
+
+pub(super) async fn list(State(api): State<Api>, Query(page): Query<Page>) -> Result<Json<Groups>, Problem> {
+    let limit = page.limit();
+    let views = api.gateway.store().groups(page.after, limit).await?;
+    let next = next(&views, limit, |view| view.id.to_string());
+    Ok(Json(Groups { groups: views.into_iter().map(Into::into).collect(), next }))
+}
+
+pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<ShownGroup>, Problem> {
+    let view = api.gateway.store().group(group_id(&id)?).await?;
+    view.map(|view| Json(view.into())).ok_or_else(|| unknown_group(&id))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewGroup {
+    #[serde(default)]
+    policy: Option<JoinPolicy>,
+}
+
+/// The body may be missing, and is not looked at for its Content-Type.
+pub(super) async fn put(State(api): State<Api>, Path(id): Path<String>, body: Bytes) -> Result<(StatusCode, Json<ShownGroup>), Problem> {
+    let new: NewGroup = if body.trim_ascii().is_empty() {
+        NewGroup::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|error| Problem::bad_request(format!("the body is no group: {error}")))?
+    };
+    let (view, made) = api.gateway.put_group(group_id(&id)?, new.policy).await?;
+    Ok((if made { StatusCode::CREATED } else { StatusCode::OK }, Json(view.into())))
+}
+
+pub(super) async fn delete(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    if api.gateway.delete_group(&group_id(&id)?).await? { Ok(StatusCode::NO_CONTENT) } else { Err(unknown_group(&id)) }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Members {
+    members: Vec<ShownMember>,
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownMember {
+    user: String,
+    joined_at: String,
+    source: String,
+    connected: bool,
+}
+
+pub(super) async fn members(State(api): State<Api>, Path(id): Path<String>, Query(page): Query<Page>) -> Result<Json<Members>, Problem> {
+    let limit = page.limit();
+    let views = api.gateway.store().members(group_id(&id)?, page.after, limit).await?;
+    let views = views.ok_or_else(|| unknown_group(&id))?;
+    let next = next(&views, limit, |view| view.user.clone());
+    let members = views.into_iter().map(|view| ShownMember {
+        connected: UserId::parse(&view.user).is_ok_and(|user| !api.gateway.connections(&user).is_empty()),
+        user: view.user,
+        joined_at: clock::format_utc(view.joined_at),
+        source: view.source,
+    });
+    Ok(Json(Members { members: members.collect(), next }))
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ShownBinding {
+    user: String,
+    group: String,
+    topic: String,
+}
+
+pub(super) async fn bind(
+    State(api): State<Api>,
+    Path((id, user)): Path<(String, String)>,
+) -> Result<(StatusCode, Json<ShownBinding>), Problem> {
+    let (group, user) = (group_id(&id)?, user_id(&user)?);
+    let shown = ShownBinding { user: user.to_string(), group: group.to_string(), topic: group.topic() };
+    match api.gateway.bind(user, group, Source::Operator, PendingReply::default()).await? {
+        Bound::Member { fresh, .. } => Ok((if fresh { StatusCode::CREATED } else { StatusCode::OK }, Json(shown))),
+        Bound::Unknown => Err(unknown_group(&id)),
+        Bound::LimitReached => Err(Problem::new(StatusCode::CONFLICT, "the user has as many groups as it may have (mqtt.max_groups_per_user)")),
+        Bound::Pending | Bound::Closed => Err(Problem::new(StatusCode::CONFLICT, "the group takes no members")),
+    }
+}
+
+pub(super) async fn unbind(State(api): State<Api>, Path((id, user)): Path<(String, String)>) -> Result<StatusCode, Problem> {
+    match api.gateway.unbind(&user_id(&user)?, group_id(&id)?, Removal::Everything).await? {
+        Unbound::Left(_) | Unbound::StillSubscribed => Ok(StatusCode::NO_CONTENT),
+        Unbound::NotBound => Err(Problem::not_found(format!("{user:?} is not bound to {id:?}"))),
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Requests {
+    requests: Vec<ShownRequest>,
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownRequest {
+    user: String,
+    requested_at: String,
+}
+
+pub(super) async fn requests(State(api): State<Api>, Path(id): Path<String>, Query(page): Query<Page>) -> Result<Json<Requests>, Problem> {
+    let limit = page.limit();
+    let views = api.gateway.store().requests(group_id(&id)?, page.after, limit).await?;
+    let views = views.ok_or_else(|| unknown_group(&id))?;
+    let next = next(&views, limit, |view| view.user.clone());
+    let requests = views
+        .into_iter()
+        .map(|view| ShownRequest { user: view.user, requested_at: clock::format_utc(view.requested_at) });
+    Ok(Json(Requests { requests: requests.collect(), next }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Decision {
+    decision: Verdict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Approve,
+    Reject,
+}
+
+pub(super) async fn decide(
+    State(api): State<Api>,
+    Path((id, user)): Path<(String, String)>,
+    Body(decision): Body<Decision>,
+) -> Result<StatusCode, Problem> {
+    let approve = decision.decision == Verdict::Approve;
+    if api.gateway.decide(group_id(&id)?, &user_id(&user)?, approve).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found(format!("{user:?} has no pending join to {id:?}")))
+    }
+}

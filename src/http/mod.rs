@@ -1,0 +1,86 @@
+//! The HTTP side: PAP endpoints, the JSON API, health. The only user of axum.
+//!
+//! | file | job |
+//! | --- | --- |
+//! | [`server`] | sockets, timeouts, graceful stop |
+//! | [`pap`] | PAP over POST |
+//! | [`pushes`], [`groups`], [`users`] | `/api/v1/…` |
+//! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
+
+mod groups;
+mod pap;
+mod problem;
+mod pushes;
+mod server;
+mod users;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post, put};
+
+pub use server::serve;
+
+use crate::config::Config;
+use crate::gateway::Gateway;
+
+/// Who submits where nobody has to say who he is.
+const ANYBODY: &str = "anonymous";
+
+/// Whether new work is welcome: true from the ready line until the stop.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// What every handler gets.
+#[derive(Debug, Clone)]
+struct Api {
+    gateway: Arc<Gateway>,
+    readiness: Readiness,
+    limits: crate::pap::Limits,
+}
+
+/// All paths.
+#[must_use]
+pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> Router {
+    let limits = crate::pap::Limits { addresses: config.push.max_addresses, strict: false };
+    let api = Api { gateway, readiness, limits };
+    let mut router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/api/v1/pushes", get(pushes::list).post(pushes::submit))
+        .route("/api/v1/pushes/{push_id}", get(pushes::show))
+        .route("/api/v1/groups", get(groups::list))
+        .route("/api/v1/groups/{group}", get(groups::show).put(groups::put).delete(groups::delete))
+        .route("/api/v1/groups/{group}/members", get(groups::members))
+        .route("/api/v1/groups/{group}/members/{user}", put(groups::bind).delete(groups::unbind))
+        .route("/api/v1/groups/{group}/requests", get(groups::requests))
+        .route("/api/v1/groups/{group}/requests/{user}", post(groups::decide))
+        .route("/api/v1/users/{user}", get(users::show))
+        .route("/api/v1/group-requests", post(users::group_request));
+    for (path, endpoint) in &config.pap.endpoints {
+        let profile = endpoint.profile;
+        router = router.route(path, post(move |api, request| pap::handle(api, profile, request)));
+    }
+    router
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(DefaultBodyLimit::max(config.http.max_body))
+        .with_state(api)
+}
+
+async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {
+    if api.readiness.get() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+}

@@ -1,0 +1,227 @@
+//! `/api/v1/pushes`: the same pushes as PAP's, in JSON.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::problem::{Body, Path, Problem, Query};
+use super::{ANYBODY, Api};
+use crate::clock::{self, Millis};
+use crate::gateway::{Content, PushRequest};
+use crate::store::{AddressView, DeliveryMethod, Priority, PushView};
+
+/// A push as it is posted.
+#[derive(Debug, Hash, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewPush {
+    to: Vec<String>,
+    #[serde(default)]
+    content_type: Option<String>,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    body_base64: Option<String>,
+    #[serde(default)]
+    push_id: Option<String>,
+    #[serde(default)]
+    delivery: Delivery,
+    #[serde(default)]
+    priority: Urgency,
+    #[serde(default)]
+    deliver_after: Option<String>,
+    #[serde(default)]
+    deliver_before: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Delivery {
+    Confirmed,
+    PreferConfirmed,
+    Unconfirmed,
+    #[default]
+    NotSpecified,
+}
+
+#[derive(Debug, Clone, Copy, Default, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Urgency {
+    High,
+    #[default]
+    Medium,
+    Low,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Taken {
+    push_id: String,
+    code: u16,
+}
+
+pub(super) async fn submit(State(api): State<Api>, Body(push): Body<NewPush>) -> Result<(StatusCode, Json<Taken>), Problem> {
+    let mut hasher = DefaultHasher::new();
+    push.hash(&mut hasher);
+    let request = request(push, hasher.finish().cast_signed())?;
+    let accepted = api.gateway.submit(request).await?;
+    Ok((StatusCode::ACCEPTED, Json(Taken { push_id: accepted.push_id, code: 1001 })))
+}
+
+fn request(push: NewPush, digest: i64) -> Result<PushRequest, Problem> {
+    let body = match (push.body, push.body_base64) {
+        (Some(text), None) => text.into_bytes(),
+        (None, Some(text)) => STANDARD.decode(text).map_err(|_| Problem::bad_request("body_base64 is not base64"))?,
+        _ => return Err(Problem::bad_request("a push has either a body or a body_base64")),
+    };
+    Ok(PushRequest {
+        initiator: ANYBODY.into(),
+        push_id: push.push_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+        addresses: push.to,
+        content: Content {
+            content_type: push.content_type.unwrap_or_else(|| "text/plain".into()),
+            headers: Vec::new(),
+            body: body.into(),
+        },
+        delivery: match push.delivery {
+            Delivery::Confirmed => DeliveryMethod::Confirmed,
+            Delivery::PreferConfirmed => DeliveryMethod::PreferConfirmed,
+            Delivery::Unconfirmed => DeliveryMethod::Unconfirmed,
+            Delivery::NotSpecified => DeliveryMethod::NotSpecified,
+        },
+        priority: match push.priority {
+            Urgency::High => Priority::High,
+            Urgency::Medium => Priority::Medium,
+            Urgency::Low => Priority::Low,
+        },
+        deliver_after: time("deliver_after", push.deliver_after)?,
+        deliver_before: time("deliver_before", push.deliver_before)?,
+        source: None,
+        push_all: false,
+        digest,
+    })
+}
+
+fn time(name: &str, text: Option<String>) -> Result<Option<Millis>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let at = clock::parse_rfc3339(&text);
+    at.map(Some).ok_or_else(|| Problem::bad_request(format!("{name}: {text:?} is not an RFC 3339 timestamp")))
+}
+
+/// `limit=` and `after=` of every list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    #[serde(default)]
+    pub(super) limit: Option<usize>,
+    #[serde(default)]
+    pub(super) after: Option<String>,
+}
+
+impl Page {
+    /// 100 where nothing is said, 1,000 at most.
+    pub(super) fn limit(&self) -> usize {
+        self.limit.unwrap_or(100).clamp(1, 1_000)
+    }
+}
+
+/// Where the next page begins: after the last entry of a full one.
+pub(super) fn next<T>(page: &[T], limit: usize, key: impl Fn(&T) -> String) -> Option<String> {
+    page.last().filter(|_| page.len() >= limit).map(key)
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Whose {
+    #[serde(default)]
+    initiator: Option<String>,
+}
+
+impl Whose {
+    fn name(self) -> String {
+        self.initiator.unwrap_or_else(|| ANYBODY.into())
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ShownPush {
+    push_id: String,
+    initiator: String,
+    created_at: String,
+    content_type: String,
+    size: u64,
+    addresses: Vec<ShownAddress>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownAddress {
+    address: String,
+    state: &'static str,
+    code: u16,
+    desc: String,
+    recipients: u64,
+    delivered: u64,
+    event_time: Option<String>,
+}
+
+impl From<PushView> for ShownPush {
+    fn from(view: PushView) -> Self {
+        Self {
+            push_id: view.push_id,
+            initiator: view.initiator,
+            created_at: clock::format_utc(view.created_at),
+            content_type: view.content_type,
+            size: view.size,
+            addresses: view.addresses.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<AddressView> for ShownAddress {
+    fn from(view: AddressView) -> Self {
+        Self {
+            desc: describe(&view),
+            address: view.address,
+            state: view.state.name(),
+            code: view.code,
+            recipients: view.recipients,
+            delivered: view.delivered,
+            event_time: view.event_at.map(clock::format_utc),
+        }
+    }
+}
+
+/// How many of how many, and what became of the others.
+fn describe(view: &AddressView) -> String {
+    let mut desc = format!("{} of {}", view.delivered, view.recipients);
+    for (count, what) in [(view.refused, "refused"), (view.gone, "left the group")] {
+        if count > 0 {
+            desc.push_str(&format!(", {count} {what}"));
+        }
+    }
+    desc
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Pushes {
+    pushes: Vec<ShownPush>,
+    next: Option<String>,
+}
+
+pub(super) async fn list(State(api): State<Api>, Query(page): Query<Page>, Query(whose): Query<Whose>) -> Result<Json<Pushes>, Problem> {
+    let before = match page.after.as_deref().map(str::parse) {
+        None => None,
+        Some(Ok(row)) => Some(row),
+        Some(Err(_)) => return Err(Problem::bad_request("after= takes what an earlier answer named as next")),
+    };
+    let views = api.gateway.store().pushes(whose.name(), before, page.limit()).await?;
+    let next = next(&views, page.limit(), |view| view.key.to_string());
+    Ok(Json(Pushes { pushes: views.into_iter().map(Into::into).collect(), next }))
+}
+
+pub(super) async fn show(State(api): State<Api>, Path(push_id): Path<String>, Query(whose): Query<Whose>) -> Result<Json<ShownPush>, Problem> {
+    let view = api.gateway.store().push(whose.name(), push_id.clone()).await?;
+    let view = view.ok_or_else(|| Problem::not_found(format!("there is no push {push_id:?}")))?;
+    Ok(Json(view.into()))
+}

@@ -1,0 +1,58 @@
+//! `/api/v1/users` and `/api/v1/group-requests`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use super::Api;
+use super::groups::user_id;
+use super::problem::{Body, Path, Problem};
+use crate::clock;
+use crate::gateway::{Answer, Connection, GroupRequest, Reason};
+
+#[derive(Debug, Serialize)]
+pub(super) struct ShownUser {
+    user: String,
+    groups: Vec<ShownGroup>,
+    connections: Vec<Connection>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownGroup {
+    group: String,
+    topic: String,
+    joined_at: String,
+    source: String,
+}
+
+pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<ShownUser>, Problem> {
+    let user = user_id(&id)?;
+    let bindings = api.gateway.store().bindings(user.clone()).await?;
+    let connections = api.gateway.connections(&user);
+    if bindings.is_empty() && connections.is_empty() {
+        return Err(Problem::not_found(format!("there is no user {id:?}")));
+    }
+    let groups = bindings.into_iter().map(|binding| ShownGroup {
+        topic: binding.group.topic(),
+        group: binding.group.to_string(),
+        joined_at: clock::format_utc(binding.joined_at),
+        source: binding.source,
+    });
+    Ok(Json(ShownUser { user: user.to_string(), groups: groups.collect(), connections }))
+}
+
+/// The group request of a terminal without MQTT. It is answered with what an MQTT terminal would get; the HTTP code says
+/// the same to those who only look at that.
+pub(super) async fn group_request(State(api): State<Api>, Body(request): Body<GroupRequest>) -> (StatusCode, Json<Answer>) {
+    let (answer, _) = api.gateway.group_request(request, None).await;
+    let status = match answer.reason {
+        None => StatusCode::OK,
+        Some(Reason::BadRequest) => StatusCode::BAD_REQUEST,
+        Some(Reason::NotAuthorized | Reason::GroupClosed) => StatusCode::FORBIDDEN,
+        Some(Reason::GroupUnknown | Reason::NoGroupAssigned) => StatusCode::NOT_FOUND,
+        Some(Reason::LimitReached) => StatusCode::CONFLICT,
+        Some(Reason::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(answer))
+}

@@ -1,0 +1,139 @@
+//! The reference terminal: what a device does, with rumqttc. The only user of rumqttc.
+//!
+//! It speaks MQTT 5 with a persistent session, asks to join with `$push/request`, and keeps the gateway's answers on disk
+//! ([`Memory`]): at its next start it knows its groups and their topics without asking.
+
+mod memory;
+
+use std::time::Duration;
+
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{Packet, Publish, PublishProperties};
+use rumqttc::v5::{AsyncClient, Event as MqttEvent, EventLoop, MqttOptions};
+use serde::Deserialize;
+
+pub use memory::{Joined, Memory};
+
+const REQUEST: &str = "$push/request";
+const RESPONSE: &str = "$push/response";
+/// A pause after a lost connection.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Whom to be and whom to talk to.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub client_id: String,
+    /// How long the session may be away, in seconds; 0: it ends with the connection.
+    pub session_expiry: u32,
+}
+
+/// The gateway's answer to a group request.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Answer {
+    #[serde(default)]
+    pub op: Option<String>,
+    pub status: String,
+    #[serde(default)]
+    pub reason: Option<String>,
+    #[serde(default)]
+    pub desc: Option<String>,
+    #[serde(default)]
+    pub group: Option<String>,
+    #[serde(default)]
+    pub topic: Option<String>,
+}
+
+/// A push as it arrived.
+#[derive(Debug, Clone)]
+pub struct Push {
+    pub topic: String,
+    pub push_id: Option<String>,
+    pub address: Option<String>,
+    pub content_type: Option<String>,
+    pub body: Vec<u8>,
+}
+
+/// What happens to a terminal.
+#[derive(Debug)]
+pub enum Event {
+    Connected,
+    /// The connection was lost, or could not be made; it is tried again by itself.
+    Disconnected(String),
+    Answer(Answer),
+    Push(Push),
+}
+
+/// A terminal; nothing happens unless [`Terminal::next`] is awaited.
+pub struct Terminal {
+    client: AsyncClient,
+    events: EventLoop,
+}
+
+impl std::fmt::Debug for Terminal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Terminal")
+    }
+}
+
+impl Terminal {
+    #[must_use]
+    pub fn new(options: &Options) -> Self {
+        let mut mqtt = MqttOptions::new(&options.client_id, &options.host, options.port);
+        mqtt.set_keep_alive(Duration::from_secs(30));
+        mqtt.set_credentials(&options.user, "");
+        mqtt.set_clean_start(options.session_expiry == 0);
+        mqtt.set_session_expiry_interval(Some(options.session_expiry));
+        let (client, events) = AsyncClient::new(mqtt, 64);
+        Self { client, events }
+    }
+
+    /// Asks to join a group. The answer comes as an event.
+    pub fn join(&self, group: &str) {
+        let request = serde_json::json!({ "op": "join", "id": group, "group": group });
+        // Fails only if 64 requests wait already, and then the answers would not have come either.
+        let _ = self.client.try_publish(REQUEST, QoS::AtLeastOnce, false, request.to_string());
+    }
+
+    /// Says goodbye.
+    pub fn disconnect(&self) {
+        let _ = self.client.try_disconnect();
+    }
+
+    /// What happens next. Pushes are acknowledged when this is called again.
+    pub async fn next(&mut self) -> Event {
+        loop {
+            match self.events.poll().await {
+                Ok(MqttEvent::Incoming(Packet::ConnAck(_))) => return Event::Connected,
+                Ok(MqttEvent::Incoming(Packet::Publish(publish))) => {
+                    if let Some(event) = incoming(publish) {
+                        return event;
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tokio::time::sleep(RETRY).await;
+                    return Event::Disconnected(error.to_string());
+                }
+            }
+        }
+    }
+}
+
+fn incoming(publish: Publish) -> Option<Event> {
+    let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+    if topic == RESPONSE {
+        return serde_json::from_slice(&publish.payload).ok().map(Event::Answer);
+    }
+    let PublishProperties { user_properties, content_type, .. } = publish.properties.unwrap_or_default();
+    let property = |name: &str| user_properties.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    Some(Event::Push(Push {
+        topic,
+        push_id: property("push-id"),
+        address: property("address"),
+        content_type,
+        body: publish.payload.to_vec(),
+    }))
+}
