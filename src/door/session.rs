@@ -79,6 +79,9 @@ pub(super) struct Session {
     unwritten: VecDeque<(u64, BindingId, Seq)>,
     /// Entries that are resolved together with another address of the same push, which is under way.
     siblings: Vec<(PushKey, BindingId, Seq)>,
+    /// Pushes with several addresses that were answered on this connection a moment ago: a fetch that began before may
+    /// still bring another of their addresses.
+    answered: VecDeque<(PushKey, Outcome)>,
     open_queue: VecDeque<Arc<OpenMessage>>,
     /// Something changed that has to be written down.
     moved: bool,
@@ -102,6 +105,7 @@ impl Session {
             max_packet: max_packet.map_or(usize::MAX, |size| size as usize),
             unwritten: VecDeque::new(),
             siblings: Vec::new(),
+            answered: VecDeque::new(),
             open_queue,
             moved: false,
         }
@@ -228,6 +232,10 @@ impl Session {
             let outcome = if code >= reason::UNSPECIFIED { Outcome::Refused(REFUSED) } else { Outcome::Got };
             self.resolve(binding, seq, outcome);
             if shared {
+                if self.answered.len() >= self.window.max() * 2 {
+                    self.answered.pop_front();
+                }
+                self.answered.push_back((push, outcome));
                 let together: Vec<_> = self.siblings.extract_if(.., |(of, _, _)| *of == push).collect();
                 for (_, binding, seq) in together {
                     self.resolve(binding, seq, outcome);
@@ -278,9 +286,14 @@ impl Session {
                 self.flows[at].skip(parcel.prev);
                 self.moved = true;
             }
+            let answered = self.answered.iter().find(|(push, _)| parcel.shared && *push == parcel.push);
             if owed.settled {
                 self.flows[at].settle(parcel.seq);
                 self.moved = true;
+            } else if let Some((_, outcome)) = answered {
+                let outcome = *outcome;
+                self.flows[at].send(parcel.seq);
+                self.moved |= self.flows[at].resolve(parcel.seq, outcome);
             } else if parcel.shared && self.window.carries(parcel.push) {
                 let flow = &mut self.flows[at];
                 flow.send(parcel.seq);

@@ -3,10 +3,12 @@
 //! | file | job |
 //! | --- | --- |
 //! | [`server`] | sockets, timeouts, graceful stop |
+//! | [`body`] | how large and how slow a request body may be |
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`groups`], [`users`] | `/api/v1/…` |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
 
+mod body;
 mod groups;
 mod pap;
 mod problem;
@@ -77,7 +79,9 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
     router
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(DefaultBodyLimit::max(config.http.max_body))
+        .layer(axum::middleware::from_fn_with_state(body::Bounds::new(&config.http), body::collect))
+        // The layer above has the limit already.
+        .layer(DefaultBodyLimit::disable())
         .with_state(api)
 }
 

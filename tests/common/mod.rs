@@ -1,0 +1,189 @@
+//! The harness: the built binary with its own folder and free ports, clients that speak bytes, waits with a deadline.
+#![allow(dead_code, clippy::unwrap_used, unreachable_pub)]
+
+pub mod http;
+pub mod mosquitto;
+pub mod mqtt;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Nothing that works takes as long, however busy the machine.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+/// How long a client listens to be sure that nothing comes.
+pub const SILENCE: Duration = Duration::from_millis(400);
+
+pub const PAPCAST: &str = env!("CARGO_BIN_EXE_papcast");
+
+/// A running gateway; killed when dropped.
+#[derive(Debug)]
+pub struct Gateway {
+    child: Child,
+    pub http: SocketAddr,
+    pub mqtt: SocketAddr,
+    pub dir: tempfile::TempDir,
+    env: Vec<(String, String)>,
+}
+
+impl Gateway {
+    pub fn start() -> Self {
+        Self::start_with("", &[])
+    }
+
+    /// With settings on top of the default, as a file and as environment variables.
+    pub fn start_with(toml: &str, env: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("broker.toml"), toml).unwrap();
+        let env: Vec<(String, String)> = env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let (child, http, mqtt) = spawn(dir.path(), &env, "127.0.0.1:0", "127.0.0.1:0");
+        Self { child, http, mqtt, dir, env }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL, in the middle of whatever it does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts again on the same store and the same ports, so that clients find it.
+    pub fn restart(&mut self) {
+        let (child, http, mqtt) = spawn(self.dir.path(), &self.env, &self.http.to_string(), &self.mqtt.to_string());
+        self.child = child;
+        self.http = http;
+        self.mqtt = mqtt;
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    pub fn wait_exit(&mut self) -> ExitStatus {
+        wait_for("the gateway to end", || self.child.try_wait().unwrap())
+    }
+
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait_exit()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    pub fn http(&self) -> http::Client {
+        http::Client::new(self.http)
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let log = self.log();
+        if !std::thread::panicking() {
+            assert!(!log.contains("panicked"), "the gateway panicked:\n{log}");
+        } else {
+            eprintln!("--- log of the gateway ---\n{log}");
+        }
+    }
+}
+
+fn spawn(dir: &Path, env: &[(String, String)], http: &str, mqtt: &str) -> (Child, SocketAddr, SocketAddr) {
+    let log = File::options().create(true).append(true).open(dir.join("log")).unwrap();
+    let mut command = Command::new(PAPCAST);
+    command
+        .args(["serve", "--config", "broker.toml"])
+        .current_dir(dir)
+        .env("PAPCAST_HTTP__LISTEN", http)
+        .env("PAPCAST_MQTT__LISTEN", mqtt)
+        .envs(env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log);
+    // A port that was just given back can be taken for a moment.
+    let begin = Instant::now();
+    loop {
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if let Ok(ready) = serde_json::from_str::<serde_json::Value>(&line) {
+            assert_eq!(ready["ready"], true);
+            let address = |name: &str| ready[name].as_str().unwrap().parse().unwrap();
+            return (child, address("http"), address("mqtt"));
+        }
+        child.wait().unwrap();
+        assert!(begin.elapsed() < DEADLINE, "the gateway does not start:\n{}", std::fs::read_to_string(dir.join("log")).unwrap());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(begin.elapsed() < DEADLINE, "waited too long for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Runs a command of papcast to its end.
+pub fn papcast(args: &[&str]) -> Output {
+    let output = Command::new(PAPCAST).args(args).stdin(Stdio::null()).output().unwrap();
+    Output {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[derive(Debug)]
+pub struct Output {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+/// Lines that a process prints, with a deadline for each.
+pub struct Lines {
+    receiver: std::sync::mpsc::Receiver<String>,
+}
+
+impl Lines {
+    pub fn of(stream: impl Read + Send + 'static) -> Self {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { receiver }
+    }
+
+    pub fn next(&self) -> String {
+        self.receiver.recv_timeout(DEADLINE).expect("a line in time")
+    }
+
+    pub fn assert_silent(&self) {
+        if let Ok(line) = self.receiver.recv_timeout(SILENCE) {
+            panic!("unexpected: {line}");
+        }
+    }
+}
+
+pub fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}

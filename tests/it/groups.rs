@@ -1,0 +1,301 @@
+//! Group requests, from every side.
+
+use serde_json::{Value, json};
+
+use crate::common::Gateway;
+use crate::common::http::escape;
+use crate::common::mqtt::{Connect, Raw};
+
+fn connect(gateway: &Gateway, user: &str) -> Raw {
+    Raw::connect(gateway.mqtt, &Connect::v3(&format!("client-of-{user}"), user))
+}
+
+#[test]
+fn join_list_and_leave_over_mqtt() {
+    let gateway = Gateway::start();
+    let mut alice = connect(&gateway, "sip:alice@example.com");
+    let answer = alice.request("$push/request", r#"{"op":"join","id":"r1","user":"sip:alice@example.com","group":"news"}"#);
+    assert_eq!(
+        answer,
+        json!({"op":"join","id":"r1","status":"accepted","user":"sip:alice@example.com","group":"news","topic":"groups/news"})
+    );
+    assert_eq!(alice.request("$push/join/news", "")["status"], "accepted", "bound already: accepted again");
+    let list = alice.request("$push/list", "");
+    let groups = list["groups"].as_array().unwrap();
+    assert_eq!((groups.len(), &groups[0]["group"], &groups[0]["topic"]), (1, &json!("news"), &json!("groups/news")));
+    assert!(groups[0]["joined_at"].as_str().unwrap().ends_with('Z'));
+    let answer = alice.request("$push/leave/news", "");
+    assert_eq!((&answer["op"], &answer["status"]), (&json!("leave"), &json!("accepted")));
+    assert_eq!(alice.request("$push/list", "")["groups"], json!([]));
+    let reply = gateway.http().get("/api/v1/groups/news").json();
+    assert_eq!(reply, json!({"id":"news","topic":"groups/news","policy":"open","members":0}));
+}
+
+#[test]
+fn a_group_id_becomes_one_encoded_topic_level() {
+    let gateway = Gateway::start();
+    let mut alice = connect(&gateway, "alice");
+    let answer = alice.request("$push/request", r##"{"op":"join","group":"a/b+c#é $x"}"##);
+    assert_eq!(answer["topic"], "groups/a%2Fb%2Bc%23%C3%A9%20%24x");
+    assert_eq!(alice.request("$push/join/a%2Fb%2Bc%23%C3%A9%20%24x", "")["group"], "a/b+c#é $x");
+    gateway.http().push("p1", "group:a/b+c#é $x", "through");
+    let push = alice.push();
+    assert_eq!((push.topic.as_str(), push.text()), ("groups/a%2Fb%2Bc%23%C3%A9%20%24x", "through"));
+    let path = format!("/api/v1/groups/{}/members", escape("a/b+c#é $x"));
+    assert_eq!(gateway.http().get(&path).json()["members"][0]["user"], "alice");
+}
+
+#[test]
+fn bad_requests_are_answered_as_such() {
+    let gateway = Gateway::start();
+    let mut alice = connect(&gateway, "alice");
+    let long = format!(r#"{{"op":"join","group":"{}"}}"#, "x".repeat(200));
+    for (topic, payload) in [
+        ("$push/request", "not json"),
+        ("$push/request", r#"{"op":"jump"}"#),
+        ("$push/request", r#"{"op":"join","group":""}"#),
+        ("$push/request", r#"{"op":"join","group":7}"#),
+        ("$push/request", r#"{"op":"leave"}"#),
+        ("$push/request", long.as_str()),
+        ("$push/nonsense", ""),
+        ("$push/leave", ""),
+        ("$push/join/a/b", ""),
+        ("$push/join/é", ""),
+    ] {
+        let answer = alice.request(topic, payload);
+        assert_eq!((&answer["status"], &answer["reason"]), (&json!("rejected"), &json!("bad-request")), "{topic} {payload}: {answer}");
+        assert!(!answer["desc"].as_str().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_connection_without_an_id_of_its_own_has_to_name_a_user() {
+    let gateway = Gateway::start();
+    let mut nobody = Raw::connect(gateway.mqtt, &Connect { user: None, ..Connect::v3("", "") });
+    assert_eq!(nobody.request("$push/join/news", "")["reason"], "bad-request");
+    assert_eq!(nobody.request("$push/request", r#"{"op":"join","user":"bob","group":"news"}"#)["status"], "accepted");
+    // It acts for bob from now on.
+    assert_eq!(nobody.request("$push/join/more", "")["user"], "bob");
+    gateway.http().push("p1", "group:news", "for bob");
+    assert_eq!(nobody.push().text(), "for bob");
+    gateway.http().push("p2", "user:bob", "direct");
+    assert_eq!(nobody.push().topic, "users/bob");
+}
+
+#[test]
+fn the_client_id_is_the_user_id_where_there_is_no_username() {
+    let gateway = Gateway::start();
+    let mut terminal = Raw::connect(gateway.mqtt, &Connect { user: None, ..Connect::v3("sensor-7", "") });
+    assert_eq!(terminal.request("$push/join/news", "")["user"], "sensor-7");
+}
+
+#[test]
+fn naming_another_user_makes_the_connection_act_for_that_one() {
+    let gateway = Gateway::start();
+    let mut terminal = connect(&gateway, "alice");
+    terminal.join("news");
+    assert_eq!(terminal.subscribe(&[("groups/sub", 1)]), [1]);
+    assert_eq!(terminal.request("$push/request", r#"{"op":"join","user":"bob","group":"sport"}"#)["user"], "bob");
+    gateway.http().push("p1", "group:news", "for alice");
+    gateway.http().push("p2", "group:sport", "for bob");
+    assert_eq!(terminal.push().text(), "for bob");
+    // What the connection subscribed to goes with it.
+    gateway.http().push("p3", "group:sub", "subscribed");
+    assert_eq!(terminal.push().text(), "subscribed");
+    terminal.assert_silent();
+    let members = gateway.http().get("/api/v1/groups/sub/members").json();
+    assert_eq!((members["members"].as_array().unwrap().len(), &members["members"][0]["user"]), (1, &json!("bob")));
+    assert_eq!(gateway.http().outcome("p1")["desc"], "0 of 1", "alice is bound and away");
+}
+
+#[test]
+fn a_user_id_alone_is_assigned_by_rule() {
+    let toml = "[[groups.assign]]\nmatch = \"sip:*@factory.example\"\ngroup = \"factory\"\n\n[[groups.assign]]\nmatch = \"tel:+49*\"\ngroup = \"germany\"\n";
+    let gateway = Gateway::start_with(toml, &[]);
+    let mut worker = connect(&gateway, "sip:a@factory.example");
+    let answer = worker.request("$push/join", "");
+    assert_eq!((&answer["status"], &answer["group"]), (&json!("accepted"), &json!("factory")));
+    let answer = worker.request("$push/request", r#"{"op":"join","user":"tel:+49-151 1"}"#);
+    assert_eq!((&answer["user"], &answer["topic"]), (&json!("tel:+491511"), &json!("groups/germany")));
+    let mut other = connect(&gateway, "sip:a@elsewhere.example");
+    assert_eq!(other.request("$push/join", "")["reason"], "no-group-assigned");
+    let members = gateway.http().get("/api/v1/groups/factory/members").json();
+    assert_eq!(members["members"][0]["source"], "assign");
+}
+
+#[test]
+fn group_requests_over_http() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    let ask = |body: Value| http.json("POST", "/api/v1/group-requests", body);
+    let reply = ask(json!({"op":"join","id":"h1","user":"alice","group":"news"}));
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.json(), json!({"op":"join","id":"h1","status":"accepted","user":"alice","group":"news","topic":"groups/news"}));
+    assert_eq!(ask(json!({"op":"list","user":"alice"})).json()["groups"][0]["group"], "news");
+    let reply = ask(json!({"op":"join","group":"news"}));
+    assert_eq!((reply.status, &reply.json()["reason"]), (400, &json!("bad-request")));
+    assert_eq!(ask(json!({"op":"join","user":"bob"})).status, 404);
+    assert_eq!(http.send("POST", "/api/v1/group-requests", "application/json", b"{").status, 400);
+    // Bound over HTTP while away: the terminal gets the group's pushes as soon as it is there.
+    http.push("p1", "group:news", "while away");
+    assert_eq!(connect(&gateway, "alice").push().text(), "while away");
+}
+
+#[test]
+fn a_join_over_http_reaches_a_terminal_that_is_connected() {
+    let gateway = Gateway::start();
+    let mut alice = connect(&gateway, "alice");
+    alice.ping();
+    gateway.http().bind("news", "alice");
+    gateway.http().push("p1", "group:news", "now");
+    assert_eq!(alice.push().text(), "now");
+    let reply = gateway.http().json("DELETE", "/api/v1/groups/news/members/alice", Value::Null);
+    assert_eq!(reply.status, 204);
+    gateway.http().bind("news", "bob");
+    gateway.http().push("p2", "group:news", "not for alice");
+    alice.assert_silent();
+    assert_eq!(gateway.http().json("DELETE", "/api/v1/groups/news/members/alice", Value::Null).status, 404);
+}
+
+#[test]
+fn subscribing_to_a_group_binds_as_long_as_the_session_lives() {
+    let gateway = Gateway::start();
+    let mut alice = connect(&gateway, "alice");
+    assert_eq!(alice.subscribe(&[("groups/news", 2)]), [1], "QoS 2 is granted as 1");
+    gateway.http().push("p1", "group:news", "one");
+    assert_eq!(alice.push().text(), "one");
+    let member = gateway.http().get("/api/v1/groups/news/members").json()["members"][0].clone();
+    assert_eq!((&member["source"], &member["connected"]), (&json!("subscribe"), &json!(true)));
+    assert!(alice.unsubscribe(&["groups/news"]).is_empty());
+    assert_eq!(gateway.http().get("/api/v1/groups/news").json()["members"], 0);
+    // Joined as well: the binding stays when the subscription goes, and nothing comes twice.
+    alice.join("news");
+    alice.subscribe(&[("groups/news", 1)]);
+    let member = gateway.http().get("/api/v1/groups/news/members").json()["members"][0].clone();
+    assert_eq!(member["source"], "join,subscribe");
+    gateway.http().push("p2", "group:news", "two");
+    assert_eq!(alice.push().text(), "two");
+    alice.assert_silent();
+    alice.unsubscribe(&["groups/news"]);
+    gateway.http().push("p3", "group:news", "three");
+    assert_eq!(alice.push().text(), "three");
+    alice.disconnect();
+    assert_eq!(gateway.http().get("/api/v1/groups/news").json()["members"], 1);
+    // A clean session ends with its connection, and so does what it subscribed to.
+    let mut bob = connect(&gateway, "bob");
+    bob.subscribe(&[("groups/news", 1)]);
+    bob.disconnect();
+    crate::common::wait_for("bob to be unbound", || (gateway.http().get("/api/v1/groups/news").json()["members"] == 1).then_some(()));
+}
+
+#[test]
+fn rule_16_a_ghost_of_a_clean_subscription_does_not_survive_a_crash() {
+    let mut gateway = Gateway::start();
+    let mut clean = connect(&gateway, "alice");
+    clean.subscribe(&[("groups/news", 1)]);
+    let mut lasting = Raw::connect(gateway.mqtt, &Connect::v3("lasting", "bob").lasting());
+    lasting.subscribe(&[("groups/news", 1)]);
+    assert_eq!(gateway.http().get("/api/v1/groups/news").json()["members"], 2);
+    gateway.kill();
+    gateway.restart();
+    let members = gateway.http().get("/api/v1/groups/news/members").json();
+    let users: Vec<&Value> = members["members"].as_array().unwrap().iter().map(|member| &member["user"]).collect();
+    assert_eq!(users, ["bob"]);
+}
+
+#[test]
+fn approval_asks_an_operator_and_answers_twice() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    assert_eq!(http.json("PUT", "/api/v1/groups/vip", json!({"policy":"approval"})).status, 201);
+    let mut alice = connect(&gateway, "alice");
+    assert_eq!(alice.request("$push/request", r#"{"op":"join","id":"r9","group":"vip"}"#)["status"], "pending");
+    assert_eq!(alice.subscribe(&[("groups/vip", 1)]), [0x80], "a SUBSCRIBE is refused, and stays pending");
+    let mut bob = Raw::connect(gateway.mqtt, &Connect::v5("b", "bob"));
+    assert_eq!(bob.subscribe(&[("groups/vip", 1)]), [0x87]);
+    let requests = http.get("/api/v1/groups/vip/requests").json();
+    let users: Vec<&Value> = requests["requests"].as_array().unwrap().iter().map(|request| &request["user"]).collect();
+    assert_eq!(users, ["alice", "bob"]);
+    http.push("p0", "group:vip", "nobody is in it");
+    assert_eq!(http.json("POST", "/api/v1/groups/vip/requests/alice", json!({"decision":"approve"})).status, 204);
+    let answer = alice.publish_in().json();
+    assert_eq!((&answer["status"], &answer["topic"]), (&json!("accepted"), &json!("groups/vip")));
+    assert_eq!(http.json("POST", "/api/v1/groups/vip/requests/bob", json!({"decision":"reject"})).status, 204);
+    let answer = bob.publish_in().json();
+    assert_eq!((&answer["status"], &answer["reason"]), (&json!("rejected"), &json!("not-authorized")));
+    http.push("p1", "group:vip", "welcome");
+    assert_eq!(alice.push().text(), "welcome");
+    bob.assert_silent();
+    assert_eq!(http.json("POST", "/api/v1/groups/vip/requests/bob", json!({"decision":"approve"})).status, 404);
+    assert_eq!(http.json("POST", "/api/v1/groups/vip/requests/bob", json!({"decision":"perhaps"})).status, 422);
+}
+
+#[test]
+fn a_closed_group_takes_only_whom_the_operator_binds() {
+    let gateway = Gateway::start_with("[groups]\ndefault_policy = \"closed\"\n", &[]);
+    let mut alice = connect(&gateway, "alice");
+    assert_eq!(alice.request("$push/join/news", "")["reason"], "group-closed");
+    assert_eq!(alice.subscribe(&[("groups/news", 1)]), [0x80]);
+    gateway.http().bind("news", "alice");
+    gateway.http().push("p1", "group:news", "in");
+    assert_eq!(alice.push().text(), "in");
+}
+
+#[test]
+fn unknown_groups_stay_unknown_where_they_are_not_made_by_joining() {
+    let gateway = Gateway::start_with("[groups]\nauto_create = false\n", &[]);
+    let mut alice = connect(&gateway, "alice");
+    assert_eq!(alice.request("$push/join/news", "")["reason"], "group-unknown");
+    assert_eq!(gateway.http().json("PUT", "/api/v1/groups/news/members/alice", Value::Null).status, 404);
+    assert_eq!(gateway.http().json("PUT", "/api/v1/groups/news", Value::Null).status, 201);
+    assert_eq!(gateway.http().json("PUT", "/api/v1/groups/news", Value::Null).status, 200);
+    alice.join("news");
+}
+
+#[test]
+fn a_user_has_so_many_groups_and_no_more() {
+    let gateway = Gateway::start_with("[mqtt]\nmax_groups_per_user = 2\n", &[]);
+    let mut alice = connect(&gateway, "alice");
+    alice.join("a");
+    alice.join("b");
+    assert_eq!(alice.request("$push/join/c", "")["reason"], "limit-reached");
+    assert_eq!(alice.subscribe(&[("groups/c", 0)]), [0x80]);
+    alice.request("$push/leave/a", "");
+    alice.join("c");
+}
+
+#[test]
+fn lists_come_in_pages_and_groups_can_be_removed() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    for user in ["u1", "u2", "u3"] {
+        http.bind("big", user);
+    }
+    http.bind("small", "u1");
+    let page = http.get("/api/v1/groups/big/members?limit=2").json();
+    assert_eq!((page["members"].as_array().unwrap().len(), &page["next"]), (2, &json!("u2")));
+    let page = http.get("/api/v1/groups/big/members?limit=2&after=u2").json();
+    assert_eq!((&page["members"][0]["user"], &page["next"]), (&json!("u3"), &Value::Null));
+    assert_eq!(http.get("/api/v1/groups?limit=1").json()["next"], "big");
+    let user = http.get("/api/v1/users/u1").json();
+    assert_eq!(user["groups"].as_array().unwrap().len(), 2);
+    assert_eq!(http.get("/api/v1/users/nobody").status, 404);
+    assert_eq!(http.json("DELETE", "/api/v1/groups/big", Value::Null).status, 204);
+    assert_eq!(http.get("/api/v1/groups/big").status, 404);
+    assert_eq!(http.json("DELETE", "/api/v1/groups/big", Value::Null).status, 404);
+    let groups = http.get("/api/v1/groups").json();
+    assert_eq!(groups["groups"].as_array().unwrap().len(), 1);
+    assert_eq!(http.get("/api/v1/users/u2").status, 404);
+    http.bind("big", "u1");
+    assert_eq!(http.get("/api/v1/groups/big").json()["members"], 1);
+}
+
+#[test]
+fn a_pending_push_ends_when_the_last_member_leaves() {
+    let gateway = Gateway::start();
+    gateway.http().bind("news", "alice");
+    gateway.http().push("p1", "group:news", "x");
+    gateway.http().json("DELETE", "/api/v1/groups/news/members/alice", Value::Null);
+    let outcome = gateway.http().wait_outcome("p1", "undeliverable", "0 of 1, 1 left the group");
+    assert_eq!(outcome["code"], 4510);
+}

@@ -1,0 +1,14 @@
+//! The gateway from outside: the built binary, real clients, real bytes. One module per capability.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod clients;
+mod delivery;
+mod door;
+mod groups;
+mod hostile;
+mod lifecycle;
+mod open_topics;
+mod submit;
