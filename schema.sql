@@ -76,6 +76,7 @@ CREATE TABLE dispatches (
     flow       INTEGER NOT NULL REFERENCES flows (id),
     seq        INTEGER,
     prev_seq   INTEGER,                      -- the dispatch before it in this flow
+    priority   INTEGER NOT NULL,             -- that of the push
     shared     INTEGER NOT NULL,             -- 1: another address of this push may reach the same user
     due        INTEGER NOT NULL,             -- not to be dispatched before
     deadline   INTEGER NOT NULL,             -- not to be sent from then on
@@ -92,7 +93,7 @@ CREATE UNIQUE INDEX dispatches_seq  ON dispatches (seq) WHERE seq IS NOT NULL;
 CREATE INDEX        dispatches_flow ON dispatches (flow, seq) WHERE seq IS NOT NULL;
 CREATE INDEX        dispatches_push ON dispatches (push, flow);
 CREATE INDEX        dispatches_open ON dispatches (deadline) WHERE state < 2;
-CREATE INDEX        dispatches_due  ON dispatches (due) WHERE state = 0;
+CREATE INDEX        dispatches_due  ON dispatches (priority, due) WHERE state = 0;
 
 -- MQTT sessions that own something: a subscription that binds, or the right to be resumed.
 CREATE TABLE sessions (
@@ -103,7 +104,7 @@ CREATE TABLE sessions (
     expiry     INTEGER NOT NULL,             -- milliseconds it may stay away
     away_since INTEGER                       -- null while connected
 ) STRICT;
-CREATE INDEX sessions_away ON sessions (away_since) WHERE away_since IS NOT NULL;
+CREATE INDEX sessions_away ON sessions (away_since + expiry) WHERE away_since IS NOT NULL;
 
 CREATE TABLE subscriptions (
     session INTEGER NOT NULL REFERENCES sessions (id),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,8 +45,8 @@ impl App {
     /// Opens the store and binds every listener; nothing is served yet.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         // Listeners first: an address in use is the first error.
-        let http = bind("http.listen", config.http.listen).await?;
-        let mqtt = bind("mqtt.listen", config.mqtt.listen).await?;
+        let http = bind("http.listen", config.http.listen)?;
+        let mqtt = bind("mqtt.listen", config.mqtt.listen)?;
         let addresses = Addresses { http: http.local_addr()?, mqtt: mqtt.local_addr()? };
         raise_file_limit(&config);
         let settings = broker::Settings {
@@ -114,8 +114,18 @@ async fn drain(tracker: &TaskTracker, door: &Door, store: &Store) {
     let _ = tokio::task::spawn_blocking(move || store.close()).await;
 }
 
-async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{key}: cannot listen on {address}"))
+/// Connections that may wait to be accepted: a fleet that reconnects at once. The system's default of 128 would make
+/// most of it wait a second for its next try.
+const BACKLOG: u32 = 4_096;
+
+fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().with_context(|| format!("{key}: cannot listen on {address}"))
 }
 
 /// One file descriptor for each connection: as many as the system gives.

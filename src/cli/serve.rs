@@ -8,7 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{Addresses, App};
-use crate::{config, telemetry};
+use crate::config;
+use crate::telemetry;
 
 /// Run the gateway until SIGINT or SIGTERM.
 #[derive(Debug, clap::Args)]

@@ -44,6 +44,8 @@ pub(super) struct Conn {
     pub(super) state: RefCell<State>,
     /// A fetch for this connection is under way.
     pub(super) pumping: Cell<bool>,
+    /// Its user's bindings are being read.
+    pub(super) looking: Cell<bool>,
     /// It stands in the worker's list of those who have something to be written down.
     pub(super) listed: Cell<bool>,
 }
@@ -67,6 +69,8 @@ pub(super) struct State {
     pub(super) expiry: i64,
     /// The store knows this session.
     pub(super) stored: bool,
+    /// What the session had under way, where the connection ended before it could go on with it.
+    pub(super) resume: Option<Resume>,
 }
 
 impl Conn {
@@ -79,6 +83,7 @@ impl Conn {
             wake: Notify::new(),
             opened: now,
             pumping: Cell::new(false),
+            looking: Cell::new(false),
             listed: Cell::new(false),
             state: RefCell::new(State {
                 session: None,
@@ -92,6 +97,7 @@ impl Conn {
                 received: Vec::new(),
                 expiry: 0,
                 stored: false,
+                resume: None,
             }),
         }
     }

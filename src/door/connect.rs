@@ -108,6 +108,11 @@ async fn begin(
     // Without a user nothing is stored, so nothing can be resumed.
     let expiry = if user.is_some() { expiry } else { 0 };
     let resume = worker.registry.claim(&client_id, worker.at(conn)).await;
+    if let Err(error) = end_foreign_session(worker, &client_id, user.as_ref()).await {
+        worker.registry.release(&client_id, worker.at(conn));
+        tracing::error!(%error, "a session could not begin");
+        return Err(refuse(conn, version, reason::UNAVAILABLE));
+    }
     let start = Start { connect, client_id, assigned, user: user.clone(), expiry, resume };
     let done = match &user {
         Some(user) => worker.gateway.while_still(user, start.run(worker, conn)).await,
@@ -117,6 +122,18 @@ async fn begin(
         tracing::error!(%error, "a session could not begin");
         refuse(conn, version, reason::UNAVAILABLE)
     })
+}
+
+/// A session that another user left under this client id is over. Not under this user's lock: it takes the other's.
+async fn end_foreign_session(worker: &Worker, client_id: &str, user: Option<&UserId>) -> Result<(), Error> {
+    let Some(owner) = worker.gateway.store().session_user(client_id.to_owned()).await? else { return Ok(()) };
+    if user.is_some_and(|user| user.as_str() == owner) {
+        return Ok(());
+    }
+    match UserId::parse(&owner) {
+        Ok(owner) => worker.gateway.end_session(client_id, &owner).await,
+        Err(_) => Ok(()),
+    }
 }
 
 /// Everything a session needs to begin.
@@ -147,9 +164,7 @@ impl Start {
             None => (Arrival::default(), false),
         };
         if conn.is_closing() {
-            // Taken over before it began.
-            worker.registry.release(&self.client_id, worker.at(conn));
-            return Ok(());
+            return self.never_began(worker, conn).await;
         }
         let subscriptions = if present {
             arrival.session.as_ref().map(|session| session.subscriptions.clone()).unwrap_or_default()
@@ -157,11 +172,16 @@ impl Start {
             self.resume = Resume::default();
             Vec::new()
         };
-        self.install(worker, conn, subscriptions);
+        let acked = |binding| {
+            let open = arrival.memberships.iter().find(|membership| membership.binding == binding);
+            open.map(|membership| membership.joined.max(membership.acked))
+        };
+        self.resume.keep(acked);
+        self.install(worker, conn, subscriptions, present);
         conn.reply(self.connect.version, Reply::ConnAck(Box::new(self.connack(worker, present))));
         if let Some(user) = &self.user {
             serve::enter_user(worker, conn, user);
-            serve::attach_all(worker, conn, &arrival, direct);
+            serve::attach_all(worker, conn, &arrival.memberships, direct);
             subscribe::restore(worker, conn);
         }
         serve::go_on(worker, conn);
@@ -175,20 +195,34 @@ impl Start {
         let store = worker.gateway.store();
         // Another worker may know of acknowledgements that are not written yet.
         worker.registry.settle(&user).await;
-        let mut arrival = store.arrive(self.client_id.clone(), user.clone()).await?;
+        let now = crate::clock::now();
+        let mut arrival = store.arrive(self.client_id.clone(), user.clone(), now).await?;
         let known = arrival.session.as_ref();
         let present = known.is_some_and(|known| known.lasting && known.user == user.as_str() && !self.connect.clean);
         if known.is_some() && !present {
-            store.end_session(self.client_id.clone(), crate::clock::now()).await?;
-            arrival = store.arrive(self.client_id.clone(), user.clone()).await?;
+            for released in store.end_session(self.client_id.clone(), now).await? {
+                worker.registry.detach(&released.user, released.flow).await;
+            }
+            arrival = store.arrive(self.client_id.clone(), user.clone(), now).await?;
         }
-        if self.expiry > 0 {
-            store.keep_session(self.client_id.clone(), user, true, self.expiry).await?;
+        if present || self.expiry > 0 {
+            store.keep_session(self.client_id.clone(), user, self.expiry).await?;
         }
         Ok((arrival, present))
     }
 
-    fn install(&mut self, worker: &Worker, conn: &Conn, subscriptions: Vec<(String, u8)>) {
+    /// The connection was taken over or lost before its session began: the session goes on being away, and what it had
+    /// under way goes to the successor.
+    async fn never_began(self, worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<(), Error> {
+        worker.registry.release(&self.client_id, worker.at(conn));
+        conn.state.borrow_mut().resume = Some(self.resume);
+        if self.expiry > 0 {
+            worker.gateway.store().session_away(self.client_id, self.expiry, crate::clock::now()).await?;
+        }
+        Ok(())
+    }
+
+    fn install(&mut self, worker: &Worker, conn: &Conn, subscriptions: Vec<(String, u8)>, present: bool) {
         let connect = &mut self.connect;
         let resume = std::mem::take(&mut self.resume);
         let window = Window::new(usize::from(worker.settings.inflight.min(connect.receive_max)), resume.inflight);
@@ -201,7 +235,7 @@ impl Start {
             .then(|| std::time::Duration::from_millis(u64::from(connect.keep_alive) * 1_500));
         state.will = connect.will.take().map(Box::new);
         state.expiry = self.expiry;
-        state.stored = self.expiry > 0;
+        state.stored = present || self.expiry > 0;
         let mut table = worker.table.borrow_mut();
         for (filter, qos) in subscriptions {
             open::add(&mut table, &filter, conn.id);

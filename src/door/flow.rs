@@ -4,13 +4,22 @@
 use std::collections::VecDeque;
 
 use crate::parcel::{BindingId, FlowId, Seq};
-use crate::store::{CursorMove, Exception, ExceptionKind, Membership};
+use crate::store::{CursorMove, Exception, ExceptionKind, Membership, Settled};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Got,
     /// With the PAP code.
     Refused(u16),
+}
+
+impl From<Settled> for Outcome {
+    fn from(settled: Settled) -> Self {
+        match settled {
+            Settled::Got => Self::Got,
+            Settled::Refused { code } => Self::Refused(code),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -74,19 +83,11 @@ impl Flow {
             return;
         }
         self.exceptions.push(Exception { seq: self.sent + 1, kind: ExceptionKind::Skipped { upto } });
-        self.step_over(upto);
-    }
-
-    /// `seq` needs no sending and is resolved as if it had been got: the user has it by another address.
-    pub(super) fn settle(&mut self, seq: Seq) {
-        self.step_over(seq);
-    }
-
-    fn step_over(&mut self, seq: Seq) {
-        self.open.push_back(Entry { seq, resolved: true, above: false });
-        self.sent = seq;
+        self.open.push_back(Entry { seq: upto, resolved: true, above: false });
+        self.sent = upto;
         self.advance();
     }
+
 
     /// An answer for `seq`. Answers whether this was news.
     pub(super) fn resolve(&mut self, seq: Seq, outcome: Outcome) -> bool {

@@ -80,13 +80,12 @@ pub(super) fn publish_will(worker: &Rc<Worker>, client: &str, will: Will, expiry
         let _ = worker.settings.publisher.open(message(will.publish));
         return;
     }
-    let (worker, client) = (Rc::clone(worker), client.to_owned());
-    tokio::task::spawn_local(async move {
+    let publisher = worker.settings.publisher.clone();
+    let waiting = tokio::task::spawn_local(async move {
         tokio::time::sleep(Duration::from_millis(delay.unsigned_abs())).await;
-        if !worker.registry.is_connected(&client) {
-            let _ = worker.settings.publisher.open(message(will.publish));
-        }
+        let _ = publisher.open(message(will.publish));
     });
+    worker.registry.keep_will(client, waiting.abort_handle());
 }
 
 /// Hands a message to the connections of this worker that subscribe to its topic and may read it.

@@ -81,12 +81,13 @@ impl Outbox {
         }
     }
 
-    /// Goes on writing; returns when the socket takes no more or nothing waits.
-    pub(super) fn flush(&mut self, sink: &impl Sink) -> io::Result<()> {
+    /// Goes on writing until the socket takes no more or nothing waits; answers whether it took anything.
+    pub(super) fn flush(&mut self, sink: &impl Sink) -> io::Result<bool> {
+        let before = self.written;
         while let Some(front) = self.waiting.front_mut() {
             let taken = attempt(sink, &[IoSlice::new(front)])?;
             if taken == 0 {
-                return Ok(());
+                break;
             }
             self.written += taken as u64;
             self.bytes -= taken;
@@ -95,7 +96,7 @@ impl Outbox {
                 self.waiting.pop_front();
             }
         }
-        Ok(())
+        Ok(self.written > before)
     }
 }
 

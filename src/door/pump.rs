@@ -2,6 +2,7 @@
 //! next live push fits again. Connecting, joining, a slow socket, a full window and a hole are all this one case.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::conn::Conn;
 use super::session::Now;
@@ -12,6 +13,9 @@ use crate::store::Fetch;
 
 /// Bodies of one portion, in bytes.
 const PORTION_BYTES: usize = 256 * 1024;
+
+/// A pause after the store failed.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Starts catching up, unless it is under way already.
 pub(super) fn kick(worker: &Rc<Worker>, conn: &Rc<Conn>) {
@@ -34,9 +38,7 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         last = Some(wanted.flow);
         // Report before fetch: what was answered on this connection must not count as missing (docs/ledger.md, rule 13).
         worker.list(conn);
-        if conn.listed.get() {
-            worker.settle().await;
-        }
+        worker.settle().await;
         let fetch = Fetch {
             binding: wanted.binding,
             after: wanted.after,
@@ -47,13 +49,17 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         let portion = match worker.gateway.store().fetch(fetch).await {
             Ok(Some(portion)) => portion,
             Ok(None) => {
-                worker.detach(conn, wanted.flow);
+                // Unless the user has joined again meanwhile.
+                let same = conn.with_session(|session, _, _| Ok(session.binding_of(wanted.flow) == Some(wanted.binding)));
+                if same == Some(true) {
+                    worker.detach(conn, wanted.flow);
+                }
                 continue;
             }
             Err(error) => {
-                // The flow stays behind: the next acknowledgement, push or look at the heads tries again.
-                tracing::error!(%error, "what a terminal is owed could not be read");
-                return;
+                tracing::error!(%error, "what a terminal is owed could not be read; it is tried again");
+                tokio::time::sleep(RETRY).await;
+                continue;
             }
         };
         conn.with_session(|session, outbox, socket| {

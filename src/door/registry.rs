@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 use super::window::Resume;
 use crate::gateway::{Connection, Later, Terminals};
@@ -52,6 +53,8 @@ struct Inner {
     users: HashMap<UserId, Vec<(ConnRef, Connection)>>,
     /// What interrupted sessions had under way, until they come back or end.
     parked: HashMap<String, Resume>,
+    /// Wills that wait for their delay.
+    wills: HashMap<String, AbortHandle>,
 }
 
 impl Registry {
@@ -82,12 +85,28 @@ impl Registry {
     pub(super) async fn claim(&self, client: &str, at: ConnRef) -> Resume {
         let (old, parked) = {
             let mut inner = self.inner();
+            if let Some(will) = inner.wills.remove(client) {
+                will.abort();
+            }
             (inner.clients.insert(client.to_owned(), at), inner.parked.remove(client))
         };
         let Some(old) = old else { return parked.unwrap_or_default() };
         let (reply, gone) = oneshot::channel();
         self.send(old.worker, Command::TakeOver { conn: old.id, reply });
-        gone.await.unwrap_or_default()
+        match gone.await {
+            Ok(resume) => resume,
+            // It ended by itself meanwhile, and may have left something here.
+            Err(_) => parked.or_else(|| self.inner().parked.remove(client)).unwrap_or_default(),
+        }
+    }
+
+    /// Keeps a will that waits for its delay; it is not published if the client comes back before.
+    pub(super) fn keep_will(&self, client: &str, will: AbortHandle) {
+        let mut inner = self.inner();
+        if inner.wills.len() > 1_024 && inner.wills.len() == inner.wills.capacity() {
+            inner.wills.retain(|_, will| !will.is_finished());
+        }
+        inner.wills.insert(client.to_owned(), will);
     }
 
     /// Gives a client id back, unless another connection has claimed it since.
@@ -96,10 +115,6 @@ impl Registry {
         if inner.clients.get(client) == Some(&at) {
             inner.clients.remove(client);
         }
-    }
-
-    pub(super) fn is_connected(&self, client: &str) -> bool {
-        self.inner().clients.contains_key(client)
     }
 
     /// Keeps what an interrupted session had under way.
@@ -205,6 +220,10 @@ impl Terminals for Registry {
                 self.send(at.worker, Command::Answer { conn: at.id, reply: reply.clone(), payload: payload.clone() });
             }
         })
+    }
+
+    fn forget_session(&self, client: &str) {
+        self.inner().parked.remove(client);
     }
 
     fn settle_all(&self) -> Later<'_, ()> {

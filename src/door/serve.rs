@@ -13,7 +13,9 @@ use super::wire::{self, Malformed, Reply, Version, reason};
 use super::worker::Worker;
 use super::{connect, open, packets, pump};
 use crate::clock;
-use crate::store::Arrival;
+use crate::ids::{Target, UserId};
+use crate::parcel::Seq;
+use crate::store::Membership;
 
 /// How long the last bytes to a connection that we end may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -52,6 +54,8 @@ async fn turn(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> Re
     }
     if ready.is_readable() && interest.is_readable() && read(worker, conn, buffer)? {
         handle(worker, conn, buffer).await?;
+        // A client that always has something to say must not keep the others waiting.
+        tokio::task::yield_now().await;
     }
     Ok(())
 }
@@ -60,8 +64,11 @@ async fn turn(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> Re
 fn drain(worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<(), Close> {
     let freed = {
         let mut state = conn.state.borrow_mut();
-        let State { session, outbox, .. } = &mut *state;
-        outbox.flush(&conn.socket).map_err(|_| Close::Gone)?;
+        let State { session, outbox, heard, .. } = &mut *state;
+        if outbox.flush(&conn.socket).map_err(|_| Close::Gone)? {
+            // Who takes what we send is alive, even if we do not read from it meanwhile.
+            *heard = Instant::now();
+        }
         if let Some(session) = session {
             session.written(outbox);
         }
@@ -110,6 +117,7 @@ async fn handle(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> 
             Err(Malformed(_)) if conn.version().is_none() => return Err(Close::Gone),
             Err(Malformed(reason)) => return Err(Close::Reason(reason)),
         };
+        tokio::task::consume_budget().await;
         let packet = buffer.split_to(length);
         match conn.version() {
             None => connect::first_packet(worker, conn, &packet).await?,
@@ -131,22 +139,22 @@ async fn handle(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> 
 
 /// Takes the connection out of all tables, writes down what it knew, and ends or parks its session.
 async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
-    let (session, close, mut state) = {
-        let mut shared = conn.state.borrow_mut();
-        let close = shared.closing.unwrap_or(Close::Gone);
-        let session = shared.session.take();
-        let rest = std::mem::take(&mut shared.subscriptions);
-        (session, close, (rest, shared.will.take(), std::mem::take(&mut shared.received), shared.expiry, shared.stored))
-    };
-    if let Some(session) = &session {
-        say_goodbye(conn, session.version, close).await;
-    }
+    let close = conn.state.borrow().closing.unwrap_or(Close::Gone);
+    let session = conn.state.borrow_mut().session.take();
     let Some(mut session) = session else {
         worker.forget(conn);
-        answer_successors(conn, super::window::Resume::default());
+        let resume = conn.state.borrow_mut().resume.take().unwrap_or_default();
+        answer_successors(conn, resume);
         return;
     };
-    let (subscriptions, will, received, expiry, stored) = (std::mem::take(&mut state.0), state.1, state.2, state.3, state.4);
+    // At once: whoever settles from now on has to find them.
+    worker.keep_moves(session.take_moves());
+    say_goodbye(conn, session.version, close).await;
+    let (subscriptions, will, received, expiry, stored) = {
+        let mut state = conn.state.borrow_mut();
+        let subscriptions = std::mem::take(&mut state.subscriptions);
+        (subscriptions, state.will.take(), std::mem::take(&mut state.received), state.expiry, state.stored)
+    };
     let client = session.client_id.clone();
     let user = session.user.clone();
     {
@@ -162,7 +170,6 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         }
         table.remove_wild(conn.id);
     }
-    worker.keep_moves(session.take_moves());
     worker.settle().await;
     let at = worker.at(conn);
     if let Some(user) = &user {
@@ -186,7 +193,7 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     }
 }
 
-async fn end_session(worker: &Worker, client: &str, user: Option<&crate::ids::UserId>, expiry: i64, stored: bool) {
+async fn end_session(worker: &Worker, client: &str, user: Option<&UserId>, expiry: i64, stored: bool) {
     let Some(user) = user.filter(|_| stored) else { return };
     let result = if expiry > 0 {
         worker.gateway.store().session_away(client.to_owned(), expiry, clock::now()).await
@@ -224,13 +231,22 @@ async fn say_goodbye(conn: &Conn, version: Version, close: Close) {
     let _ = tokio::time::timeout(LAST_WORDS, flushed).await;
 }
 
-/// The connection acts for its user from now on: loads the user's bindings and serves them.
-pub(super) async fn attach_user(worker: &Rc<Worker>, conn: &Rc<Conn>) {
+/// Reads the user's bindings once more and serves those that are new.
+pub(super) async fn look_up(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     let user = conn.state.borrow().session.as_ref().and_then(|session| session.user.clone());
     let Some(user) = user else { return };
+    worker.gateway.while_still(&user, attach_user(worker, conn, &user)).await;
+}
+
+/// Serves all bindings of a user. To be called while no join or leave of this user is under way.
+pub(super) async fn attach_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: &UserId) {
     let direct = worker.gateway.heads().direct();
-    match worker.gateway.store().memberships(user).await {
-        Ok(memberships) => attach_all(worker, conn, &Arrival { session: None, memberships }, direct),
+    let memberships = worker.gateway.store().memberships(user.clone()).await;
+    // It may act for somebody else by now.
+    let same = conn.state.borrow().session.as_ref().is_some_and(|session| session.user.as_ref() == Some(user));
+    match memberships {
+        Ok(memberships) if same => attach_all(worker, conn, &memberships, direct),
+        Ok(_) => {}
         Err(error) => {
             tracing::error!(%error, "a user's bindings could not be read; its connection is closed");
             conn.close(Close::Reason(reason::UNAVAILABLE));
@@ -239,16 +255,19 @@ pub(super) async fn attach_user(worker: &Rc<Worker>, conn: &Rc<Conn>) {
 }
 
 /// Serves all these bindings. `direct`: the newest direct push before they were read.
-pub(super) fn attach_all(worker: &Rc<Worker>, conn: &Rc<Conn>, arrival: &Arrival, direct: i64) {
+pub(super) fn attach_all(worker: &Rc<Worker>, conn: &Rc<Conn>, memberships: &[Membership], direct: Seq) {
     let passed = worker.gateway.heads().direct() != direct;
-    for membership in &arrival.memberships {
-        let own = matches!(membership.target, crate::ids::Target::User(_));
-        worker.attach(conn, membership, own && passed);
+    let is_own = |membership: &Membership| matches!(membership.target, Target::User(_));
+    for membership in memberships {
+        worker.attach(conn, membership, passed && is_own(membership));
+    }
+    if passed && !memberships.iter().any(is_own) {
+        worker.look_up(conn);
     }
 }
 
 /// The connection enters the tables of those who act for a user.
-pub(super) fn enter_user(worker: &Worker, conn: &Conn, user: &crate::ids::UserId) {
+pub(super) fn enter_user(worker: &Worker, conn: &Conn, user: &UserId) {
     let (client_id, version) = {
         let state = conn.state.borrow();
         let Some(session) = &state.session else { return };

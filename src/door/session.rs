@@ -9,13 +9,13 @@ use std::time::Instant;
 use super::flow::{Flow, Outcome};
 use super::frame::{self, Frame};
 use super::outbox::{Outbox, Sink};
-use super::window::{Load, Resume, Window};
+use super::window::{Load, Resume, Sent, Window};
 use super::wire::{Version, reason};
 use crate::broker::OpenMessage;
 use crate::clock::Millis;
-use crate::ids::UserId;
+use crate::ids::{Target, UserId};
 use crate::parcel::{BindingId, FlowId, Parcel, PushKey, Seq};
-use crate::store::{CursorMove, Membership, Portion};
+use crate::store::{CursorMove, Exception, ExceptionKind, Membership, Portion};
 
 /// PAP 5238 (WAP-247 §8.14.5, USERDCU): the terminal cannot process it.
 const REFUSED: u16 = 5238;
@@ -75,8 +75,12 @@ pub(super) struct Session {
     flows: Vec<Flow>,
     window: Window,
     max_packet: usize,
+    /// The user's own flow, once it is known.
+    own: Option<FlowId>,
     /// QoS 0 pushes that the socket has not taken whole: resolved when it has.
-    unwritten: VecDeque<(u64, BindingId, Seq)>,
+    unwritten: VecDeque<(u64, Sent)>,
+    /// Answers for flows that this connection serves no longer.
+    strays: Vec<CursorMove>,
     /// Entries that are resolved together with another address of the same push, which is under way.
     siblings: Vec<(PushKey, BindingId, Seq)>,
     /// Pushes with several addresses that were answered on this connection a moment ago: a fetch that began before may
@@ -103,7 +107,9 @@ impl Session {
             flows: Vec::new(),
             window,
             max_packet: max_packet.map_or(usize::MAX, |size| size as usize),
+            own: None,
             unwritten: VecDeque::new(),
+            strays: Vec::new(),
             siblings: Vec::new(),
             answered: VecDeque::new(),
             open_queue,
@@ -119,6 +125,9 @@ impl Session {
             Ok(_) => return false,
             Err(at) => self.flows.insert(at, Flow::new(membership)),
         }
+        if matches!(membership.target, Target::User(_)) {
+            self.own = Some(membership.flow);
+        }
         let Some(flow) = self.flow(membership.flow) else { return false };
         flow.behind = head > flow.sent;
         flow.behind
@@ -128,6 +137,7 @@ impl Session {
     pub(super) fn detach(&mut self, flow: FlowId) -> Option<CursorMove> {
         let at = self.flows.binary_search_by_key(&flow, |flow| flow.flow).ok()?;
         let mut flow = self.flows.remove(at);
+        self.own = self.own.filter(|own| *own != flow.flow);
         self.siblings.retain(|(_, binding, _)| *binding != flow.binding);
         flow.take_move()
     }
@@ -139,6 +149,16 @@ impl Session {
     fn flow(&mut self, flow: FlowId) -> Option<&mut Flow> {
         let at = self.flows.binary_search_by_key(&flow, |flow| flow.flow).ok()?;
         self.flows.get_mut(at)
+    }
+
+    /// The user's own flow; none where it has no pushes and no groups yet.
+    pub(super) fn own_flow(&self) -> Option<FlowId> {
+        self.own
+    }
+
+    pub(super) fn binding_of(&self, flow: FlowId) -> Option<BindingId> {
+        let at = self.flows.binary_search_by_key(&flow, |flow| flow.flow).ok()?;
+        Some(self.flows[at].binding)
     }
 
     pub(super) fn serves(&self, flow: FlowId) -> bool {
@@ -189,20 +209,19 @@ impl Session {
         let frame = frames.get(self.version, qos1, now.wall);
         let binding = flow.binding;
         flow.send(parcel.seq);
+        let sent = Sent { binding, seq: parcel.seq, push: parcel.push, shared: parcel.shared };
         if frame.len() > self.max_packet {
-            flow.resolve(parcel.seq, Outcome::Refused(TOO_LARGE));
-            self.moved = true;
+            self.conclude(sent, Outcome::Refused(TOO_LARGE));
             return Ok(true);
         }
         if qos1 {
-            let load = Load::Push { binding, seq: parcel.seq, push: parcel.push, shared: parcel.shared };
-            let (id, dup) = self.window.open(load, now.steady);
+            let (id, dup) = self.window.open(Load::Push(sent), now.steady);
             let (head, body) = frame.stamped(id, dup);
             outbox.send(sink, head, body)?;
         } else {
             let (head, body) = frame.stamped(0, false);
             outbox.send(sink, head, body)?;
-            self.unwritten.push_back((outbox.mark(), binding, parcel.seq));
+            self.unwritten.push_back((outbox.mark(), sent));
             self.written(outbox);
         }
         Ok(true)
@@ -210,37 +229,52 @@ impl Session {
 
     /// The socket has taken more: QoS 0 pushes count when they are written.
     pub(super) fn written(&mut self, outbox: &Outbox) {
-        while let Some(&(mark, binding, seq)) = self.unwritten.front() {
+        while let Some(&(mark, sent)) = self.unwritten.front() {
             if !outbox.has_passed(mark) {
                 return;
             }
             self.unwritten.pop_front();
-            self.resolve(binding, seq, Outcome::Got);
+            self.conclude(sent, Outcome::Got);
+        }
+    }
+
+    /// A push has been answered; by one of its addresses all of them are (rule 12).
+    fn conclude(&mut self, sent: Sent, outcome: Outcome) {
+        self.resolve(sent.binding, sent.seq, outcome);
+        if !sent.shared {
+            return;
+        }
+        if self.answered.len() >= self.window.max() * 2 {
+            self.answered.pop_front();
+        }
+        self.answered.push_back((sent.push, outcome));
+        let together: Vec<_> = self.siblings.extract_if(.., |(of, _, _)| *of == sent.push).collect();
+        for (_, binding, seq) in together {
+            self.resolve(binding, seq, outcome);
         }
     }
 
     fn resolve(&mut self, binding: BindingId, seq: Seq, outcome: Outcome) {
         if let Some(flow) = self.flows.iter_mut().find(|flow| flow.binding == binding) {
             self.moved |= flow.resolve(seq, outcome);
+        } else if outcome == Outcome::Got {
+            // The user left, or this connection acts for another one by now: it was got all the same.
+            let exceptions = vec![Exception { seq, kind: ExceptionKind::Got }];
+            self.strays.push(CursorMove { binding, upto: 0, exceptions });
+            self.moved = true;
         }
+    }
+
+    /// Whether a push is under way by one of its addresses.
+    fn carries(&self, push: PushKey) -> bool {
+        self.window.carries(push) || self.unwritten.iter().any(|(_, sent)| sent.push == push)
     }
 
     /// The terminal answers a QoS 1 publish. Answers whether it was one of ours.
     pub(super) fn acknowledge(&mut self, id: u16, code: u8) -> bool {
         let Some(load) = self.window.close(id) else { return false };
-        if let Load::Push { binding, seq, push, shared } = load {
-            let outcome = if code >= reason::UNSPECIFIED { Outcome::Refused(REFUSED) } else { Outcome::Got };
-            self.resolve(binding, seq, outcome);
-            if shared {
-                if self.answered.len() >= self.window.max() * 2 {
-                    self.answered.pop_front();
-                }
-                self.answered.push_back((push, outcome));
-                let together: Vec<_> = self.siblings.extract_if(.., |(of, _, _)| *of == push).collect();
-                for (_, binding, seq) in together {
-                    self.resolve(binding, seq, outcome);
-                }
-            }
+        if let Load::Push(sent) = load {
+            self.conclude(sent, if code >= reason::UNSPECIFIED { Outcome::Refused(REFUSED) } else { Outcome::Got });
         }
         true
     }
@@ -287,14 +321,11 @@ impl Session {
                 self.moved = true;
             }
             let answered = self.answered.iter().find(|(push, _)| parcel.shared && *push == parcel.push);
-            if owed.settled {
-                self.flows[at].settle(parcel.seq);
-                self.moved = true;
-            } else if let Some((_, outcome)) = answered {
-                let outcome = *outcome;
+            let answered = answered.map(|(_, outcome)| *outcome).or_else(|| owed.settled.map(Outcome::from));
+            if let Some(outcome) = answered {
                 self.flows[at].send(parcel.seq);
                 self.moved |= self.flows[at].resolve(parcel.seq, outcome);
-            } else if parcel.shared && self.window.carries(parcel.push) {
+            } else if parcel.shared && self.carries(parcel.push) {
                 let flow = &mut self.flows[at];
                 flow.send(parcel.seq);
                 self.siblings.push((parcel.push, flow.binding, parcel.seq));
@@ -309,6 +340,9 @@ impl Session {
                 self.moved = true;
             }
             flow.behind = flow.dirty;
+            // What was under way before and is not owed any more will not go out again.
+            let (binding, sent) = (flow.binding, flow.sent);
+            self.window.forget(binding, sent);
         }
         Ok(true)
     }
@@ -326,9 +360,9 @@ impl Session {
         Ok(())
     }
 
-    /// Every flow has to look at the store: something was lost on the way.
-    pub(super) fn fall_behind(&mut self, flow: Option<FlowId>) {
-        for known in self.flows.iter_mut().filter(|known| flow.is_none_or(|flow| known.flow == flow)) {
+    /// This flow has to look at the store: something was lost on the way.
+    pub(super) fn fall_behind(&mut self, flow: FlowId) {
+        if let Some(known) = self.flow(flow) {
             known.behind = true;
             known.dirty = true;
         }
@@ -405,7 +439,8 @@ impl Session {
     /// What there is to write down.
     pub(super) fn take_moves(&mut self) -> Vec<CursorMove> {
         self.moved = false;
-        self.flows.iter_mut().filter_map(Flow::take_move).collect()
+        let strays = std::mem::take(&mut self.strays);
+        strays.into_iter().chain(self.flows.iter_mut().filter_map(Flow::take_move)).collect()
     }
 
     /// The end of this connection: what the next one of the session needs.

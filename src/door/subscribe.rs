@@ -241,13 +241,9 @@ pub(super) async fn switch_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: User
             _ => None,
         })
         .collect();
-    if let Some(old) = &old {
-        leave_old(worker, conn, &client, old, &exact).await;
-    }
-    {
-        let mut state = conn.state.borrow_mut();
-        let Some(session) = state.session.as_mut() else { return };
-        session.user = Some(user.clone());
+    match &old {
+        Some(old) => leave_old(worker, conn, &client, old, &exact, &user).await,
+        None => become_user(conn, &user),
     }
     worker.gateway
         .while_still(&user, async {
@@ -257,7 +253,7 @@ pub(super) async fn switch_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: User
                 return;
             }
             super::serve::enter_user(worker, conn, &user);
-            super::serve::attach_user(worker, conn).await;
+            super::serve::attach_user(worker, conn, &user).await;
         })
         .await;
     for (group, qos) in exact {
@@ -269,7 +265,13 @@ pub(super) async fn switch_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: User
     set_qos(worker, conn);
 }
 
-async fn leave_old(worker: &Rc<Worker>, conn: &Rc<Conn>, client: &str, old: &UserId, groups: &[(GroupId, u8)]) {
+fn become_user(conn: &Conn, user: &UserId) {
+    if let Some(session) = conn.state.borrow_mut().session.as_mut() {
+        session.user = Some(user.clone());
+    }
+}
+
+async fn leave_old(worker: &Rc<Worker>, conn: &Rc<Conn>, client: &str, old: &UserId, groups: &[(GroupId, u8)], new: &UserId) {
     for (group, _) in groups {
         if let Err(error) = worker.gateway.unsubscribe_group(client, old, &group.topic()).await {
             tracing::error!(%error, "the end of a subscription could not be stored");
@@ -277,13 +279,20 @@ async fn leave_old(worker: &Rc<Worker>, conn: &Rc<Conn>, client: &str, old: &Use
     }
     worker.list(conn);
     worker.settle().await;
-    let flows: Vec<_> = {
-        let state = conn.state.borrow();
-        state.session.as_ref().map(|session| session.flow_ids().collect()).unwrap_or_default()
-    };
-    for flow in flows {
-        worker.detach(conn, flow);
-    }
-    worker.table.borrow_mut().leave(old, conn.id);
-    worker.registry.leave(old, worker.at(conn));
+    // No join of the old user may reach this connection between these steps.
+    worker
+        .gateway
+        .while_still(old, async {
+            let flows: Vec<_> = {
+                let state = conn.state.borrow();
+                state.session.as_ref().map(|session| session.flow_ids().collect()).unwrap_or_default()
+            };
+            for flow in flows {
+                worker.detach(conn, flow);
+            }
+            worker.table.borrow_mut().leave(old, conn.id);
+            worker.registry.leave(old, worker.at(conn));
+            become_user(conn, new);
+        })
+        .await;
 }

@@ -7,10 +7,20 @@ use std::time::Instant;
 use crate::broker::OpenMessage;
 use crate::parcel::{BindingId, PushKey, Seq};
 
+/// A push that went out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) binding: BindingId,
+    pub(super) seq: Seq,
+    pub(super) push: PushKey,
+    /// Another address of the push may reach the same user.
+    pub(super) shared: bool,
+}
+
 /// What a packet id stands for.
 #[derive(Debug, Clone)]
 pub(super) enum Load {
-    Push { binding: BindingId, seq: Seq, push: PushKey, shared: bool },
+    Push(Sent),
     Open(Arc<OpenMessage>),
 }
 
@@ -27,6 +37,20 @@ pub(super) struct Resume {
     pub(super) inflight: Vec<(u16, Load)>,
     /// QoS 2 publishes of the client that wait for their PUBREL.
     pub(super) received: Vec<u16>,
+}
+
+/// What one session may have under way at most, over all its connections.
+const RESUME: usize = 2_048;
+
+impl Resume {
+    /// Keeps what is still owed: `owed` says up to where each open binding is resolved.
+    pub(super) fn keep(&mut self, owed: impl Fn(BindingId) -> Option<Seq>) {
+        self.inflight.retain(|(_, load)| match load {
+            Load::Push(sent) => owed(sent.binding).is_some_and(|acked| sent.seq > acked),
+            Load::Open(_) => true,
+        });
+        self.inflight.truncate(RESUME);
+    }
 }
 
 #[derive(Debug)]
@@ -66,6 +90,7 @@ impl Window {
         (id, dup)
     }
 
+    /// There is always one: far fewer are taken than there are (see [`Resume::keep`]).
     fn free_id(&mut self) -> u16 {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
@@ -76,6 +101,11 @@ impl Window {
         }
     }
 
+    /// Everything of a binding up to `seq` has been sent or is not owed any more.
+    pub(super) fn forget(&mut self, binding: BindingId, seq: Seq) {
+        self.resumed.retain(|(_, load)| !matches!(load, Load::Push(sent) if sent.binding == binding && sent.seq <= seq));
+    }
+
     /// The terminal has answered `id`.
     pub(super) fn close(&mut self, id: u16) -> Option<Load> {
         let at = self.inflight.iter().position(|entry| entry.id == id)?;
@@ -84,7 +114,7 @@ impl Window {
 
     /// Whether a push is under way by one of its addresses.
     pub(super) fn carries(&self, push: PushKey) -> bool {
-        self.inflight.iter().any(|entry| matches!(&entry.load, Load::Push { push: known, .. } if *known == push))
+        self.inflight.iter().any(|entry| matches!(&entry.load, Load::Push(sent) if sent.push == push))
     }
 
     /// When the oldest that is still unanswered was sent.
@@ -96,7 +126,7 @@ impl Window {
     pub(super) fn resumed_messages(&self) -> Vec<Arc<OpenMessage>> {
         let open = self.resumed.iter().filter_map(|(_, load)| match load {
             Load::Open(message) => Some(Arc::clone(message)),
-            Load::Push { .. } => None,
+            Load::Push(_) => None,
         });
         open.collect()
     }
@@ -110,9 +140,7 @@ impl Window {
 
 fn same(a: &Load, b: &Load) -> bool {
     match (a, b) {
-        (Load::Push { binding, seq, .. }, Load::Push { binding: other, seq: other_seq, .. }) => {
-            binding == other && seq == other_seq
-        }
+        (Load::Push(a), Load::Push(b)) => a.binding == b.binding && a.seq == b.seq,
         (Load::Open(a), Load::Open(b)) => Arc::ptr_eq(a, b),
         _ => false,
     }
@@ -123,7 +151,7 @@ mod tests {
     use super::*;
 
     fn push(seq: Seq) -> Load {
-        Load::Push { binding: 1, seq, push: seq, shared: false }
+        Load::Push(Sent { binding: 1, seq, push: seq, shared: false })
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(super) struct Worker {
     next_id: std::cell::Cell<ConnId>,
     /// Connections with something to write down.
     listed: RefCell<Vec<Rc<Conn>>>,
+    /// One settling at a time: who asks for it has to wait for the one under way.
+    settling: tokio::sync::Mutex<()>,
     /// Moves of connections that are gone or flows that were left, and moves that could not be written.
     orphans: RefCell<Vec<CursorMove>>,
     /// The newest direct push that arrived, and the newest there was at the last look.
@@ -65,6 +67,7 @@ pub(super) fn run(
             conns: RefCell::default(),
             next_id: std::cell::Cell::new(1),
             listed: RefCell::default(),
+            settling: tokio::sync::Mutex::default(),
             orphans: RefCell::default(),
             direct_seen: std::cell::Cell::new(direct),
             direct_head: std::cell::Cell::new(direct),
@@ -88,8 +91,17 @@ impl Worker {
     }
 
     async fn obey(self: &Rc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
-        while let Some(command) = commands.recv().await {
+        let (stopped, mut all_gone) = mpsc::channel::<()>(1);
+        let mut stopping = false;
+        loop {
+            // While the connections end, their orders to each other still have to be obeyed.
+            let command = tokio::select! {
+                command = commands.recv() => command,
+                _ = all_gone.recv() => return,
+            };
+            let Some(command) = command else { return };
             match command {
+                Command::Accept { .. } if stopping => self.registry.close_socket(),
                 Command::Accept { stream, remote } => self.accept(stream, remote),
                 Command::TakeOver { conn, reply } => {
                     // A connection that has gone meanwhile drops the reply, which answers it.
@@ -123,9 +135,13 @@ impl Worker {
                     }
                 }
                 Command::Stop { reply } => {
-                    self.stop().await;
-                    let _ = reply.send(());
-                    return;
+                    stopping = true;
+                    let (worker, stopped) = (Rc::clone(self), stopped.clone());
+                    tokio::task::spawn_local(async move {
+                        worker.stop().await;
+                        let _ = reply.send(());
+                        let _ = stopped.send(()).await;
+                    });
                 }
             }
         }
@@ -171,10 +187,15 @@ impl Worker {
         // Subscribe first: what is dispatched from here on arrives, and what was dispatched before shows in the heads.
         self.table.borrow_mut().attach(membership.flow, &membership.target, conn.id);
         let head = membership.head.max(self.gateway.heads().group(membership.flow));
+        let qos0 = {
+            let topic = membership.target.topic();
+            conn.state.borrow().subscriptions.iter().any(|known| known.qos == 0 && known.filter == topic)
+        };
         let behind = conn.with_session(|session, _, _| {
             let behind = session.attach(membership, head);
+            session.set_qos0(membership.flow, qos0);
             if suspicious {
-                session.fall_behind(Some(membership.flow));
+                session.fall_behind(membership.flow);
             }
             Ok(behind || suspicious)
         });
@@ -207,6 +228,7 @@ impl Worker {
 
     /// Writes down every acknowledgement this worker knows of. What fails is tried again the next time.
     pub(super) async fn settle(&self) {
+        let _one_at_a_time = self.settling.lock().await;
         let mut moves = self.orphans.take();
         for conn in self.listed.take() {
             conn.listed.set(false);
@@ -291,9 +313,20 @@ impl Worker {
         let Some(conn) = self.conn(id) else { return };
         let knows = conn.state.borrow().session.as_ref().is_some_and(|session| session.serves(flow));
         if !knows {
-            let worker = Rc::clone(self);
-            tokio::task::spawn_local(async move { serve::attach_user(&worker, &conn).await });
+            self.look_up(&conn);
         }
+    }
+
+    /// Reads the user's bindings again, once at a time.
+    pub(super) fn look_up(self: &Rc<Self>, conn: &Rc<Conn>) {
+        if conn.looking.replace(true) {
+            return;
+        }
+        let (worker, conn) = (Rc::clone(self), Rc::clone(conn));
+        tokio::task::spawn_local(async move {
+            serve::look_up(&worker, &conn).await;
+            conn.looking.set(false);
+        });
     }
 
     /// A copy for those who watch.
@@ -312,11 +345,17 @@ impl Worker {
     fn all_users_fall_behind(self: &Rc<Self>) {
         let conns: Vec<Rc<Conn>> = self.conns.borrow().values().cloned().collect();
         for conn in conns {
-            conn.with_session(|session, _, _| {
-                session.fall_behind(None);
-                Ok(())
+            let own = conn.with_session(|session, _, _| {
+                let own = session.own_flow();
+                own.into_iter().for_each(|own| session.fall_behind(own));
+                Ok((own, session.user.is_some()))
             });
-            pump::kick(self, &conn);
+            match own {
+                Some((Some(_), _)) => pump::kick(self, &conn),
+                // Its first push ever may be the one that was lost.
+                Some((None, true)) => self.look_up(&conn),
+                _ => {}
+            }
         }
     }
 
@@ -371,7 +410,7 @@ impl Worker {
             let behind = conn.with_session(|session, _, _| {
                 let behind = session.sent_of(flow).is_some_and(|sent| sent < head);
                 if behind {
-                    session.fall_behind(Some(flow));
+                    session.fall_behind(flow);
                 }
                 Ok(behind)
             });

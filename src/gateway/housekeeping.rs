@@ -15,13 +15,16 @@ impl Gateway {
     /// Runs until told to stop. A failure is logged and tried again at the next tick.
     pub async fn keep_house(&self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
-            if let Err(error) = self.tick().await {
-                tracing::error!(%error, "housekeeping failed; it is tried again");
+            for done in [self.keep_time().await, self.end_sessions().await] {
+                if let Err(error) = done {
+                    tracing::error!(%error, "housekeeping failed; it is tried again");
+                }
             }
         }
     }
 
-    async fn tick(&self) -> Result<(), Error> {
+    /// Ends what has expired and dispatches what is due.
+    async fn keep_time(&self) -> Result<(), Error> {
         let now = clock::now();
         if self.store.anything_due(now).await? {
             // Acknowledgements first: what was acknowledged in time has been delivered (docs/ledger.md, rule 3).
@@ -29,13 +32,18 @@ impl Gateway {
             while self.store.expire(now).await? > 0 {}
             while self.store.release_due(now).await? > 0 {}
         }
+        Ok(())
+    }
+
+    async fn end_sessions(&self) -> Result<(), Error> {
+        let now = clock::now();
         loop {
             let over = self.store.expired_sessions(now).await?;
             if over.is_empty() {
                 return Ok(());
             }
             for (client, user) in over {
-                self.end_session(&client, &user).await?;
+                self.expire_session(&client, &user, now).await?;
             }
         }
     }

@@ -197,6 +197,16 @@ impl Gateway {
         Ok(())
     }
 
+    /// The same for one that has been away too long, unless its client has come back by now.
+    pub(super) async fn expire_session(&self, client: &str, user: &UserId, now: crate::clock::Millis) -> Result<(), Error> {
+        let _one_at_a_time = self.locks.lock(user).await;
+        self.terminals().settle(user).await;
+        let released = self.store.expire_session(client.to_owned(), now).await?;
+        self.terminals().forget_session(client);
+        self.detach_released(released).await;
+        Ok(())
+    }
+
     async fn detach_released(&self, released: impl IntoIterator<Item = Released>) {
         for Released { user, flow } in released {
             self.terminals().detach(&user, flow).await;

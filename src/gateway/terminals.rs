@@ -39,6 +39,9 @@ pub trait Terminals: Send + Sync + std::fmt::Debug {
     /// A second answer to a join that had to wait.
     fn answer<'a>(&'a self, user: &'a UserId, reply: PendingReply, payload: Vec<u8>) -> Later<'a, ()>;
 
+    /// A session that was interrupted will not be resumed.
+    fn forget_session(&self, client: &str);
+
     /// Writes down every acknowledgement there is.
     fn settle_all(&self) -> Later<'_, ()>;
 }
@@ -63,6 +66,7 @@ impl Terminals for Nobody {
     fn answer<'a>(&'a self, _: &'a UserId, _: PendingReply, _: Vec<u8>) -> Later<'a, ()> {
         Box::pin(std::future::ready(()))
     }
+    fn forget_session(&self, _: &str) {}
     fn settle_all(&self) -> Later<'_, ()> {
         Box::pin(std::future::ready(()))
     }

@@ -6,9 +6,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::Api;
 use super::problem::{Body, Path, Problem, Query};
 use super::pushes::{Page, next};
+use super::{Api, to_the_end};
 use crate::clock;
 use crate::ids::{GroupId, JoinPolicy, UserId};
 use crate::store::{Bound, GroupView, PendingReply, Removal, Source, Unbound};
@@ -76,7 +76,9 @@ pub(super) async fn put(State(api): State<Api>, Path(id): Path<String>, body: By
 }
 
 pub(super) async fn delete(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    if api.gateway.delete_group(&group_id(&id)?).await? { Ok(StatusCode::NO_CONTENT) } else { Err(unknown_group(&id)) }
+    let group = group_id(&id)?;
+    let delete = async move { api.gateway.delete_group(&group).await };
+    if to_the_end(delete).await?? { Ok(StatusCode::NO_CONTENT) } else { Err(unknown_group(&id)) }
 }
 
 #[derive(Debug, Serialize)]
@@ -120,7 +122,8 @@ pub(super) async fn bind(
 ) -> Result<(StatusCode, Json<ShownBinding>), Problem> {
     let (group, user) = (group_id(&id)?, user_id(&user)?);
     let shown = ShownBinding { user: user.to_string(), group: group.to_string(), topic: group.topic() };
-    match api.gateway.bind(user, group, Source::Operator, PendingReply::default()).await? {
+    let bind = async move { api.gateway.bind(user, group, Source::Operator, PendingReply::default()).await };
+    match to_the_end(bind).await?? {
         Bound::Member { fresh, .. } => Ok((if fresh { StatusCode::CREATED } else { StatusCode::OK }, Json(shown))),
         Bound::Unknown => Err(unknown_group(&id)),
         Bound::LimitReached => Err(Problem::new(StatusCode::CONFLICT, "the user has as many groups as it may have (mqtt.max_groups_per_user)")),
@@ -129,7 +132,9 @@ pub(super) async fn bind(
 }
 
 pub(super) async fn unbind(State(api): State<Api>, Path((id, user)): Path<(String, String)>) -> Result<StatusCode, Problem> {
-    match api.gateway.unbind(&user_id(&user)?, group_id(&id)?, Removal::Everything).await? {
+    let (group, member) = (group_id(&id)?, user_id(&user)?);
+    let unbind = async move { api.gateway.unbind(&member, group, Removal::Everything).await };
+    match to_the_end(unbind).await?? {
         Unbound::Left(_) | Unbound::StillSubscribed => Ok(StatusCode::NO_CONTENT),
         Unbound::NotBound => Err(Problem::not_found(format!("{user:?} is not bound to {id:?}"))),
     }
@@ -177,7 +182,9 @@ pub(super) async fn decide(
     Body(decision): Body<Decision>,
 ) -> Result<StatusCode, Problem> {
     let approve = decision.decision == Verdict::Approve;
-    if api.gateway.decide(group_id(&id)?, &user_id(&user)?, approve).await? {
+    let (group, member) = (group_id(&id)?, user_id(&user)?);
+    let decide = async move { api.gateway.decide(group, &member, approve).await };
+    if to_the_end(decide).await?? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::not_found(format!("{user:?} has no pending join to {id:?}")))

@@ -85,6 +85,12 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         .with_state(api)
 }
 
+/// Finishes work that must not stop half-way, even if the client that asked for it goes away.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, problem::Problem> {
+    let unfinished = |_| problem::Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; the log says more");
+    tokio::spawn(work).await.map_err(unfinished)
+}
+
 async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {
     if api.readiness.get() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }

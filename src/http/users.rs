@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 
-use super::Api;
 use super::groups::user_id;
 use super::problem::{Body, Path, Problem};
+use super::{Api, to_the_end};
 use crate::clock;
 use crate::gateway::{Answer, Connection, GroupRequest, Reason};
 
@@ -44,8 +44,8 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Resu
 
 /// The group request of a terminal without MQTT. It is answered with what an MQTT terminal would get; the HTTP code says
 /// the same to those who only look at that.
-pub(super) async fn group_request(State(api): State<Api>, Body(request): Body<GroupRequest>) -> (StatusCode, Json<Answer>) {
-    let (answer, _) = api.gateway.group_request(request, None).await;
+pub(super) async fn group_request(State(api): State<Api>, Body(request): Body<GroupRequest>) -> Result<(StatusCode, Json<Answer>), Problem> {
+    let (answer, _) = to_the_end(async move { api.gateway.group_request(request, None).await }).await?;
     let status = match answer.reason {
         None => StatusCode::OK,
         Some(Reason::BadRequest) => StatusCode::BAD_REQUEST,
@@ -54,5 +54,5 @@ pub(super) async fn group_request(State(api): State<Api>, Body(request): Body<Gr
         Some(Reason::LimitReached) => StatusCode::CONFLICT,
         Some(Reason::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    (status, Json(answer))
+    Ok((status, Json(answer)))
 }

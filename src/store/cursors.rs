@@ -2,7 +2,6 @@
 //! (docs/ledger.md, rules 3, 4, 6, 8 and 15).
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use rusqlite::{OptionalExtension, params};
 
@@ -37,29 +36,76 @@ struct Step<'a> {
     rows: bool,
 }
 
-/// Two terminals of one user may speak of the same binding: a cursor only rises, and nobody is counted twice.
+/// Two terminals of one user may speak of the same binding: a cursor only rises, nobody is counted twice, and what one of
+/// them got was got (rule 15).
 fn merge(moves: Vec<CursorMove>) -> Vec<CursorMove> {
-    let mut merged: HashMap<BindingId, CursorMove> = HashMap::with_capacity(moves.len());
+    let mut by_binding: HashMap<BindingId, Vec<CursorMove>> = HashMap::with_capacity(moves.len());
     for cursor in moves {
-        match merged.entry(cursor.binding) {
-            Entry::Occupied(mut known) => {
-                let known = known.get_mut();
-                known.upto = known.upto.max(cursor.upto);
-                known.exceptions.extend(cursor.exceptions);
-            }
-            Entry::Vacant(free) => {
-                free.insert(cursor);
+        by_binding.entry(cursor.binding).or_default().push(cursor);
+    }
+    by_binding.into_values().filter_map(merge_one).collect()
+}
+
+fn merge_one(mut moves: Vec<CursorMove>) -> Option<CursorMove> {
+    if moves.len() == 1 {
+        return moves.pop();
+    }
+    let binding = moves.first()?.binding;
+    let upto = moves.iter().map(|cursor| cursor.upto).max()?;
+    let mut exceptions: Vec<Exception> = Vec::new();
+    for (at, cursor) in moves.iter().enumerate() {
+        for exception in &cursor.exceptions {
+            let got_elsewhere = moves.iter().enumerate().any(|(other, known)| other != at && known.got(exception.last()));
+            if exception.kind == ExceptionKind::Got || !got_elsewhere {
+                exceptions.push(*exception);
             }
         }
     }
-    merged.into_values().collect()
+    exceptions.sort_by_key(|exception| (exception.seq, exception.rank()));
+    exceptions.dedup_by_key(|exception| exception.seq);
+    Some(CursorMove { binding, upto, exceptions })
+}
+
+impl CursorMove {
+    /// Whether this terminal says that it got `seq`.
+    fn got(&self, seq: Seq) -> bool {
+        let said = self.exceptions.iter().filter(|exception| exception.covers(seq));
+        let mut kinds = said.map(|exception| exception.kind).peekable();
+        if kinds.peek().is_none() {
+            return seq <= self.upto;
+        }
+        kinds.any(|kind| kind == ExceptionKind::Got)
+    }
+}
+
+impl Exception {
+    fn covers(&self, seq: Seq) -> bool {
+        self.seq <= seq && seq <= self.last()
+    }
+
+    fn last(&self) -> Seq {
+        match self.kind {
+            ExceptionKind::Skipped { upto } => upto,
+            ExceptionKind::Got | ExceptionKind::Refused { .. } => self.seq,
+        }
+    }
+
+    /// Got beats refused beats skipped.
+    fn rank(&self) -> u8 {
+        match self.kind {
+            ExceptionKind::Got => 0,
+            ExceptionKind::Refused { .. } => 1,
+            ExceptionKind::Skipped { .. } => 2,
+        }
+    }
 }
 
 fn settle_in(tx: &mut Tx<'_>, moves: &[CursorMove], now: Millis) -> Result<()> {
     let mut by_flow: HashMap<FlowId, Vec<Step<'_>>> = HashMap::new();
     for cursor in moves {
-        if let Some(step) = load(tx, cursor)? {
-            by_flow.entry(step.flow).or_default().push(step);
+        match load(tx, cursor)? {
+            Some(step) => by_flow.entry(step.flow).or_default().push(step),
+            None => note_late(tx, cursor, now)?,
         }
     }
     for (flow, steps) in by_flow {
@@ -68,7 +114,22 @@ fn settle_in(tx: &mut Tx<'_>, moves: &[CursorMove], now: Millis) -> Result<()> {
     Ok(())
 }
 
-/// `None` for a binding that was closed: its open dispatches were counted as gone, and nothing moves a counter twice.
+/// The binding was closed: its open dispatches were counted as gone, and nothing moves a counter twice. That it was got
+/// all the same is kept, so that the push does not come again by another address (rules 3 and 12).
+fn note_late(tx: &Tx<'_>, cursor: &CursorMove, now: Millis) -> Result<()> {
+    for exception in cursor.exceptions.iter().filter(|exception| exception.kind == ExceptionKind::Got) {
+        let known = tx
+            .sql
+            .prepare_cached("UPDATE bindings SET exceptions = 1 WHERE id = ?1 AND acked_seq < ?2")?
+            .execute(params![cursor.binding, exception.seq])?;
+        if known > 0 {
+            write_row(tx, cursor.binding, exception.seq, LATE, exception.seq, 0, now)?;
+        }
+    }
+    Ok(())
+}
+
+/// `None` for a binding that was closed.
 fn load<'a>(tx: &Tx<'_>, cursor: &'a CursorMove) -> Result<Option<Step<'a>>> {
     let step = tx
         .sql
@@ -92,14 +153,28 @@ struct Line {
 }
 
 impl Ledger {
-    fn load(tx: &Tx<'_>, flow: FlowId, after: Seq, upto: Seq) -> Result<Self> {
-        let entries = tx
-            .sql
-            .prepare_cached("SELECT seq, state = 1 FROM dispatches WHERE flow = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq")?
-            .query_map([flow, after, upto], |row| {
+    /// Loads what the steps touch and nothing between: one member that is far behind must not make every flush of a
+    /// busy flow read its whole history.
+    fn load(tx: &Tx<'_>, flow: FlowId, steps: &[Step<'_>]) -> Result<Self> {
+        let mut ranges: Vec<(Seq, Seq)> = steps.iter().map(|step| (step.after, step.reach())).collect();
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, known| {
+            let overlap = next.0 <= known.1;
+            if overlap {
+                known.1 = known.1.max(next.1);
+            }
+            overlap
+        });
+        let mut entries = Vec::new();
+        for (after, upto) in ranges {
+            let mut query = tx.sql.prepare_cached(
+                "SELECT seq, state = 1 FROM dispatches WHERE flow = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq",
+            )?;
+            let lines = query.query_map([flow, after, upto], |row| {
                 Ok(Line { seq: row.get(0)?, pending: row.get(1)?, counts: Counts::default() })
-            })?
-            .collect::<rusqlite::Result<_>>()?;
+            })?;
+            entries.extend(lines.collect::<rusqlite::Result<Vec<Line>>>()?);
+        }
         Ok(Self { entries })
     }
 
@@ -117,9 +192,7 @@ impl Ledger {
 }
 
 fn settle_flow(tx: &mut Tx<'_>, flow: FlowId, steps: &[Step<'_>], now: Millis) -> Result<()> {
-    let low = steps.iter().map(|step| step.after).min().unwrap_or(0);
-    let high = steps.iter().map(Step::reach).max().unwrap_or(0);
-    let mut ledger = Ledger::load(tx, flow, low, high)?;
+    let mut ledger = Ledger::load(tx, flow, steps)?;
     for step in steps {
         let stated = stated(tx, step)?;
         let mut rows = false;
@@ -140,7 +213,7 @@ fn settle_flow(tx: &mut Tx<'_>, flow: FlowId, steps: &[Step<'_>], now: Millis) -
 impl Step<'_> {
     /// The newest seq this step speaks of.
     fn reach(&self) -> Seq {
-        self.cursor.exceptions.iter().map(|exception| exception.seq).max().unwrap_or(0).max(self.upto)
+        self.cursor.exceptions.iter().map(Exception::last).max().unwrap_or(0).max(self.upto)
     }
 }
 
@@ -175,8 +248,12 @@ fn apply_exception(
     let seq = exception.seq;
     let binding = step.cursor.binding;
     if let ExceptionKind::Skipped { upto } = exception.kind {
-        write_row(tx, binding, seq, SKIPPED, upto, 0, now)?;
-        return Ok(true);
+        // Another terminal may have got what this one stepped over.
+        let from = seq.max(step.after + 1);
+        if from <= upto {
+            write_row(tx, binding, from, SKIPPED, upto, 0, now)?;
+        }
+        return Ok(from <= upto);
     }
     if seq <= step.after || says(stated, seq, GOT) {
         return Ok(false);
@@ -225,15 +302,6 @@ fn count_range(tx: &Tx<'_>, step: &Step<'_>, stated: &Stated, ledger: &mut Ledge
         }
     }
     Ok(late)
-}
-
-impl Exception {
-    fn covers(&self, seq: Seq) -> bool {
-        match self.kind {
-            ExceptionKind::Skipped { upto } => self.seq <= seq && seq <= upto,
-            ExceptionKind::Got | ExceptionKind::Refused { .. } => self.seq == seq,
-        }
-    }
 }
 
 fn write_row(tx: &Tx<'_>, binding: BindingId, seq: Seq, kind: i64, upto: Seq, code: u16, now: Millis) -> Result<()> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::submit::UNCONFIRMED;
-use super::{Error, Fetch, Owed, Portion, Result, Store, flows};
+use super::{Error, Fetch, Owed, Portion, Result, Settled, Store, flows};
 use crate::parcel::{FlowId, Parcel, PushKey, Seq};
 
 impl Store {
@@ -62,7 +62,7 @@ fn fetch_in(sql: &Connection, fetch: Fetch) -> Result<Option<Portion>> {
         let parcel = parcel(row)?;
         bytes += parcel.body.len();
         portion.scanned = seq;
-        let settled = parcel.shared && has_sibling(sql, parcel.push, seq, binding.user)?;
+        let settled = if parcel.shared { sibling(sql, parcel.push, seq, binding.user)? } else { None };
         portion.parcels.push(Owed { parcel: Arc::new(parcel), settled });
     }
     if !portion.more {
@@ -80,17 +80,21 @@ fn resolved(sql: &Connection, fetch: &Fetch) -> Result<HashSet<Seq>> {
     Ok(rows)
 }
 
-/// Whether the user got, refused or belatedly got this push by another of its addresses, in any binding, closed ones too.
-fn has_sibling(sql: &Connection, push: PushKey, seq: Seq, user: FlowId) -> Result<bool> {
+/// What became of this push at the user by another of its addresses: got or belatedly got, refused, or nothing yet.
+/// Closed bindings count too.
+fn sibling(sql: &Connection, push: PushKey, seq: Seq, user: FlowId) -> Result<Option<Settled>> {
+    // The order of the join is given: by flow alone a long history would be walked for every look.
     let mut query = sql.prepare_cached(
-        "SELECT 1 FROM bindings b JOIN dispatches d ON d.push = ?1 AND d.flow = b.flow
+        "SELECT coalesce((SELECT max(e.code) FROM exceptions e WHERE e.binding = b.id AND e.seq = d.seq AND e.kind = 2), 0)
+         FROM bindings b CROSS JOIN dispatches d INDEXED BY dispatches_push ON d.push = ?1 AND d.flow = b.flow
          WHERE b.user = ?2 AND d.seq <> ?3 AND b.joined_seq < d.seq AND (b.left_seq IS NULL OR d.seq <= b.left_seq)
            AND (EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.seq = d.seq AND e.kind <> 3)
                 OR (d.seq <= b.acked_seq AND NOT EXISTS
                     (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.kind = 3 AND d.seq BETWEEN e.seq AND e.upto)))
-         LIMIT 1",
+         ORDER BY 1 LIMIT 1",
     )?;
-    Ok(query.query_row([push, user, seq], |_| Ok(())).optional()?.is_some())
+    let code: Option<u16> = query.query_row([push, user, seq], |row| row.get(0)).optional()?;
+    Ok(code.map(|code| if code == 0 { Settled::Got } else { Settled::Refused { code } }))
 }
 
 fn parcel(row: &Row<'_>) -> Result<Parcel> {

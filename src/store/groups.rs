@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{GroupView, MemberView, Result, Store, bindings, flows, views};
+use super::{GroupView, MemberView, Result, State, Store, bindings, dispatch, flows, views};
 use crate::clock::Millis;
 use crate::ids::{GroupId, JoinPolicy, UserId};
 
@@ -57,6 +57,9 @@ impl Store {
                 return Ok(Deleted::Members(names.iter().filter_map(|name| UserId::parse(name).ok()).collect()));
             }
             tx.sql.prepare_cached("DELETE FROM requests WHERE flow = ?1")?.execute([flow])?;
+            tx.sql
+                .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE flow = ?1 AND state = 0")?
+                .execute(params![flow, State::Undeliverable.number(), dispatch::NOBODY, now])?;
             // History (pushes to the group, closed bindings) keeps the row alive under a name nobody can use: group IDs
             // have no control characters. Housekeeping removes it with the last push.
             tx.sql

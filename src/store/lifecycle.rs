@@ -16,16 +16,12 @@ impl Store {
     /// Dispatches what is due, high priority first; answers how many. Call again while it answers more than 0.
     pub async fn release_due(&self, now: Millis) -> Result<usize> {
         self.write(move |tx| {
-            let rows: Vec<i64> = tx
-                .sql
-                .prepare_cached(
-                    "SELECT d.id FROM dispatches d JOIN pushes p ON p.id = d.push WHERE d.state = 0 AND d.due <= ?1
-                        AND d.deadline > ?1 ORDER BY p.priority, d.due, d.id LIMIT ?2",
-                )?
-                .query_map([now, STEP], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
+            let rows = due(tx, now)?;
             for row in &rows {
-                release(tx, *row, now)?;
+                match release(tx, *row, now) {
+                    Err(Error::Unreadable(what)) => give_up(tx, *row, &what, now)?,
+                    other => other?,
+                }
             }
             Ok(rows.len())
         })
@@ -51,12 +47,35 @@ impl Store {
         self.read(move |sql| {
             let mut query = sql.prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM dispatches WHERE state < 2 AND deadline <= ?1)
-                     OR EXISTS (SELECT 1 FROM dispatches WHERE state = 0 AND due <= ?1)",
+                     OR EXISTS (SELECT 1 FROM dispatches WHERE state = 0 AND priority IN (0, 1, 2) AND due <= ?1)",
             )?;
             Ok(query.query_row([now], |row| row.get(0))?)
         })
         .await
     }
+}
+
+/// The next rows that are due, in order of priority and then of time.
+fn due(tx: &Tx<'_>, now: Millis) -> Result<Vec<i64>> {
+    let mut rows = Vec::new();
+    for priority in 0..3 {
+        let left = STEP - rows.len() as i64;
+        let mut query = tx.sql.prepare_cached(
+            "SELECT id FROM dispatches WHERE state = 0 AND priority = ?1 AND due <= ?2 AND deadline > ?2 ORDER BY due, id LIMIT ?3",
+        )?;
+        let found = query.query_map([priority, now, left], |row| row.get(0))?;
+        rows.extend(found.collect::<rusqlite::Result<Vec<i64>>>()?);
+    }
+    Ok(rows)
+}
+
+/// One unreadable row must not keep the others from being dispatched.
+fn give_up(tx: &Tx<'_>, row: i64, what: &str, now: Millis) -> Result<()> {
+    tracing::error!(row, what, "a scheduled push could not be dispatched and was ended");
+    tx.sql
+        .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id = ?1")?
+        .execute(params![row, State::Undeliverable.number(), dispatch::NOBODY, now])?;
+    Ok(())
 }
 
 /// A scheduled address as it is stored.

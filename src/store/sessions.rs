@@ -9,13 +9,13 @@ use crate::ids::UserId;
 
 impl Store {
     /// What a connection of this client for this user starts from.
-    pub async fn arrive(&self, client: String, user: UserId) -> Result<Arrival> {
+    pub async fn arrive(&self, client: String, user: UserId, now: Millis) -> Result<Arrival> {
         self.read(move |sql| {
             let snapshot = sql.unchecked_transaction()?;
             let memberships = bindings::memberships(&snapshot, &user)?;
-            let mut query = snapshot.prepare_cached("SELECT id, lasting, user FROM sessions WHERE client = ?1")?;
+            let mut query = snapshot.prepare_cached("SELECT id, lasting AND coalesce(away_since + expiry > ?2, 1), user FROM sessions WHERE client = ?1")?;
             let row: Option<(i64, bool, String)> =
-                query.query_row([&client], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+                query.query_row(params![client, now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
             let Some((id, lasting, user)) = row else { return Ok(Arrival { session: None, memberships }) };
             let mut query = snapshot.prepare_cached("SELECT filter, qos FROM subscriptions WHERE session = ?1")?;
             let subscriptions =
@@ -25,9 +25,25 @@ impl Store {
         .await
     }
 
-    /// Begins or resumes a session. `lasting`: it may be resumed after its connection ends, for `expiry`.
-    pub async fn keep_session(&self, client: String, user: UserId, lasting: bool, expiry: Millis) -> Result<()> {
-        self.write(move |tx| ensure(tx, &client, &user, lasting, expiry).map(drop)).await
+    /// The user a client's session belongs to.
+    pub async fn session_user(&self, client: String) -> Result<Option<String>> {
+        self.read(move |sql| {
+            let mut query = sql.prepare_cached("SELECT user FROM sessions WHERE client = ?1")?;
+            Ok(query.query_row([client], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    /// Begins or resumes a session; with an `expiry` it may be resumed after its connection ends.
+    pub async fn keep_session(&self, client: String, user: UserId, expiry: Millis) -> Result<()> {
+        self.write(move |tx| {
+            let id = ensure(tx, &client, &user)?;
+            tx.sql
+                .prepare_cached("UPDATE sessions SET user = ?2, lasting = ?3, expiry = ?4, away_since = NULL WHERE id = ?1")?
+                .execute(params![id, user.as_str(), expiry > 0, expiry])?;
+            Ok(())
+        })
+        .await
     }
 
     /// Records a subscription; one that binds is a group request and is answered like one.
@@ -46,7 +62,7 @@ impl Store {
                 Some(_) => return Ok(bound),
                 None => None,
             };
-            let session = ensure(tx, &client, &user, false, 0)?;
+            let session = ensure(tx, &client, &user)?;
             tx.sql
                 .prepare_cached("INSERT OR REPLACE INTO subscriptions (session, filter, qos, binding) VALUES (?1, ?2, ?3, ?4)")?
                 .execute(params![session, filter, qos, binding])?;
@@ -94,6 +110,19 @@ impl Store {
         .await
     }
 
+    /// The same, if it has been away longer than it may by now.
+    pub async fn expire_session(&self, client: String, now: Millis) -> Result<Vec<Released>> {
+        self.write(move |tx| {
+            let over = ids(
+                tx.sql,
+                "SELECT id FROM sessions WHERE client = ?1 AND away_since IS NOT NULL AND away_since + expiry <= ?2",
+                params![client, now],
+            )?;
+            over.first().map_or(Ok(Vec::new()), |id| end(tx, *id, now))
+        })
+        .await
+    }
+
     /// At start: no connection survived the last process, so sessions that ended with theirs are over, and the others
     /// are away from now on. Answers how many ended.
     pub async fn begin_sessions(&self, now: Millis) -> Result<usize> {
@@ -131,18 +160,13 @@ fn find(sql: &Connection, client: &str) -> Result<Option<i64>> {
     Ok(query.query_row([client], |row| row.get(0)).optional()?)
 }
 
-fn ensure(tx: &Tx<'_>, client: &str, user: &UserId, lasting: bool, expiry: Millis) -> Result<i64> {
+fn ensure(tx: &Tx<'_>, client: &str, user: &UserId) -> Result<i64> {
     if let Some(id) = find(tx.sql, client)? {
-        tx.sql
-            .prepare_cached(
-                "UPDATE sessions SET user = ?2, lasting = max(lasting, ?3), expiry = max(expiry, ?4), away_since = NULL WHERE id = ?1",
-            )?
-            .execute(params![id, user.as_str(), lasting, expiry])?;
         return Ok(id);
     }
     tx.sql
-        .prepare_cached("INSERT INTO sessions (client, user, lasting, expiry) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![client, user.as_str(), lasting, expiry])?;
+        .prepare_cached("INSERT INTO sessions (client, user, lasting, expiry) VALUES (?1, ?2, 0, 0)")?
+        .execute(params![client, user.as_str()])?;
     Ok(tx.sql.last_insert_rowid())
 }
 

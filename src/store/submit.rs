@@ -43,14 +43,15 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
     for (position, (address, &flow)) in push.addresses.iter().zip(&flows).enumerate() {
         tx.sql
             .prepare_cached(
-                "INSERT INTO dispatches (push, position, address, flow, shared, due, deadline, state, code)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO dispatches (push, position, address, flow, priority, shared, due, deadline, state, code)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 key,
                 position as i64,
                 address.raw,
                 flow,
+                priority_number(push.priority),
                 shared,
                 push.deliver_after,
                 push.deliver_before,
@@ -117,17 +118,21 @@ fn insert_push(tx: &Tx<'_>, push: &Submission) -> Result<i64> {
             push.deliver_after,
             push.deliver_before,
             delivery_number(push.delivery),
-            match push.priority {
-                Priority::High => 0,
-                Priority::Medium => 1,
-                Priority::Low => 2,
-            },
+            priority_number(push.priority),
             push.source,
             push.content_type,
             headers,
             &push.body[..],
         ])?;
     Ok(tx.sql.last_insert_rowid())
+}
+
+fn priority_number(priority: Priority) -> i64 {
+    match priority {
+        Priority::High => 0,
+        Priority::Medium => 1,
+        Priority::Low => 2,
+    }
 }
 
 fn delivery_number(delivery: DeliveryMethod) -> i64 {

@@ -264,8 +264,15 @@ pub struct Portion {
 #[derive(Debug, Clone)]
 pub struct Owed {
     pub parcel: Arc<Parcel>,
-    /// The user has this push already, by another of its addresses.
-    pub settled: bool,
+    /// What became of this push by another of its addresses, if the user has answered it there.
+    pub settled: Option<Settled>,
+}
+
+/// How a push was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    Got,
+    Refused { code: u16 },
 }
 
 /// A question for [`Portion`].

@@ -457,3 +457,95 @@ fn groups_beyond_the_router_s_topics_are_served_from_the_store() {
         assert_eq!(alice.push().text(), n.to_string());
     }
 }
+
+#[test]
+fn an_unconfirmed_push_to_two_spellings_of_a_group_came_twice() {
+    let gateway = Gateway::start();
+    gateway.http().bind("g", "alice");
+    let push = Pap::new("p1").to("group:g").to("WAPPUSH=g/TYPE=GROUP@ppg").text("once").delivery("unconfirmed");
+    assert_eq!(gateway.http().pap(&push).pap_code(), 1001);
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
+    assert_eq!(alice.publish_in().text(), "once");
+    alice.assert_silent();
+    gateway.http().wait_outcome("p1", "delivered", "1 of 1");
+}
+
+#[test]
+fn two_terminals_of_a_user_that_both_refuse_counted_for_two_members() {
+    let gateway = Gateway::start_with("[mqtt]\nworkers = 1\n", &[]);
+    let mut one = Raw::connect(gateway.mqtt, &Connect::v5("x1", "xena"));
+    one.join("news");
+    let mut two = Raw::connect(gateway.mqtt, &Connect::v5("x2", "xena"));
+    two.ping();
+    gateway.http().bind("news", "yuri");
+    gateway.http().push("p1", "group:news", "for both");
+    for terminal in [&mut one, &mut two] {
+        let push = terminal.publish_in();
+        terminal.puback_reason(push.id, 0x83);
+    }
+    gateway.http().wait_outcome("p1", "pending", "0 of 2, 1 refused");
+    let mut yuri = Raw::connect(gateway.mqtt, &Connect::v3("y", "yuri"));
+    assert_eq!(yuri.push().text(), "for both");
+    gateway.http().wait_outcome("p1", "aborted", "1 of 2, 1 refused");
+}
+
+#[test]
+fn a_deleted_group_with_a_scheduled_push_stopped_all_other_scheduled_pushes() {
+    let gateway = Gateway::start();
+    let at = |seconds: i64| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        papcast::clock::format_utc((now.cast_signed() + seconds) * 1000)
+    };
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
+    alice.join("kept");
+    gateway.http().bind("deleted", "bob");
+    for group in ["deleted", "kept"] {
+        let push = Pap::new(group).to(&format!("group:{group}")).attribute("deliver-after-timestamp", &at(2)).text(group);
+        assert_eq!(gateway.http().pap(&push).pap_code(), 1001);
+    }
+    assert_eq!(gateway.http().json("DELETE", "/api/v1/groups/deleted", serde_json::Value::Null).status, 204);
+    assert_eq!(gateway.http().outcome("deleted")["code"], 4510);
+    assert_eq!(alice.push().text(), "kept");
+}
+
+#[test]
+fn a_session_resumed_without_an_expiry_ends_with_its_connection() {
+    let gateway = Gateway::start();
+    let lasting = Connect::v5("c", "alice").lasting();
+    let mut alice = Raw::connect(gateway.mqtt, &lasting);
+    alice.subscribe(&[("groups/news", 1)]);
+    drop(alice);
+    crate::common::wait_for("the session to be away", || {
+        gateway.http().get("/api/v1/users/alice").json()["connections"].as_array().unwrap().is_empty().then_some(())
+    });
+    let (alice, present, _) = Raw::try_connect(gateway.mqtt, &Connect { clean: false, ..Connect::v5("c", "alice") });
+    assert_eq!(present, 1);
+    alice.disconnect();
+    crate::common::wait_for("the binding to end", || (gateway.http().get("/api/v1/groups/news").json()["members"] == 0).then_some(()));
+}
+
+#[test]
+fn a_client_id_that_changes_its_user_takes_no_bindings_along() {
+    let gateway = Gateway::start();
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("shared", "alice").lasting());
+    alice.subscribe(&[("groups/news", 1)]);
+    drop(alice);
+    let (mut bob, present, _) = Raw::try_connect(gateway.mqtt, &Connect::v3("shared", "bob").lasting());
+    assert_eq!(present, 0);
+    bob.ping();
+    assert_eq!(gateway.http().get("/api/v1/groups/news").json()["members"], 0);
+}
+
+#[test]
+fn the_store_replays_nothing_that_another_terminal_of_the_user_has_acknowledged_just_now() {
+    let gateway = Gateway::start_with("[mqtt]\nworkers = 2\n[store]\nflush_interval = \"10s\"\n", &[]);
+    let mut one = Raw::connect(gateway.mqtt, &Connect::v3("a1", "alice"));
+    one.join("news");
+    gateway.http().push("p1", "group:news", "1");
+    assert_eq!(one.push().text(), "1");
+    one.ping();
+    // Rule 13: on whichever worker the next one lands, the acknowledgement is written before its backlog is read.
+    for n in 0..4 {
+        Raw::connect(gateway.mqtt, &Connect::v3(&format!("a{n}-more"), "alice")).assert_silent();
+    }
+}

@@ -215,3 +215,22 @@ fn http_that_is_none_and_http_that_is_slow() {
     assert_eq!(http.send("POST", "/pap", "application/xml", bomb.as_bytes()).pap_code(), 2000);
     bystander.check(&gateway);
 }
+
+#[test]
+fn one_client_that_always_talked_kept_its_worker_from_everybody_else() {
+    let gateway = Gateway::start_with("[mqtt]\nworkers = 1\n", &[]);
+    let mut bystander = Bystander::new(&gateway);
+    let at = gateway.mqtt;
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stopped = std::sync::Arc::clone(&stop);
+    let flood = std::thread::spawn(move || {
+        let mut raw = Raw::connect(at, &Connect::v3("talker", "talker"));
+        let acks = packet(0x40, &[0, 9]).repeat(50_000);
+        while !stopped.load(std::sync::atomic::Ordering::Relaxed) && raw.try_send(&acks) {}
+    });
+    for _ in 0..10 {
+        bystander.check(&gateway);
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    flood.join().unwrap();
+}

@@ -121,3 +121,19 @@ fn unknown_paths_and_methods_are_problems() {
     assert_eq!(reply.json()["status"], 404);
     assert_eq!(http.get("/pap").status, 405);
 }
+
+#[test]
+fn two_clean_subscribers_of_one_user_blocked_the_stop() {
+    let mut gateway = Gateway::start_with("[mqtt]\nworkers = 1\n", &[]);
+    let mut terminals: Vec<Raw> = (0..6)
+        .map(|n| {
+            let mut terminal = Raw::connect(gateway.mqtt, &Connect::v3(&format!("c{n}"), "alice"));
+            terminal.subscribe(&[("groups/news", 1)]);
+            terminal
+        })
+        .collect();
+    assert_eq!(gateway.terminate().code(), Some(0), "{}", gateway.log());
+    for terminal in &mut terminals {
+        terminal.wait_closed();
+    }
+}

@@ -1,0 +1,158 @@
+//! The built binary from its command line: exit codes, help, output.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::process::{Command, Stdio};
+
+use common::{Gateway, Lines, PAPCAST, papcast};
+
+#[test]
+fn every_command_has_help() {
+    let help = papcast(&["--help"]);
+    assert_eq!(help.code, Some(0));
+    for command in ["serve", "demo", "push", "terminal", "group", "member", "config", "completions"] {
+        assert!(help.out.contains(command), "{}", help.out);
+        let output = papcast(&[command, "--help"]);
+        assert_eq!(output.code, Some(0), "{command}");
+        assert!(output.out.contains("Usage: papcast"), "{}", output.out);
+    }
+    for action in [["group", "list"], ["group", "add"], ["member", "add"], ["config", "check"]] {
+        assert_eq!(papcast(&[action[0], action[1], "--help"]).code, Some(0));
+    }
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    for args in [&["fly"][..], &[], &["push"], &["push", "--to", "a"], &["demo", "--terminals", "0"], &["group"]] {
+        let output = papcast(args);
+        assert_eq!(output.code, Some(2), "{args:?}: {output:?}");
+        assert!(output.out.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn config_default_prints_what_is_compiled_in_and_it_is_valid() {
+    let output = papcast(&["config", "default"]);
+    assert_eq!(output.out, std::fs::read_to_string(common::repository().join("broker.toml")).unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("copy.toml");
+    std::fs::write(&path, &output.out).unwrap();
+    let output = papcast(&["config", "check", path.to_str().unwrap()]);
+    assert_eq!((output.code, output.out.trim()), (Some(0), format!("{}: valid", path.display()).as_str()));
+}
+
+#[test]
+fn config_check_and_serve_name_file_key_and_expectation() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bad.toml");
+    std::fs::write(&path, "[mqtt]\ninflight = \"many\"\n").unwrap();
+    for args in [["config", "check"], ["serve", "--config"]] {
+        let output = papcast(&[args[0], args[1], path.to_str().unwrap()]);
+        assert_eq!(output.code, Some(1));
+        assert_eq!(output.err.trim(), format!("papcast: {}: mqtt.inflight: invalid type: string \"many\", expected u16", path.display()));
+    }
+    let output = papcast(&["serve", "--config", "/nowhere/at/all.toml"]);
+    assert_eq!(output.code, Some(1));
+    assert!(output.err.starts_with("papcast: /nowhere/at/all.toml: cannot be read"), "{}", output.err);
+    let output = Command::new(PAPCAST).args(["config", "check"]).env("PAPCAST_PUSH__MAX_TTL", "0s").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("push.max_ttl: expected a value from"), "{output:?}");
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(papcast(&["completions", shell]).out.contains("papcast"), "{shell}");
+    }
+}
+
+#[test]
+fn the_demo_delivers_to_everybody() {
+    let output = papcast(&["demo", "--terminals", "25"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.out.contains("arrived at terminals         25 of 25"), "{}", output.out);
+    assert!(output.out.contains("acknowledged                 25 of 25 (delivered)"), "{}", output.out);
+}
+
+#[test]
+fn groups_members_and_pushes_from_the_command_line() {
+    let gateway = Gateway::start();
+    let url = format!("http://{}", gateway.http);
+    let run = |args: &[&str]| {
+        let output = papcast(&[args, &["--gateway", &url]].concat());
+        assert_eq!(output.code, Some(0), "{args:?}: {output:?}");
+        output.out
+    };
+    assert_eq!(run(&["group", "add", "news", "--policy", "closed"]), "news\tclosed\t0 members\tgroups/news\n");
+    run(&["member", "add", "news", "sip:alice@example.com"]);
+    assert!(run(&["member", "list", "news"]).starts_with("sip:alice@example.com\taway\toperator\t"));
+    assert!(run(&["member", "show", "sip:alice@example.com"]).starts_with("group\tnews\toperator\t"));
+    let shown: serde_json::Value = serde_json::from_str(&run(&["group", "list", "--json"])).unwrap();
+    assert_eq!(shown[0]["members"], 1);
+    let line = run(&["push", "--to", "group:news", "--text", "hello", "--push-id", "cli-1"]);
+    assert_eq!(line, "cli-1\t1001\taccepted for processing\n");
+    assert_eq!(gateway.http().outcome("cli-1")["desc"], "0 of 1");
+    run(&["member", "remove", "news", "sip:alice@example.com"]);
+    let line = run(&["push", "--to", "group:news", "--text", "hello", "--wait"]);
+    assert_eq!(line, "group:news\tundeliverable\t4510\t0 of 0\n");
+    run(&["group", "remove", "news"]);
+    assert_eq!(run(&["group", "list"]), "");
+    let refused = papcast(&["push", "--to", "group:news", "--text", "x", "--gateway", &url]);
+    assert_eq!(refused.code, Some(1));
+    assert_eq!(refused.err.trim(), "papcast: the push was refused: 2002 not a known group or user: group:news; nothing was submitted");
+    let unknown = papcast(&["group", "show", "news", "--gateway", &url]);
+    assert_eq!((unknown.code, unknown.err.trim()), (Some(1), "papcast: there is no group \"news\""));
+    let nobody = papcast(&["group", "list", "--gateway", "http://127.0.0.1:9"]);
+    assert_eq!(nobody.code, Some(1));
+    assert!(nobody.err.starts_with("papcast: no gateway answers at http://127.0.0.1:9"), "{}", nobody.err);
+}
+
+#[test]
+fn approvals_from_the_command_line() {
+    let gateway = Gateway::start_with("[groups]\ndefault_policy = \"approval\"\n", &[]);
+    let url = format!("http://{}", gateway.http);
+    let mut alice = common::mqtt::Raw::connect(gateway.mqtt, &common::mqtt::Connect::v3("a", "alice"));
+    assert_eq!(alice.request("$push/join/vip", "")["status"], "pending");
+    assert!(papcast(&["group", "requests", "vip", "--gateway", &url]).out.starts_with("alice\t"));
+    assert_eq!(papcast(&["group", "approve", "vip", "alice", "--gateway", &url]).code, Some(0));
+    assert_eq!(alice.publish_in().json()["status"], "accepted");
+    assert_eq!(papcast(&["group", "reject", "vip", "alice", "--gateway", &url]).code, Some(1));
+}
+
+#[test]
+fn the_reference_terminal_keeps_the_answer_and_uses_it_at_the_next_start() {
+    let gateway = Gateway::start();
+    let state = gateway.dir.path().join("state/alice.json");
+    let mqtt = gateway.mqtt.to_string();
+    let start = |extra: &[&str]| {
+        let mut child = Command::new(PAPCAST)
+            .args(["terminal", "--user", "alice", "--join", "news", "--mqtt", &mqtt, "--state", state.to_str().unwrap()])
+            .args(extra)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (out, err) = (Lines::of(child.stdout.take().unwrap()), Lines::of(child.stderr.take().unwrap()));
+        (child, out, err)
+    };
+    let (mut child, out, err) = start(&["--count", "1"]);
+    assert_eq!(err.next(), format!("connected to {mqtt} as alice"));
+    assert!(err.next().starts_with("join news: accepted"));
+    common::wait_for("the answer to be on disk", || std::fs::read_to_string(&state).ok());
+    gateway.http().push("p1", "group:news", "one");
+    assert_eq!(out.next(), "groups/news\tone");
+    assert!(child.wait().unwrap().success());
+    let kept: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&state).unwrap()).unwrap();
+    assert_eq!(kept, serde_json::json!({"user":"alice","groups":[{"group":"news","topic":"groups/news"}]}));
+    gateway.http().push("p2", "group:news", "two");
+    let (mut child, out, err) = start(&["--count", "1", "--json"]);
+    assert_eq!(err.next(), format!("bound to news (groups/news), as {} says", state.display()));
+    let push: serde_json::Value = serde_json::from_str(&out.next()).unwrap();
+    assert_eq!((&push["group"], &push["body"], &push["push_id"]), (&"news".into(), &"two".into(), &"p2".into()));
+    assert!(child.wait().unwrap().success());
+    gateway.http().wait_outcome("p2", "delivered", "1 of 1");
+    let asked = err.next();
+    assert!(!asked.contains("join"), "it did not ask again: {asked}");
+}
