@@ -201,7 +201,9 @@ mod tests {
             let target = Target::Group(GroupId::parse(id).unwrap());
             assert_eq!(Target::from_topic(&target.topic()), Some(target));
         }
-        for bad in ["groups/", "groups/a/b", "groups/é", "groups/a%2fb", "groups/%41", "groups/%zz", "groups/a b", "x/y"] {
+        for bad in
+            ["groups/", "groups/a/b", "groups/é", "groups/a%2fb", "groups/%41", "groups/%zz", "groups/a b", "x/y"]
+        {
             assert_eq!(Target::from_topic(bad), None, "{bad}");
         }
     }
@@ -215,10 +217,7 @@ mod tests {
     #[test]
     fn limits_are_bytes() {
         assert!(GroupId::parse(&"x".repeat(128)).is_ok());
-        assert_eq!(
-            GroupId::parse(&"é".repeat(65)),
-            Err(IdError::TooLong { kind: "group", length: 130, limit: 128 })
-        );
+        assert_eq!(GroupId::parse(&"é".repeat(65)), Err(IdError::TooLong { kind: "group", length: 130, limit: 128 }));
         assert_eq!(UserId::parse(""), Err(IdError::Empty("user")));
         assert_eq!(UserId::parse("a\0b"), Err(IdError::Control("user")));
     }

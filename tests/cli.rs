@@ -50,7 +50,10 @@ fn config_check_and_serve_name_file_key_and_expectation() {
     for args in [["config", "check"], ["serve", "--config"]] {
         let output = papcast(&[args[0], args[1], path.to_str().unwrap()]);
         assert_eq!(output.code, Some(1));
-        assert_eq!(output.err.trim(), format!("papcast: {}: mqtt.inflight: invalid type: string \"many\", expected u16", path.display()));
+        assert_eq!(
+            output.err.trim(),
+            format!("papcast: {}: mqtt.inflight: invalid type: string \"many\", expected u16", path.display())
+        );
     }
     let output = papcast(&["serve", "--config", "/nowhere/at/all.toml"]);
     assert_eq!(output.code, Some(1));
@@ -100,7 +103,10 @@ fn groups_members_and_pushes_from_the_command_line() {
     assert_eq!(run(&["group", "list"]), "");
     let refused = papcast(&["push", "--to", "group:news", "--text", "x", "--gateway", &url]);
     assert_eq!(refused.code, Some(1));
-    assert_eq!(refused.err.trim(), "papcast: the push was refused: 2002 not a known group or user: group:news; nothing was submitted");
+    assert_eq!(
+        refused.err.trim(),
+        "papcast: the push was refused: 2002 not a known group or user: group:news; nothing was submitted"
+    );
     let unknown = papcast(&["group", "show", "news", "--gateway", &url]);
     assert_eq!((unknown.code, unknown.err.trim()), (Some(1), "papcast: there is no group \"news\""));
     let nobody = papcast(&["group", "list", "--gateway", "http://127.0.0.1:9"]);
@@ -127,7 +133,17 @@ fn the_reference_terminal_keeps_the_answer_and_uses_it_at_the_next_start() {
     let mqtt = gateway.mqtt.to_string();
     let start = |extra: &[&str]| {
         let mut child = Command::new(PAPCAST)
-            .args(["terminal", "--user", "alice", "--join", "news", "--mqtt", &mqtt, "--state", state.to_str().unwrap()])
+            .args([
+                "terminal",
+                "--user",
+                "alice",
+                "--join",
+                "news",
+                "--mqtt",
+                &mqtt,
+                "--state",
+                state.to_str().unwrap(),
+            ])
             .args(extra)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

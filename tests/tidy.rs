@@ -70,10 +70,15 @@ fn code(text: &str) -> &str {
 fn imports_go_one_way() {
     for (path, text) in sources() {
         let room = room(&path);
-        let allowed = MAY_IMPORT.iter().find(|(name, _)| *name == room).unwrap_or_else(|| panic!("{room} is not in the list")).1;
+        let allowed =
+            MAY_IMPORT.iter().find(|(name, _)| *name == room).unwrap_or_else(|| panic!("{room} is not in the list")).1;
         for (at, _) in code(&text).match_indices("crate::") {
             let name: String = text[at + 7..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-            assert!(name == room || allowed.contains(&name.as_str()), "{}: {room} may not import {name}", path.display());
+            assert!(
+                name == room || allowed.contains(&name.as_str()),
+                "{}: {room} may not import {name}",
+                path.display()
+            );
         }
     }
 }
@@ -103,7 +108,11 @@ fn every_file_says_what_it_is_for_and_is_not_too_long() {
 fn every_item_of_the_configuration_is_documented_where_it_is_set() {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("broker.toml")).unwrap();
     for line in text.lines().filter(|line| line.contains(" = ") && !line.starts_with('#') && !line.starts_with('"')) {
-        let next_explains = text.lines().skip_while(|other| *other != line).nth(1).is_some_and(|next| next.trim_start().starts_with('#'));
+        let next_explains = text
+            .lines()
+            .skip_while(|other| *other != line)
+            .nth(1)
+            .is_some_and(|next| next.trim_start().starts_with('#'));
         assert!(line.contains('#') || next_explains || line.starts_with("segment_count"), "{line}");
     }
 }

@@ -116,5 +116,9 @@ fn decode(topic: &[u8], payload: bytes::Bytes) -> Option<Delivery> {
         return envelope::decode_open(payload).map(|message| Delivery::Open(Arc::new(message)));
     }
     let (parcel, prev) = envelope::decode_push(payload)?;
-    Some(if topic == Channel::Watch.topic().as_bytes() { Delivery::Watched(parcel) } else { Delivery::Push { parcel, prev } })
+    Some(if topic == Channel::Watch.topic().as_bytes() {
+        Delivery::Watched(parcel)
+    } else {
+        Delivery::Push { parcel, prev }
+    })
 }

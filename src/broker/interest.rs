@@ -20,7 +20,10 @@ impl Interest {
     /// One more worker wants this. `false` where the router shall not learn any more topics.
     pub(super) fn add(&self, channel: &Channel) -> bool {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        if wanted.len() >= self.max_topics && matches!(channel, Channel::Group(_)) && !wanted.contains_key(channel.topic()) {
+        if wanted.len() >= self.max_topics
+            && matches!(channel, Channel::Group(_))
+            && !wanted.contains_key(channel.topic())
+        {
             return false;
         }
         *wanted.entry(channel.topic().to_owned()).or_default() += 1;

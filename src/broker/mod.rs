@@ -95,7 +95,10 @@ pub struct OpenProperties {
 #[derive(Debug)]
 pub enum Delivery {
     /// A push, with the seq before it on its channel: a gap says that something was lost on the way.
-    Push { parcel: Arc<Parcel>, prev: Seq },
+    Push {
+        parcel: Arc<Parcel>,
+        prev: Seq,
+    },
     /// A push that somebody watches.
     Watched(Arc<Parcel>),
     Open(Arc<OpenMessage>),

@@ -30,13 +30,22 @@ impl Gateway {
     }
 
     /// Sends one request on a connection of its own.
-    pub(super) async fn send(&self, method: Method, path: &str, content_type: &str, body: Vec<u8>) -> anyhow::Result<Reply> {
-        let Some(authority) = self.gateway.authority() else { bail!("{}: not a URL such as http://127.0.0.1:8080", self.gateway) };
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<Reply> {
+        let Some(authority) = self.gateway.authority() else {
+            bail!("{}: not a URL such as http://127.0.0.1:8080", self.gateway)
+        };
         if self.gateway.scheme_str().is_some_and(|scheme| scheme != "http") {
             bail!("{}: only http is supported", self.gateway);
         }
         let place = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
-        let stream = TcpStream::connect(place).await.with_context(|| format!("no gateway answers at {}", self.gateway))?;
+        let stream =
+            TcpStream::connect(place).await.with_context(|| format!("no gateway answers at {}", self.gateway))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let request = Request::builder()
@@ -47,15 +56,22 @@ impl Gateway {
             .body(Full::new(Bytes::from(body)))?;
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER).collect().await.map_err(|error| anyhow::anyhow!(error))?;
+        let body =
+            Limited::new(response.into_body(), ANSWER).collect().await.map_err(|error| anyhow::anyhow!(error))?;
         Ok(Reply { status, body: body.to_bytes() })
     }
 
     /// A JSON request whose answer is JSON; a problem document becomes the error.
-    pub(super) async fn json(&self, method: Method, path: &str, body: Option<serde_json::Value>) -> anyhow::Result<serde_json::Value> {
+    pub(super) async fn json(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<serde_json::Value>,
+    ) -> anyhow::Result<serde_json::Value> {
         let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
         let reply = self.send(method, path, "application/json", body).await?;
-        let value: serde_json::Value = if reply.body.is_empty() { serde_json::Value::Null } else { serde_json::from_slice(&reply.body)? };
+        let value: serde_json::Value =
+            if reply.body.is_empty() { serde_json::Value::Null } else { serde_json::from_slice(&reply.body)? };
         if !reply.status.is_success() {
             bail!("{}", value["detail"].as_str().unwrap_or_else(|| reply.status.as_str()));
         }
@@ -83,7 +99,11 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// Prints values as JSON, or one line each.
-pub(super) fn print(json: bool, values: &[serde_json::Value], line: impl Fn(&serde_json::Value) -> String) -> anyhow::Result<()> {
+pub(super) fn print(
+    json: bool,
+    values: &[serde_json::Value],
+    line: impl Fn(&serde_json::Value) -> String,
+) -> anyhow::Result<()> {
     if json {
         println!("{}", serde_json::to_string_pretty(values)?);
     } else {

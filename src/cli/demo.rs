@@ -105,7 +105,8 @@ async fn show(addresses: Addresses, count: u32) -> anyhow::Result<()> {
 }
 
 fn bar(name: &'static str, count: u32) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} [{bar:40}] {pos}/{len}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{prefix} [{bar:40}] {pos}/{len}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(u64::from(count)).with_style(style.progress_chars("=> "));
     bar.set_prefix(name);
     bar
@@ -138,11 +139,16 @@ async fn terminal(addresses: Addresses, number: u32, news: mpsc::UnboundedSender
 }
 
 /// How long each delivery took, in order.
-async fn follow(heard: &mut mpsc::UnboundedReceiver<News>, count: u32, posted: Instant) -> anyhow::Result<Vec<Duration>> {
+async fn follow(
+    heard: &mut mpsc::UnboundedReceiver<News>,
+    count: u32,
+    posted: Instant,
+) -> anyhow::Result<Vec<Duration>> {
     let bar = bar("delivered", count);
     let mut deliveries = Vec::new();
     while deliveries.len() < count as usize {
-        let next = tokio::time::timeout(PATIENCE, heard.recv()).await.context("the push did not reach everybody in time")?;
+        let next =
+            tokio::time::timeout(PATIENCE, heard.recv()).await.context("the push did not reach everybody in time")?;
         if let Some(News::Arrived { at, whole }) = next {
             anyhow::ensure!(whole, "a terminal got something else");
             deliveries.push(at.duration_since(posted));
@@ -170,7 +176,9 @@ async fn outcome(gateway: &Gateway, push_id: &str) -> anyhow::Result<(String, St
 
 fn table(count: u32, answered: Duration, deliveries: &[Duration], outcome: &(String, String)) {
     let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
-    let at = |share: usize| deliveries.get((deliveries.len() * share / 100).min(deliveries.len() - 1)).copied().unwrap_or_default();
+    let at = |share: usize| {
+        deliveries.get((deliveries.len() * share / 100).min(deliveries.len() - 1)).copied().unwrap_or_default()
+    };
     println!();
     println!("terminals in group {GROUP:?}    {count}");
     println!("PAP requests posted          1, answered 1001 after {}", ms(answered));

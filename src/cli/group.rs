@@ -21,7 +21,9 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     List,
-    Show { group: String },
+    Show {
+        group: String,
+    },
     /// Make a group, or change its policy.
     Add {
         group: String,
@@ -29,13 +31,23 @@ enum Action {
         policy: Option<Policy>,
     },
     /// Unbind all members and remove the group.
-    Remove { group: String },
+    Remove {
+        group: String,
+    },
     /// Joins that wait for a decision.
-    Requests { group: String },
+    Requests {
+        group: String,
+    },
     /// Let a user in.
-    Approve { group: String, user: String },
+    Approve {
+        group: String,
+        user: String,
+    },
     /// Turn a user away.
-    Reject { group: String, user: String },
+    Reject {
+        group: String,
+        user: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -65,7 +77,15 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let gateway = &args.gateway;
-    let line = |group: &Value| format!("{}\t{}\t{} members\t{}", text(group, "id"), text(group, "policy"), group["members"], text(group, "topic"));
+    let line = |group: &Value| {
+        format!(
+            "{}\t{}\t{} members\t{}",
+            text(group, "id"),
+            text(group, "policy"),
+            group["members"],
+            text(group, "topic")
+        )
+    };
     match args.action {
         Action::List => client::print(args.json, &gateway.all("/api/v1/groups", "groups").await?, line),
         Action::Show { group } => {
@@ -78,7 +98,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         Action::Remove { group } => gateway.json(Method::DELETE, &path(&group), None).await.map(drop),
         Action::Requests { group } => {
             let requests = gateway.all(&format!("{}/requests", path(&group)), "requests").await?;
-            client::print(args.json, &requests, |request| format!("{}\t{}", text(request, "user"), text(request, "requested_at")))
+            client::print(args.json, &requests, |request| {
+                format!("{}\t{}", text(request, "user"), text(request, "requested_at"))
+            })
         }
         Action::Approve { group, user } => decide(gateway, &group, &user, "approve").await,
         Action::Reject { group, user } => decide(gateway, &group, &user, "reject").await,

@@ -41,7 +41,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             let members = gateway.all(&path(&group), "members").await?;
             client::print(args.json, &members, |member| {
                 let here = if member["connected"] == true { "connected" } else { "away" };
-                format!("{}\t{here}\t{}\t{}", text(&member["user"]), text(&member["source"]), text(&member["joined_at"]))
+                format!(
+                    "{}\t{here}\t{}\t{}",
+                    text(&member["user"]),
+                    text(&member["source"]),
+                    text(&member["joined_at"])
+                )
             })
         }
         Action::Show { user } => {
@@ -54,7 +59,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                 println!("group\t{}\t{}\t{}", text(&group["group"]), text(&group["source"]), text(&group["joined_at"]));
             }
             for connection in shown["connections"].as_array().into_iter().flatten() {
-                println!("connection\t{}\t{}\t{}", text(&connection["client_id"]), text(&connection["protocol"]), text(&connection["remote"]));
+                println!(
+                    "connection\t{}\t{}\t{}",
+                    text(&connection["client_id"]),
+                    text(&connection["protocol"]),
+                    text(&connection["remote"])
+                );
             }
             Ok(())
         }

@@ -100,7 +100,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 
 fn time(name: &str, text: Option<&str>) -> anyhow::Result<Option<i64>> {
     let Some(text) = text else { return Ok(None) };
-    let (at, _) = pap::time::parse(text).with_context(|| format!("{name}: {text:?} is not a time such as 2026-11-22T10:00:00Z"))?;
+    let (at, _) = pap::time::parse(text)
+        .with_context(|| format!("{name}: {text:?} is not a time such as 2026-11-22T10:00:00Z"))?;
     Ok(Some(at))
 }
 

@@ -52,7 +52,11 @@ pub fn load(
         config = decode(&table, "command line")?;
     }
     let place = file.map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
-    config.check().map_err(|(key, expected)| ConfigError::Key { place, key, message: format!("expected {expected}") })?;
+    config.check().map_err(|(key, expected)| ConfigError::Key {
+        place,
+        key,
+        message: format!("expected {expected}"),
+    })?;
     Ok(config)
 }
 
@@ -85,7 +89,8 @@ fn merge(base: &mut Table, over: Table) {
 
 /// Sets one dotted key from text. The text is read as what the key holds today; a new key is taken as text.
 fn set(table: &mut Table, key: &str, text: &str, place: &str) -> Result<(), ConfigError> {
-    let fault = |message: &str| ConfigError::Key { place: place.to_owned(), key: key.to_owned(), message: message.to_owned() };
+    let fault =
+        |message: &str| ConfigError::Key { place: place.to_owned(), key: key.to_owned(), message: message.to_owned() };
     let mut at = table;
     let mut parts = key.split('.').peekable();
     while let Some(part) = parts.next() {
@@ -95,9 +100,13 @@ fn set(table: &mut Table, key: &str, text: &str, place: &str) -> Result<(), Conf
             continue;
         }
         let value = match at.get(part) {
-            Some(Value::Integer(_)) => text.parse().map(Value::Integer).map_err(|_| fault("expected a whole number"))?,
+            Some(Value::Integer(_)) => {
+                text.parse().map(Value::Integer).map_err(|_| fault("expected a whole number"))?
+            }
             Some(Value::Boolean(_)) => text.parse().map(Value::Boolean).map_err(|_| fault("expected true or false"))?,
-            Some(Value::Array(_) | Value::Table(_)) => return Err(fault("a list or section cannot be set here; use a file")),
+            Some(Value::Array(_) | Value::Table(_)) => {
+                return Err(fault("a list or section cannot be set here; use a file"));
+            }
             _ => Value::String(text.to_owned()),
         };
         at.insert(part.to_owned(), value);
@@ -142,7 +151,10 @@ mod tests {
     #[test]
     fn errors_name_layer_key_and_expectation() {
         let error = load_text("[http]\nlissten = \"127.0.0.1:1\"\n").unwrap_err();
-        assert!(error.starts_with("my.toml: http.lissten: unknown field `lissten`, expected one of `listen`"), "{error}");
+        assert!(
+            error.starts_with("my.toml: http.lissten: unknown field `lissten`, expected one of `listen`"),
+            "{error}"
+        );
         let error = load_text("[push]\ndefault_ttl = \"soon\"\n").unwrap_err();
         assert_eq!(error, "my.toml: push.default_ttl: \"soon\" is not a duration such as \"90s\" or \"24h\"");
         let error = load_text("[mqtt]\ninflight = 0\n").unwrap_err();

@@ -203,7 +203,15 @@ impl Config {
         ];
         for &(key, value, low, high) in bounds {
             if value < low || value > high {
-                let unit = if key.ends_with("timeout") || key.ends_with("ttl") || key.ends_with("_expiry") || key.ends_with("interval") { " milliseconds" } else { "" };
+                let unit = if key.ends_with("timeout")
+                    || key.ends_with("ttl")
+                    || key.ends_with("_expiry")
+                    || key.ends_with("interval")
+                {
+                    " milliseconds"
+                } else {
+                    ""
+                };
                 return no(key, format!("a value from {low} to {high}{unit}, found {value}"));
             }
         }
@@ -215,10 +223,13 @@ impl Config {
         }
         for (key, listen) in [("http.listen", self.http.listen), ("mqtt.listen", self.mqtt.listen)] {
             if !listen.ip().is_loopback() && !self.auth.allow_open_on_network {
-                return no(key, format!(
-                    "a loopback address, because auth.mode is \"open\" and {listen} can be reached from the network: \
+                return no(
+                    key,
+                    format!(
+                        "a loopback address, because auth.mode is \"open\" and {listen} can be reached from the network: \
                      anybody there could read and send pushes (auth.allow_open_on_network = true starts all the same)"
-                ));
+                    ),
+                );
             }
         }
         for (number, rule) in self.groups.assign.iter().enumerate() {
@@ -232,14 +243,22 @@ impl Config {
             }
         }
         for path in self.pap.endpoints.keys() {
-            let free = !["/api", "/healthz", "/readyz", "/metrics", "/console", "/mqtt"].iter().any(|own| path.starts_with(own));
+            let free = !["/api", "/healthz", "/readyz", "/metrics", "/console", "/mqtt"]
+                .iter()
+                .any(|own| path.starts_with(own));
             if !path.starts_with('/') || path.contains(['{', '}', '*']) || !free {
-                return no(&format!("pap.endpoints.{path:?}"), "a path that starts with \"/\", has no pattern and is not papcast's own".into());
+                return no(
+                    &format!("pap.endpoints.{path:?}"),
+                    "a path that starts with \"/\", has no pattern and is not papcast's own".into(),
+                );
             }
         }
         for (number, rule) in self.acl.iter().enumerate() {
             if let Some(bad) = rule.topics.iter().find(|filter| !is_acl_filter(filter)) {
-                return no(&format!("acl[{number}].topics"), format!("MQTT topic filters outside groups/, users/ and $, found {bad:?}"));
+                return no(
+                    &format!("acl[{number}].topics"),
+                    format!("MQTT topic filters outside groups/, users/ and $, found {bad:?}"),
+                );
             }
         }
         Ok(())

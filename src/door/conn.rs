@@ -113,7 +113,10 @@ impl Conn {
     }
 
     /// Runs `act` on session, outbox and socket, if the session has begun and is not ending. A socket that fails ends it.
-    pub(super) fn with_session<R>(&self, act: impl FnOnce(&mut Session, &mut Outbox, &TcpStream) -> io::Result<R>) -> Option<R> {
+    pub(super) fn with_session<R>(
+        &self,
+        act: impl FnOnce(&mut Session, &mut Outbox, &TcpStream) -> io::Result<R>,
+    ) -> Option<R> {
         let mut state = self.state.borrow_mut();
         if state.closing.is_some() {
             return None;

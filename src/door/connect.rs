@@ -231,8 +231,8 @@ impl Start {
         let mut state = conn.state.borrow_mut();
         state.session = Some(session);
         state.received = resume.received;
-        state.keep_alive = (connect.keep_alive > 0)
-            .then(|| std::time::Duration::from_millis(u64::from(connect.keep_alive) * 1_500));
+        state.keep_alive =
+            (connect.keep_alive > 0).then(|| std::time::Duration::from_millis(u64::from(connect.keep_alive) * 1_500));
         state.will = connect.will.take().map(Box::new);
         state.expiry = self.expiry;
         state.stored = present || self.expiry > 0;

@@ -66,7 +66,11 @@ fn parse(topic: &str, payload: &[u8]) -> Result<GroupRequest, String> {
         ("join", _) => Op::Join,
         ("leave", Some(_)) => Op::Leave,
         ("list", None) => Op::List,
-        _ => return Err(format!("{topic} is no control topic: use $push/request, $push/join, $push/leave or $push/list")),
+        _ => {
+            return Err(format!(
+                "{topic} is no control topic: use $push/request, $push/join, $push/leave or $push/list"
+            ));
+        }
     };
     let group = match level.map(|level| Target::from_topic(&format!("{}{level}", crate::ids::GROUP_PREFIX))) {
         None => None,

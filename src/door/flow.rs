@@ -88,7 +88,6 @@ impl Flow {
         self.advance();
     }
 
-
     /// An answer for `seq`. Answers whether this was news.
     pub(super) fn resolve(&mut self, seq: Seq, outcome: Outcome) -> bool {
         let Ok(at) = self.open.binary_search_by_key(&seq, |entry| entry.seq) else { return false };

@@ -58,8 +58,7 @@ pub(super) fn build(version: Version, qos1: bool, message: &Message<'_>) -> Fram
         put_properties(&mut properties, message);
     }
     let id_length = if qos1 { 2 } else { 0 };
-    let properties_length =
-        if version == Version::V5 { var_length(properties.len()) + properties.len() } else { 0 };
+    let properties_length = if version == Version::V5 { var_length(properties.len()) + properties.len() } else { 0 };
     let remaining = 2 + message.topic.len() + id_length + properties_length + message.body.len();
     let inline = message.body.len() <= INLINE;
     let mut head = BytesMut::with_capacity(remaining + 5 - if inline { 0 } else { message.body.len() });
@@ -200,7 +199,8 @@ mod tests {
 
     #[test]
     fn frames_are_what_the_specification_says() {
-        let message = Message { topic: "a/b", content_type: Some("t"), body: Bytes::from_static(b"xy"), ..Message::default() };
+        let message =
+            Message { topic: "a/b", content_type: Some("t"), body: Bytes::from_static(b"xy"), ..Message::default() };
         let mut frame = build(Version::V3, false, &message);
         assert_eq!(frame.stamped(9, false).0, b"\x30\x07\0\x03a/bxy");
         let mut frame = build(Version::V3, true, &message);

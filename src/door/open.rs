@@ -11,9 +11,9 @@ use super::conn::{Conn, Subscription};
 use super::registry::ConnId;
 use super::session::Now;
 use super::table::Table;
+use super::topics;
 use super::wire::{Will, reason};
 use super::worker::Worker;
-use super::topics;
 use crate::broker::{OpenMessage, OpenProperties};
 use crate::clock;
 use crate::ids::Target;
@@ -66,8 +66,14 @@ fn message(publish: Publish) -> OpenMessage {
             response_topic: properties.response_topic.map(|text| text.to_string()),
             correlation: properties.correlation_data,
             is_utf8: properties.is_utf8_payload,
-            expires_at: properties.message_expiry_interval.map_or(0, |seconds| clock::now() + i64::from(seconds.get()) * 1000),
-            user: properties.user_properties.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            expires_at: properties
+                .message_expiry_interval
+                .map_or(0, |seconds| clock::now() + i64::from(seconds.get()) * 1000),
+            user: properties
+                .user_properties
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
         },
     }
 }

@@ -11,7 +11,12 @@ use super::worker::Worker;
 use super::{control, open, serve, subscribe, topics};
 use crate::ids::{GROUP_PREFIX, Target, USER_PREFIX};
 
-pub(super) async fn handle(worker: &Rc<Worker>, conn: &Rc<Conn>, version: Version, packet: Packet) -> Result<(), Close> {
+pub(super) async fn handle(
+    worker: &Rc<Worker>,
+    conn: &Rc<Conn>,
+    version: Version,
+    packet: Packet,
+) -> Result<(), Close> {
     match packet {
         Packet::PubAck { id, reason } => {
             conn.with_session(|session, _, _| Ok(session.acknowledge(id, reason)));
@@ -27,7 +32,9 @@ pub(super) async fn handle(worker: &Rc<Worker>, conn: &Rc<Conn>, version: Versio
         // We send nothing at QoS 2; MQTT has an answer all the same.
         Packet::PubRec { id } => conn.reply(version, Reply::PubRel { id, reason: reason::PACKET_ID_NOT_FOUND }),
         Packet::PubComp => {}
-        Packet::Subscribe { identified: true, .. } => return Err(Close::Reason(reason::SUBSCRIPTION_IDS_NOT_SUPPORTED)),
+        Packet::Subscribe { identified: true, .. } => {
+            return Err(Close::Reason(reason::SUBSCRIPTION_IDS_NOT_SUPPORTED));
+        }
         Packet::Subscribe { id, filters, .. } => {
             Box::pin(subscribe::subscribe(worker, conn, version, id, filters)).await?;
         }

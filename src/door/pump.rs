@@ -50,7 +50,8 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
             Ok(Some(portion)) => portion,
             Ok(None) => {
                 // Unless the user has joined again meanwhile.
-                let same = conn.with_session(|session, _, _| Ok(session.binding_of(wanted.flow) == Some(wanted.binding)));
+                let same =
+                    conn.with_session(|session, _, _| Ok(session.binding_of(wanted.flow) == Some(wanted.binding)));
                 if same == Some(true) {
                     worker.detach(conn, wanted.flow);
                 }

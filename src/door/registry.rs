@@ -26,14 +26,36 @@ pub(super) struct ConnRef {
 /// An order to a worker.
 #[derive(Debug)]
 pub(super) enum Command {
-    Accept { stream: std::net::TcpStream, remote: std::net::SocketAddr },
+    Accept {
+        stream: std::net::TcpStream,
+        remote: std::net::SocketAddr,
+    },
     /// Another connection has this client id now. The answer comes when the old one is gone and all it knew is stored.
-    TakeOver { conn: ConnId, reply: oneshot::Sender<Resume> },
-    Attach { conn: ConnId, membership: Membership, reply: oneshot::Sender<()> },
-    Detach { conn: ConnId, flow: FlowId, reply: oneshot::Sender<()> },
-    Settle { reply: oneshot::Sender<()> },
-    Answer { conn: ConnId, reply: PendingReply, payload: Vec<u8> },
-    Stop { reply: oneshot::Sender<()> },
+    TakeOver {
+        conn: ConnId,
+        reply: oneshot::Sender<Resume>,
+    },
+    Attach {
+        conn: ConnId,
+        membership: Membership,
+        reply: oneshot::Sender<()>,
+    },
+    Detach {
+        conn: ConnId,
+        flow: FlowId,
+        reply: oneshot::Sender<()>,
+    },
+    Settle {
+        reply: oneshot::Sender<()>,
+    },
+    Answer {
+        conn: ConnId,
+        reply: PendingReply,
+        payload: Vec<u8>,
+    },
+    Stop {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 pub(super) type WorkerHandle = mpsc::UnboundedSender<Command>;

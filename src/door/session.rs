@@ -173,7 +173,13 @@ impl Session {
     }
 
     /// A push that has just been dispatched. It is sent only if everything before it has been.
-    pub(super) fn offer(&mut self, frames: &mut Frames<'_>, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> io::Result<Offer> {
+    pub(super) fn offer(
+        &mut self,
+        frames: &mut Frames<'_>,
+        outbox: &mut Outbox,
+        sink: &impl Sink,
+        now: Now,
+    ) -> io::Result<Offer> {
         let parcel = frames.parcel;
         let Ok(at) = self.flows.binary_search_by_key(&parcel.flow, |flow| flow.flow) else { return Ok(Offer::Done) };
         let flow = &mut self.flows[at];
@@ -193,7 +199,14 @@ impl Session {
     }
 
     /// Sends one parcel of the flow at `at`, or skips it; `false` where there is no room now.
-    fn deliver(&mut self, at: usize, frames: &mut Frames<'_>, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> io::Result<bool> {
+    fn deliver(
+        &mut self,
+        at: usize,
+        frames: &mut Frames<'_>,
+        outbox: &mut Outbox,
+        sink: &impl Sink,
+        now: Now,
+    ) -> io::Result<bool> {
         let parcel = frames.parcel;
         let flow = &mut self.flows[at];
         if parcel.deadline <= now.wall {
@@ -348,7 +361,13 @@ impl Session {
     }
 
     /// Shows a push to a watcher, at QoS 0 and if there is room; a member gets it as one.
-    pub(super) fn show(&mut self, frames: &mut Frames<'_>, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> io::Result<()> {
+    pub(super) fn show(
+        &mut self,
+        frames: &mut Frames<'_>,
+        outbox: &mut Outbox,
+        sink: &impl Sink,
+        now: Now,
+    ) -> io::Result<()> {
         if self.serves(frames.parcel.flow) || !outbox.is_free() {
             return Ok(());
         }
@@ -375,7 +394,14 @@ impl Session {
     }
 
     /// A message between terminals. QoS 1 waits for room, up to a number; QoS 0 does not.
-    pub(super) fn offer_open(&mut self, message: &Arc<OpenMessage>, qos1: bool, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> io::Result<()> {
+    pub(super) fn offer_open(
+        &mut self,
+        message: &Arc<OpenMessage>,
+        qos1: bool,
+        outbox: &mut Outbox,
+        sink: &impl Sink,
+        now: Now,
+    ) -> io::Result<()> {
         if qos1 {
             if self.open_queue.len() < OPEN_QUEUE {
                 self.open_queue.push_back(Arc::clone(message));
@@ -401,7 +427,14 @@ impl Session {
     }
 
     /// `false`: it has expired, or is too large for this terminal.
-    fn send_open(&mut self, message: &OpenMessage, id: Option<(u16, bool)>, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> io::Result<bool> {
+    fn send_open(
+        &mut self,
+        message: &OpenMessage,
+        id: Option<(u16, bool)>,
+        outbox: &mut Outbox,
+        sink: &impl Sink,
+        now: Now,
+    ) -> io::Result<bool> {
         let Some(text) = frame::open_message(&message.topic, &message.properties, &message.payload, now.wall) else {
             return Ok(false);
         };
@@ -416,7 +449,12 @@ impl Session {
     }
 
     /// Sends something of our own at QoS 0, replies included: it waits in the outbox if it must.
-    pub(super) fn send_own(&mut self, message: &frame::Message<'_>, outbox: &mut Outbox, sink: &impl Sink) -> io::Result<()> {
+    pub(super) fn send_own(
+        &mut self,
+        message: &frame::Message<'_>,
+        outbox: &mut Outbox,
+        sink: &impl Sink,
+    ) -> io::Result<()> {
         let mut frame = frame::build(self.version, false, message);
         if frame.len() <= self.max_packet {
             let (head, body) = frame.stamped(0, false);

@@ -230,8 +230,12 @@ pub(super) async fn switch_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: User
         if session.user.as_ref() == Some(&user) {
             return;
         }
-        let groups: Vec<Subscription> =
-            state.subscriptions.iter().filter(|known| known.filter.starts_with(crate::ids::GROUP_PREFIX)).cloned().collect();
+        let groups: Vec<Subscription> = state
+            .subscriptions
+            .iter()
+            .filter(|known| known.filter.starts_with(crate::ids::GROUP_PREFIX))
+            .cloned()
+            .collect();
         (session.client_id.clone(), session.user.clone(), groups)
     };
     let exact: Vec<(GroupId, u8)> = groups
@@ -245,7 +249,8 @@ pub(super) async fn switch_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: User
         Some(old) => leave_old(worker, conn, &client, old, &exact, &user).await,
         None => become_user(conn, &user),
     }
-    worker.gateway
+    worker
+        .gateway
         .while_still(&user, async {
             use crate::gateway::Terminals;
             worker.registry.settle(&user).await;
@@ -271,7 +276,14 @@ fn become_user(conn: &Conn, user: &UserId) {
     }
 }
 
-async fn leave_old(worker: &Rc<Worker>, conn: &Rc<Conn>, client: &str, old: &UserId, groups: &[(GroupId, u8)], new: &UserId) {
+async fn leave_old(
+    worker: &Rc<Worker>,
+    conn: &Rc<Conn>,
+    client: &str,
+    old: &UserId,
+    groups: &[(GroupId, u8)],
+    new: &UserId,
+) {
     for (group, _) in groups {
         if let Err(error) = worker.gateway.unsubscribe_group(client, old, &group.topic()).await {
             tracing::error!(%error, "the end of a subscription could not be stored");

@@ -95,7 +95,8 @@ impl Window {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
             let id = self.last_id;
-            if !self.inflight.iter().any(|entry| entry.id == id) && !self.resumed.iter().any(|(taken, _)| *taken == id) {
+            if !self.inflight.iter().any(|entry| entry.id == id) && !self.resumed.iter().any(|(taken, _)| *taken == id)
+            {
                 return id;
             }
         }
@@ -103,7 +104,8 @@ impl Window {
 
     /// Everything of a binding up to `seq` has been sent or is not owed any more.
     pub(super) fn forget(&mut self, binding: BindingId, seq: Seq) {
-        self.resumed.retain(|(_, load)| !matches!(load, Load::Push(sent) if sent.binding == binding && sent.seq <= seq));
+        self.resumed
+            .retain(|(_, load)| !matches!(load, Load::Push(sent) if sent.binding == binding && sent.seq <= seq));
     }
 
     /// The terminal has answered `id`.

@@ -82,14 +82,31 @@ pub(super) struct Filter {
 pub(super) enum Packet {
     Connect(Box<Connect>),
     Publish(Box<Publish>),
-    PubAck { id: u16, reason: u8 },
-    PubRec { id: u16 },
-    PubRel { id: u16 },
+    PubAck {
+        id: u16,
+        reason: u8,
+    },
+    PubRec {
+        id: u16,
+    },
+    PubRel {
+        id: u16,
+    },
     PubComp,
-    Subscribe { id: u16, filters: Vec<Filter>, identified: bool },
-    Unsubscribe { id: u16, filters: Vec<String> },
+    Subscribe {
+        id: u16,
+        filters: Vec<Filter>,
+        identified: bool,
+    },
+    Unsubscribe {
+        id: u16,
+        filters: Vec<String>,
+    },
     Ping,
-    Disconnect { reason: u8, session_expiry: Option<u32> },
+    Disconnect {
+        reason: u8,
+        session_expiry: Option<u32>,
+    },
     /// One that only a server sends, or AUTH, which needs a method we do not have.
     Misplaced,
 }
@@ -196,7 +213,10 @@ fn from_v3(packet: v3::Packet) -> Packet {
         v3::Packet::Subscribe { packet_id, topic_filters } => Packet::Subscribe {
             id: packet_id.get(),
             identified: false,
-            filters: topic_filters.into_iter().map(|(text, qos)| Filter { text: text.to_string(), qos: qos.value() }).collect(),
+            filters: topic_filters
+                .into_iter()
+                .map(|(text, qos)| Filter { text: text.to_string(), qos: qos.value() })
+                .collect(),
         },
         v3::Packet::Unsubscribe { packet_id, topic_filters } => Packet::Unsubscribe {
             id: packet_id.get(),
@@ -284,16 +304,36 @@ fn will_v5(will: v5::LastWill) -> Will {
 #[derive(Debug)]
 pub(super) enum Reply {
     ConnAck(Box<ConnAck>),
-    PubAck { id: u16, reason: u8 },
-    PubRec { id: u16, reason: u8 },
-    PubRel { id: u16, reason: u8 },
-    PubComp { id: u16, reason: u8 },
+    PubAck {
+        id: u16,
+        reason: u8,
+    },
+    PubRec {
+        id: u16,
+        reason: u8,
+    },
+    PubRel {
+        id: u16,
+        reason: u8,
+    },
+    PubComp {
+        id: u16,
+        reason: u8,
+    },
     /// Granted QoS or a reason ≥ 0x80, one for each filter.
-    SubAck { id: u16, codes: Vec<u8> },
-    UnsubAck { id: u16, codes: Vec<u8> },
+    SubAck {
+        id: u16,
+        codes: Vec<u8>,
+    },
+    UnsubAck {
+        id: u16,
+        codes: Vec<u8>,
+    },
     Pong,
     /// MQTT 5 only; 3.1.1 servers just close.
-    Disconnect { reason: u8 },
+    Disconnect {
+        reason: u8,
+    },
 }
 
 #[derive(Debug)]
@@ -310,7 +350,14 @@ pub(super) struct ConnAck {
 impl ConnAck {
     /// A refusal.
     pub(super) fn refusal(reason: u8) -> Self {
-        Self { reason, session_present: false, assigned_client_id: None, session_expiry: None, max_packet: 0, receive_max: 1 }
+        Self {
+            reason,
+            session_present: false,
+            assigned_client_id: None,
+            session_expiry: None,
+            max_packet: 0,
+            receive_max: 1,
+        }
     }
 }
 
@@ -402,12 +449,15 @@ fn to_v5(reply: Reply) -> Option<v5::Packet> {
             reason_string: None,
             status: codes
                 .into_iter()
-                .map(|code| v5::UnsubscribeAckReason::try_from(code).unwrap_or(v5::UnsubscribeAckReason::UnspecifiedError))
+                .map(|code| {
+                    v5::UnsubscribeAckReason::try_from(code).unwrap_or(v5::UnsubscribeAckReason::UnspecifiedError)
+                })
                 .collect(),
         }),
         Reply::Pong => v5::Packet::PingResponse,
         Reply::Disconnect { reason } => v5::Packet::Disconnect(v5::Disconnect {
-            reason_code: v5::DisconnectReasonCode::try_from(reason).unwrap_or(v5::DisconnectReasonCode::UnspecifiedError),
+            reason_code: v5::DisconnectReasonCode::try_from(reason)
+                .unwrap_or(v5::DisconnectReasonCode::UnspecifiedError),
             session_expiry_interval_secs: None,
             server_reference: None,
             reason_string: None,

@@ -335,7 +335,8 @@ impl Worker {
         let topic = parcel.target.topic();
         for id in self.table.borrow().wild() {
             let Some(conn) = self.conn(id) else { continue };
-            let matches = conn.state.borrow().subscriptions.iter().any(|known| super::topics::matches(&known.filter, &topic));
+            let matches =
+                conn.state.borrow().subscriptions.iter().any(|known| super::topics::matches(&known.filter, &topic));
             if matches {
                 conn.with_session(|session, outbox, socket| session.show(&mut frames, outbox, socket, Now::read()));
             }

@@ -64,7 +64,17 @@ impl Answer {
     /// An answer that says yes, or not yet.
     #[must_use]
     pub fn new(op: Op, status: Status) -> Self {
-        Self { op: Some(op), id: None, status, reason: None, desc: None, user: None, group: None, topic: None, groups: None }
+        Self {
+            op: Some(op),
+            id: None,
+            status,
+            reason: None,
+            desc: None,
+            user: None,
+            group: None,
+            topic: None,
+            groups: None,
+        }
     }
 
     /// An answer that says no, and why.

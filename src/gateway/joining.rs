@@ -7,7 +7,9 @@ use super::{Answer, Gateway, GroupEntry, Op, Reason, Status};
 use crate::clock;
 use crate::config::AssignRule;
 use crate::ids::{GroupId, UserId};
-use crate::store::{Bind, Bound, Deleted, Error, GroupView, Membership, PendingReply, Released, Removal, Source, Unbound};
+use crate::store::{
+    Bind, Bound, Deleted, Error, GroupView, Membership, PendingReply, Released, Removal, Source, Unbound,
+};
 
 /// A group request as it comes in; every field but `op` may be missing.
 #[derive(Debug, Clone, Deserialize)]
@@ -84,9 +86,7 @@ impl Gateway {
                 let group = group.clone();
                 self.leave(&request.user, group).await
             }
-            (Op::Leave, None) => {
-                Ok(Answer::rejected(Some(Op::Leave), Reason::BadRequest, "a leave needs a group"))
-            }
+            (Op::Leave, None) => Ok(Answer::rejected(Some(Op::Leave), Reason::BadRequest, "a leave needs a group")),
             (Op::List, _) => self.list(&request.user).await,
         }
     }
@@ -107,7 +107,9 @@ impl Gateway {
             Bound::Closed => {
                 Answer::rejected(Some(Op::Join), Reason::GroupClosed, format!("the group {group} takes no joins"))
             }
-            Bound::Unknown => Answer::rejected(Some(Op::Join), Reason::GroupUnknown, format!("there is no group {group}")),
+            Bound::Unknown => {
+                Answer::rejected(Some(Op::Join), Reason::GroupUnknown, format!("there is no group {group}"))
+            }
             Bound::LimitReached => Answer::rejected(
                 Some(Op::Join),
                 Reason::LimitReached,
@@ -122,7 +124,9 @@ impl Gateway {
         let mut answer = Answer::new(Op::Leave, Status::Accepted);
         match self.unbind(user, group.clone(), Removal::Leave).await? {
             Unbound::Left(_) => {}
-            Unbound::StillSubscribed => answer.desc = Some("an MQTT subscription still binds; unsubscribe to leave".into()),
+            Unbound::StillSubscribed => {
+                answer.desc = Some("an MQTT subscription still binds; unsubscribe to leave".into())
+            }
             Unbound::NotBound => answer.desc = Some("was not bound".into()),
         }
         answer.topic = Some(group.topic());
@@ -142,7 +146,13 @@ impl Gateway {
     }
 
     /// Binds, and lets the user's terminals know before it answers.
-    pub async fn bind(&self, user: UserId, group: GroupId, source: Source, reply: PendingReply) -> Result<Bound, Error> {
+    pub async fn bind(
+        &self,
+        user: UserId,
+        group: GroupId,
+        source: Source,
+        reply: PendingReply,
+    ) -> Result<Bound, Error> {
         let _one_at_a_time = self.locks.lock(&user).await;
         let bound = self.store.bind(self.binding(user.clone(), group, source, reply)).await?;
         self.attach(&user, &bound).await;
@@ -198,7 +208,12 @@ impl Gateway {
     }
 
     /// The same for one that has been away too long, unless its client has come back by now.
-    pub(super) async fn expire_session(&self, client: &str, user: &UserId, now: crate::clock::Millis) -> Result<(), Error> {
+    pub(super) async fn expire_session(
+        &self,
+        client: &str,
+        user: &UserId,
+        now: crate::clock::Millis,
+    ) -> Result<(), Error> {
         let _one_at_a_time = self.locks.lock(user).await;
         self.terminals().settle(user).await;
         let released = self.store.expire_session(client.to_owned(), now).await?;
@@ -224,7 +239,15 @@ impl Gateway {
     }
 
     fn binding(&self, user: UserId, group: GroupId, source: Source, reply: PendingReply) -> Bind {
-        Bind { user, group, source, create: self.rules.create, limit: self.rules.groups_per_user, reply, now: clock::now() }
+        Bind {
+            user,
+            group,
+            source,
+            create: self.rules.create,
+            limit: self.rules.groups_per_user,
+            reply,
+            now: clock::now(),
+        }
     }
 
     /// An operator's decision on a pending join; `false` where none is pending.

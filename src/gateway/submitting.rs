@@ -64,7 +64,11 @@ pub enum Refused {
 
 fn unknown_text(addresses: &[String]) -> String {
     let shown: Vec<&str> = addresses.iter().take(3).map(String::as_str).collect();
-    let more = if addresses.len() > shown.len() { format!(" and {} more", addresses.len() - shown.len()) } else { String::new() };
+    let more = if addresses.len() > shown.len() {
+        format!(" and {} more", addresses.len() - shown.len())
+    } else {
+        String::new()
+    };
     format!("not a known group or user: {}{more}; nothing was submitted", shown.join(", "))
 }
 
@@ -118,7 +122,10 @@ impl Gateway {
         }
         let size = request.content.body.len();
         if size > self.rules.max_content {
-            return bad(format!("the content has {size} bytes, more than {} (push.max_content)", self.rules.max_content));
+            return bad(format!(
+                "the content has {size} bytes, more than {} (push.max_content)",
+                self.rules.max_content
+            ));
         }
         let too_long = |text: &str| text.len() > usize::from(u16::MAX) / 4;
         let headers = &request.content.headers;
@@ -159,7 +166,8 @@ impl Gateway {
             }
             match self.target(raw, request) {
                 Some(target) => {
-                    let connected = matches!(&target, Target::User(user) if !self.terminals().connections(user).is_empty());
+                    let connected =
+                        matches!(&target, Target::User(user) if !self.terminals().connections(user).is_empty());
                     addresses.push(Address { raw: raw.clone(), target, connected });
                 }
                 None => unknown.push(raw.clone()),

@@ -34,7 +34,9 @@ pub(super) async fn collect(State(bounds): State<Bounds>, request: Request, next
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text)
         }
         Ok(Err(error)) => Problem::bad_request(format!("the request body could not be read: {error}")),
-        Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "the request body did not come in time (http.body_timeout)"),
+        Err(_) => {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "the request body did not come in time (http.body_timeout)")
+        }
     };
     problem.into_response()
 }

@@ -65,7 +65,11 @@ struct NewGroup {
 }
 
 /// The body may be missing, and is not looked at for its Content-Type.
-pub(super) async fn put(State(api): State<Api>, Path(id): Path<String>, body: Bytes) -> Result<(StatusCode, Json<ShownGroup>), Problem> {
+pub(super) async fn put(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<ShownGroup>), Problem> {
     let new: NewGroup = if body.trim_ascii().is_empty() {
         NewGroup::default()
     } else {
@@ -95,7 +99,11 @@ struct ShownMember {
     connected: bool,
 }
 
-pub(super) async fn members(State(api): State<Api>, Path(id): Path<String>, Query(page): Query<Page>) -> Result<Json<Members>, Problem> {
+pub(super) async fn members(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Json<Members>, Problem> {
     let limit = page.limit();
     let views = api.gateway.store().members(group_id(&id)?, page.after, limit).await?;
     let views = views.ok_or_else(|| unknown_group(&id))?;
@@ -126,12 +134,18 @@ pub(super) async fn bind(
     match to_the_end(bind).await?? {
         Bound::Member { fresh, .. } => Ok((if fresh { StatusCode::CREATED } else { StatusCode::OK }, Json(shown))),
         Bound::Unknown => Err(unknown_group(&id)),
-        Bound::LimitReached => Err(Problem::new(StatusCode::CONFLICT, "the user has as many groups as it may have (mqtt.max_groups_per_user)")),
+        Bound::LimitReached => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "the user has as many groups as it may have (mqtt.max_groups_per_user)",
+        )),
         Bound::Pending | Bound::Closed => Err(Problem::new(StatusCode::CONFLICT, "the group takes no members")),
     }
 }
 
-pub(super) async fn unbind(State(api): State<Api>, Path((id, user)): Path<(String, String)>) -> Result<StatusCode, Problem> {
+pub(super) async fn unbind(
+    State(api): State<Api>,
+    Path((id, user)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
     let (group, member) = (group_id(&id)?, user_id(&user)?);
     let unbind = async move { api.gateway.unbind(&member, group, Removal::Everything).await };
     match to_the_end(unbind).await?? {
@@ -152,7 +166,11 @@ struct ShownRequest {
     requested_at: String,
 }
 
-pub(super) async fn requests(State(api): State<Api>, Path(id): Path<String>, Query(page): Query<Page>) -> Result<Json<Requests>, Problem> {
+pub(super) async fn requests(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Json<Requests>, Problem> {
     let limit = page.limit();
     let views = api.gateway.store().requests(group_id(&id)?, page.after, limit).await?;
     let views = views.ok_or_else(|| unknown_group(&id))?;

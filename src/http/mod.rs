@@ -55,7 +55,6 @@ struct Api {
 }
 
 /// All paths.
-#[must_use]
 pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> Router {
     let limits = crate::pap::Limits { addresses: config.push.max_addresses, strict: false };
     let api = Api { gateway, readiness, limits };
@@ -87,7 +86,8 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
 
 /// Finishes work that must not stop half-way, even if the client that asked for it goes away.
 async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, problem::Problem> {
-    let unfinished = |_| problem::Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; the log says more");
+    let unfinished =
+        |_| problem::Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; the log says more");
     tokio::spawn(work).await.map_err(unfinished)
 }
 

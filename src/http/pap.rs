@@ -14,8 +14,8 @@ use crate::config::PapProfile;
 use crate::gateway::{Content, PushRequest, Refused};
 use crate::pap::code::{Code, State as PapState};
 use crate::pap::document::{
-    BadMessage, CancelResponse, CancelResult, CapabilitiesResponse, DeliveryMethod, Priority, PushMessage, PushResponse,
-    StatusQueryResponse, StatusQueryResult,
+    BadMessage, CancelResponse, CancelResult, CapabilitiesResponse, DeliveryMethod, Priority, PushMessage,
+    PushResponse, StatusQueryResponse, StatusQueryResult,
 };
 use crate::pap::{self, Dialect, Document, Failure};
 use crate::store;

@@ -63,7 +63,10 @@ pub(super) struct Taken {
     code: u16,
 }
 
-pub(super) async fn submit(State(api): State<Api>, Body(push): Body<NewPush>) -> Result<(StatusCode, Json<Taken>), Problem> {
+pub(super) async fn submit(
+    State(api): State<Api>,
+    Body(push): Body<NewPush>,
+) -> Result<(StatusCode, Json<Taken>), Problem> {
     let mut hasher = DefaultHasher::new();
     push.hash(&mut hasher);
     let request = request(push, hasher.finish().cast_signed())?;
@@ -209,7 +212,11 @@ pub(super) struct Pushes {
     next: Option<String>,
 }
 
-pub(super) async fn list(State(api): State<Api>, Query(page): Query<Page>, Query(whose): Query<Whose>) -> Result<Json<Pushes>, Problem> {
+pub(super) async fn list(
+    State(api): State<Api>,
+    Query(page): Query<Page>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<Pushes>, Problem> {
     let before = match page.after.as_deref().map(str::parse) {
         None => None,
         Some(Ok(row)) => Some(row),
@@ -220,7 +227,11 @@ pub(super) async fn list(State(api): State<Api>, Query(page): Query<Page>, Query
     Ok(Json(Pushes { pushes: views.into_iter().map(Into::into).collect(), next }))
 }
 
-pub(super) async fn show(State(api): State<Api>, Path(push_id): Path<String>, Query(whose): Query<Whose>) -> Result<Json<ShownPush>, Problem> {
+pub(super) async fn show(
+    State(api): State<Api>,
+    Path(push_id): Path<String>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<ShownPush>, Problem> {
     let view = api.gateway.store().push(whose.name(), push_id.clone()).await?;
     let view = view.ok_or_else(|| Problem::not_found(format!("there is no push {push_id:?}")))?;
     Ok(Json(view.into()))

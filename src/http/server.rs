@@ -37,7 +37,10 @@ pub async fn serve(listener: TcpListener, router: Router, settings: config::Http
 }
 
 /// A slot first: sockets beyond the limit wait in the accept queue of the system.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(tokio::sync::OwnedSemaphorePermit, TcpStream)> {
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(tokio::sync::OwnedSemaphorePermit, TcpStream)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, _)) => Some((slot, stream)),

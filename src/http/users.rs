@@ -44,7 +44,10 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Resu
 
 /// The group request of a terminal without MQTT. It is answered with what an MQTT terminal would get; the HTTP code says
 /// the same to those who only look at that.
-pub(super) async fn group_request(State(api): State<Api>, Body(request): Body<GroupRequest>) -> Result<(StatusCode, Json<Answer>), Problem> {
+pub(super) async fn group_request(
+    State(api): State<Api>,
+    Body(request): Body<GroupRequest>,
+) -> Result<(StatusCode, Json<Answer>), Problem> {
     let (answer, _) = to_the_end(async move { api.gateway.group_request(request, None).await }).await?;
     let status = match answer.reason {
         None => StatusCode::OK,

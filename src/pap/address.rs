@@ -123,7 +123,8 @@ fn kind_of(name: &str) -> Result<Kind<'_>, AddressError> {
 }
 
 fn is_number(text: &str) -> bool {
-    text.strip_prefix('+').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b"-.".contains(&b)))
+    text.strip_prefix('+')
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b"-.".contains(&b)))
 }
 
 /// `+` and digits; the separators of the grammar (and blanks) are dropped, a missing `+` is supplied.
@@ -176,9 +177,15 @@ mod tests {
 
     #[test]
     fn the_grammar() {
-        assert_eq!(client("WAPPUSH=+155519990730/TYPE=PLMN@ppg.carrier.com"), (Kind::Plmn, "+155519990730".into(), None, Some("ppg.carrier.com")));
+        assert_eq!(
+            client("WAPPUSH=+155519990730/TYPE=PLMN@ppg.carrier.com"),
+            (Kind::Plmn, "+155519990730".into(), None, Some("ppg.carrier.com"))
+        );
         assert_eq!(client("WAPPUSH=+1-555.1999/TYPE=PLMN@p"), (Kind::Plmn, "+15551999".into(), None, Some("p")));
-        assert_eq!(client("WAPPUSH=john.doe%40wapforum.org/TYPE=USER@p"), (Kind::User, "john.doe@wapforum.org".into(), None, Some("p")));
+        assert_eq!(
+            client("WAPPUSH=john.doe%40wapforum.org/TYPE=USER@p"),
+            (Kind::User, "john.doe@wapforum.org".into(), None, Some("p"))
+        );
         assert_eq!(client("WAPPUSH=a+b/TYPE=USER@p").1, "a+b", "a plus is a plus");
         assert_eq!(client("WAPPUSH=195.153.199.30/TYPE=IPv4@p").0, Kind::Other("IPv4"));
         assert_eq!(client("WAPPUSH=news/TYPE=GROUP@p").0, Kind::Group);
@@ -191,7 +198,10 @@ mod tests {
         assert_eq!(client("/WAPPUSH=a/TYPE=USER/@p").1, "a");
         assert_eq!(client("WAPPUSH=4915112/TYPE=PLMN").1, "+4915112");
         assert_eq!(client("WAPPUSH=+4915112@p").0, Kind::Plmn);
-        assert_eq!(client("WAPPUSH=a%40b.c%3A7874/TYPE=USER@rim.net"), (Kind::User, "a@b.c".into(), Some(7874), Some("rim.net")));
+        assert_eq!(
+            client("WAPPUSH=a%40b.c%3A7874/TYPE=USER@rim.net"),
+            (Kind::User, "a@b.c".into(), Some(7874), Some("rim.net"))
+        );
         assert_eq!(client("WAPPUSH=2100000A%3A100/TYPE=USER@rim.net").2, Some(100));
         assert_eq!(client("WAPPUSH=sip%3Aa%40b%3A5060/TYPE=USER@p").1, "sip:a@b:5060");
         assert_eq!(client("WAPPUSH=tel%3A123/TYPE=USER@p").1, "tel:123");

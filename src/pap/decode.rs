@@ -117,7 +117,8 @@ impl<'r> Decoder<'r> {
         if !self.reading.strict {
             for (wrong, right) in MISSPELLED {
                 let right_is_there = element.get(right).is_some();
-                if let Some(known) = element.attributes.iter_mut().find(|(known, _)| *known == wrong && !right_is_there) {
+                if let Some(known) = element.attributes.iter_mut().find(|(known, _)| *known == wrong && !right_is_there)
+                {
                     known.0 = right;
                     self.repairs.note(Repair::Misspelled);
                 }
@@ -156,7 +157,12 @@ impl<'r> Decoder<'r> {
     }
 
     /// An enumeration; initiators also write it in other cases.
-    fn choice<T: Copy>(&mut self, fields: &mut Fields<'_>, attribute: &'static str, all: &[(&str, T)]) -> Result<Option<T>, SchemaError> {
+    fn choice<T: Copy>(
+        &mut self,
+        fields: &mut Fields<'_>,
+        attribute: &'static str,
+        all: &[(&str, T)],
+    ) -> Result<Option<T>, SchemaError> {
         let Some(text) = fields.optional(attribute) else { return Ok(None) };
         if let Some((_, value)) = all.iter().find(|(name, _)| *name == text) {
             return Ok(Some(*value));
@@ -245,7 +251,10 @@ impl<'r> Decoder<'r> {
         let address = element.children.iter().rposition(|child| child.name == "address");
         if quality.zip(address).is_some_and(|(quality, address)| quality < address) {
             if self.reading.strict {
-                return Err(SchemaError::Children { element: "push-message", what: "its addresses before quality-of-service" });
+                return Err(SchemaError::Children {
+                    element: "push-message",
+                    what: "its addresses before quality-of-service",
+                });
             }
             self.repairs.note(Repair::OtherOrder);
         }

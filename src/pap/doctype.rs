@@ -113,7 +113,8 @@ fn find_bytes(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 fn read_doctype(doctype: &str, repairs: &mut Repairs) -> Result<Dialect, PrologError> {
     // Declarations of any kind have no business here: entities could be bombs, the others change what a document means.
     let subset = doctype.split_once('[').map_or("", |(_, subset)| subset);
-    let declares = subset.contains("<!ENTITY") || subset.contains("<!entity") || without_instructions(subset).contains('%');
+    let declares =
+        subset.contains("<!ENTITY") || subset.contains("<!entity") || without_instructions(subset).contains('%');
     if declares {
         return Err(PrologError::Entity);
     }
@@ -122,7 +123,8 @@ fn read_doctype(doctype: &str, repairs: &mut Repairs) -> Result<Dialect, PrologE
     let (public, system) = (quoted.next(), quoted.next());
     let version = public.and_then(public_version);
     let unversioned = version.is_none() && public.is_some_and(|id| id.contains("DTD PAP//"));
-    let version = version.or_else(|| if unversioned { Some(Version::V1_0) } else { system.or(public).and_then(system_version) });
+    let version =
+        version.or_else(|| if unversioned { Some(Version::V1_0) } else { system.or(public).and_then(system_version) });
     let canonical = public.is_some_and(|id| id.starts_with("-//WAPFORUM//DTD PAP") && id.ends_with("//EN"));
     if !canonical || version.is_none() {
         repairs.note(Repair::BentDoctype);
@@ -194,8 +196,14 @@ mod tests {
     #[test]
     fn the_version_stands_in_the_public_identifier() {
         let d = |text: &str| version(text);
-        assert_eq!(d(r#"<!DOCTYPE pap PUBLIC "-//WAPFORUM//DTD PAP 2.0//EN" "http://www.wapforum.org/DTD/pap_2.0.dtd">"#), (Version::V2_0, false, false));
-        assert_eq!(d(r#"<!DOCTYPE pap PUBLIC "-//WAPFORUM//DTD PAP//EN" "http://www.wapforum.org/DTD/pap_1.0.dtd">"#), (Version::V1_0, true, false));
+        assert_eq!(
+            d(r#"<!DOCTYPE pap PUBLIC "-//WAPFORUM//DTD PAP 2.0//EN" "http://www.wapforum.org/DTD/pap_2.0.dtd">"#),
+            (Version::V2_0, false, false)
+        );
+        assert_eq!(
+            d(r#"<!DOCTYPE pap PUBLIC "-//WAPFORUM//DTD PAP//EN" "http://www.wapforum.org/DTD/pap_1.0.dtd">"#),
+            (Version::V1_0, true, false)
+        );
         assert_eq!(d(r#"<!DOCTYPE pap PUBLIC '-//OMA//DTD PAP 2.1//EN' 'x'>"#), (Version::V2_1, false, true));
         assert_eq!(d(r#"<!DOCTYPE pap PUBLIC "//WAPFORUM//DTD PAP 2.0//EN" "x">"#).0, Version::V2_0);
         assert_eq!(d(r#"<!DOCTYPE pap SYSTEM "http://www.wapforum.org/DTD/pap_2.1.dtd">"#).0, Version::V2_1);

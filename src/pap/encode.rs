@@ -26,11 +26,15 @@ pub fn encode(document: &Document, dialect: &Dialect) -> String {
     match document {
         Document::PushMessage(message) => xml.push_message(message, dialect.version),
         Document::PushResponse(response) => xml.push_response(response),
-        Document::CancelMessage(CancelMessage { push_id, addresses }) => xml.addressed("cancel-message", push_id, addresses),
+        Document::CancelMessage(CancelMessage { push_id, addresses }) => {
+            xml.addressed("cancel-message", push_id, addresses)
+        }
         Document::CancelResponse(response) => xml.cancel_response(response),
         Document::ResultNotification(message) => xml.result_notification(message),
         Document::ResultNotificationResponse(response) => xml.result_response(response),
-        Document::StatusQuery(StatusQuery { push_id, addresses }) => xml.addressed("statusquery-message", push_id, addresses),
+        Document::StatusQuery(StatusQuery { push_id, addresses }) => {
+            xml.addressed("statusquery-message", push_id, addresses)
+        }
         Document::StatusQueryResponse(response) => xml.status_response(response),
         Document::CapabilitiesQuery(query) => xml.ccq_message(query),
         Document::CapabilitiesResponse(response) => xml.ccq_response(response),

@@ -13,7 +13,9 @@ const LINE: usize = 8 * 1024;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true),
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
 );
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +88,11 @@ fn clean(value: &str) -> String {
 }
 
 /// The header lines of a part and where its body begins.
-fn header_lines<'a>(part: &'a [u8], strict: bool, repairs: &mut Repairs) -> Result<(Vec<&'a [u8]>, usize), EntityError> {
+fn header_lines<'a>(
+    part: &'a [u8],
+    strict: bool,
+    repairs: &mut Repairs,
+) -> Result<(Vec<&'a [u8]>, usize), EntityError> {
     let mut lines = Vec::new();
     let mut starts = Vec::new();
     let mut at = 0;
@@ -102,7 +108,11 @@ fn header_lines<'a>(part: &'a [u8], strict: bool, repairs: &mut Repairs) -> Resu
             return Ok((lines, end));
         }
         if line.len() > LINE {
-            return if strict || looks_like_header(line) { Err(EntityError::LineTooLong) } else { body_without_blank(part, lines, &starts, at, repairs) };
+            return if strict || looks_like_header(line) {
+                Err(EntityError::LineTooLong)
+            } else {
+                body_without_blank(part, lines, &starts, at, repairs)
+            };
         }
         let folded = line[0].is_ascii_whitespace() && !lines.is_empty();
         if !folded && !looks_like_header(line) {
@@ -122,7 +132,13 @@ fn header_lines<'a>(part: &'a [u8], strict: bool, repairs: &mut Repairs) -> Resu
 }
 
 /// No blank line: the body begins at the first line that is no entity header we know, at the latest at `at`.
-fn body_without_blank<'a>(part: &[u8], mut lines: Vec<&'a [u8]>, starts: &[usize], at: usize, repairs: &mut Repairs) -> Result<(Vec<&'a [u8]>, usize), EntityError> {
+fn body_without_blank<'a>(
+    part: &[u8],
+    mut lines: Vec<&'a [u8]>,
+    starts: &[usize],
+    at: usize,
+    repairs: &mut Repairs,
+) -> Result<(Vec<&'a [u8]>, usize), EntityError> {
     repairs.note(Repair::NoBlankLine);
     let first = lines.iter().position(|line| !is_entity_header(line) && !line[0].is_ascii_whitespace());
     let body_at = first.and_then(|first| starts.get(first).copied()).unwrap_or(at);
@@ -159,8 +175,18 @@ fn looks_like_header(line: &[u8]) -> bool {
 /// Headers that content has (WAP-251 §5.2), as far as they can be told from a payload such as `key: value`.
 fn is_entity_header(line: &[u8]) -> bool {
     const KNOWN: [&str; 12] = [
-        "age", "cache-control", "date", "etag", "expires", "last-modified", "mime-version", "push-message-id", "pragma",
-        "transfer-encoding", "allow", "location",
+        "age",
+        "cache-control",
+        "date",
+        "etag",
+        "expires",
+        "last-modified",
+        "mime-version",
+        "push-message-id",
+        "pragma",
+        "transfer-encoding",
+        "allow",
+        "location",
     ];
     let Some(name) = header_name(line) else { return false };
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
@@ -219,7 +245,8 @@ mod tests {
 
     #[test]
     fn headers_then_body() {
-        let (found, repairs) = entity("Content-Type: text/plain;\r\n charset=utf-8\r\nX-Wap-Application-Id: 4\r\n\r\nkey: value\r\n\r\nx");
+        let (found, repairs) =
+            entity("Content-Type: text/plain;\r\n charset=utf-8\r\nX-Wap-Application-Id: 4\r\n\r\nkey: value\r\n\r\nx");
         assert_eq!(found.header("content-type"), Some("text/plain; charset=utf-8"));
         assert_eq!(found.header("x-wap-application-id"), Some("4"));
         assert_eq!(&found.body[..], b"key: value\r\n\r\nx");

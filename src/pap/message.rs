@@ -69,9 +69,11 @@ struct Parts<'a> {
 /// Reads the body of an HTTP request with this Content-Type.
 pub fn parse(content_type: Option<&str>, body: &[u8], limits: Limits) -> Result<Request, Failure> {
     let mut repairs = Repairs::default();
-    let parts = parts(content_type, body, limits.strict, &mut repairs).map_err(|desc| failure(Dialect::of(Version::V1_0), desc, body))?;
+    let parts = parts(content_type, body, limits.strict, &mut repairs)
+        .map_err(|desc| failure(Dialect::of(Version::V1_0), desc, body))?;
     let control: &[u8] = &parts.control;
-    let text = decode_text(control, parts.charset.as_deref()).map_err(|desc| failure(Dialect::of(Version::V1_0), desc, control))?;
+    let text = decode_text(control, parts.charset.as_deref())
+        .map_err(|desc| failure(Dialect::of(Version::V1_0), desc, control))?;
     let prolog = doctype::read(&text, &mut repairs)
         .map_err(|error| failure(Dialect::of(Version::V1_0), error.to_string(), control))?;
     let dialect = prolog.dialect;
@@ -107,11 +109,17 @@ fn failure(dialect: Dialect, desc: String, at: &[u8]) -> Failure {
     Failure { dialect, version: false, desc, fragment }
 }
 
-fn parts<'a>(content_type: Option<&str>, body: &'a [u8], strict: bool, repairs: &mut Repairs) -> Result<Parts<'a>, String> {
+fn parts<'a>(
+    content_type: Option<&str>,
+    body: &'a [u8],
+    strict: bool,
+    repairs: &mut Repairs,
+) -> Result<Parts<'a>, String> {
     let media = content_type.map(MediaType::parse);
     let is_multipart = media.as_ref().is_some_and(|media| media.essence.starts_with("multipart/"));
     let is_xml = media.as_ref().is_some_and(|media| matches!(media.essence.as_str(), "application/xml" | "text/xml"));
-    let looks_like_xml = body.trim_ascii_start().strip_prefix(b"\xef\xbb\xbf").unwrap_or(body.trim_ascii_start()).starts_with(b"<");
+    let looks_like_xml =
+        body.trim_ascii_start().strip_prefix(b"\xef\xbb\xbf").unwrap_or(body.trim_ascii_start()).starts_with(b"<");
     if !is_multipart {
         if strict && !is_xml {
             return Err("the Content-Type is neither multipart/related nor application/xml".into());
@@ -165,10 +173,18 @@ fn decode_text<'a>(bytes: &'a [u8], charset: Option<&str>) -> Result<Cow<'a, str
             let text = std::str::from_utf8(bytes).map(Cow::Borrowed);
             text.map_err(|error| format!("the control document is not {name} at byte {}", error.valid_up_to()))
         }
-        "iso-8859-1" | "latin1" | "iso8859-1" | "windows-1252" => Ok(bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into()),
-        other => Err(format!("the encoding {:?} is not supported: use UTF-8", other.chars().take(32).collect::<String>())),
+        "iso-8859-1" | "latin1" | "iso8859-1" | "windows-1252" => {
+            Ok(bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into())
+        }
+        other => {
+            Err(format!("the encoding {:?} is not supported: use UTF-8", other.chars().take(32).collect::<String>()))
+        }
     }
-    .and_then(|text: Cow<'a, str>| if text.contains('\0') { Err("the control document has a NUL in it".into()) } else { Ok(text) })
+    .and_then(
+        |text: Cow<'a, str>| {
+            if text.contains('\0') { Err("the control document has a NUL in it".into()) } else { Ok(text) }
+        },
+    )
 }
 
 fn xml_encoding(bytes: &[u8]) -> Option<String> {
@@ -182,8 +198,17 @@ fn xml_encoding(bytes: &[u8]) -> Option<String> {
 
 /// Headers that describe the part and not the content, or that are nobody else's business.
 const NOT_FORWARDED: [&str; 11] = [
-    "content-type", "content-transfer-encoding", "content-length", "content-disposition", "mime-version", "authorization",
-    "proxy-authorization", "cookie", "connection", "transfer-encoding", "te",
+    "content-type",
+    "content-transfer-encoding",
+    "content-length",
+    "content-disposition",
+    "mime-version",
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "connection",
+    "transfer-encoding",
+    "te",
 ];
 
 fn content(entity: Entity, strict: bool, repairs: &mut Repairs) -> Result<Content, String> {
@@ -210,7 +235,9 @@ mod tests {
     const CONTROL: &str = "<?xml version=\"1.0\"?>\r\n<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/pap_2.0.dtd\" [<?wap-pap-ver supported-versions=\"2.0,1.*\"?>]>\r\n<pap><push-message push-id=\"9fjeo39jf084@pi.com\"><address address-value=\"WAPPUSH=news/TYPE=GROUP@ppg\"></address><quality-of-service delivery-method=\"confirmed\"/></push-message></pap>";
 
     fn push(control: &str) -> String {
-        format!("--asdlfkjiurwghasf\r\nContent-Type: application/xml\r\n\r\n{control}\r\n--asdlfkjiurwghasf\r\nContent-Type: text/plain\r\nX-Wap-Application-Id: mms.ua\r\nContent-Length: 5\r\n\r\nhello\r\n--asdlfkjiurwghasf--\r\n")
+        format!(
+            "--asdlfkjiurwghasf\r\nContent-Type: application/xml\r\n\r\n{control}\r\n--asdlfkjiurwghasf\r\nContent-Type: text/plain\r\nX-Wap-Application-Id: mms.ua\r\nContent-Length: 5\r\n\r\nhello\r\n--asdlfkjiurwghasf--\r\n"
+        )
     }
 
     const TYPE: Option<&str> = Some("multipart/related; boundary=asdlfkjiurwghasf; type=\"application/xml\"");
@@ -229,7 +256,10 @@ mod tests {
             assert_eq!(request.repairs.as_slice(), []);
             assert_eq!(request.dialect.version, Version::V2_0);
             assert_eq!(message(&request).addresses, ["WAPPUSH=news/TYPE=GROUP@ppg"]);
-            assert_eq!(message(&request).quality_of_service.as_ref().unwrap().delivery_method, DeliveryMethod::Confirmed);
+            assert_eq!(
+                message(&request).quality_of_service.as_ref().unwrap().delivery_method,
+                DeliveryMethod::Confirmed
+            );
             let content = request.content.unwrap();
             assert_eq!((content.content_type.as_str(), &content.body[..]), ("text/plain", &b"hello"[..]));
             assert_eq!(content.headers, [("x-wap-application-id".to_owned(), "mms.ua".to_owned())]);
@@ -238,7 +268,9 @@ mod tests {
 
     #[test]
     fn a_plain_document() {
-        let cancel = CONTROL.replace("push-message", "cancel-message").replace("<quality-of-service delivery-method=\"confirmed\"/>", "");
+        let cancel = CONTROL
+            .replace("push-message", "cancel-message")
+            .replace("<quality-of-service delivery-method=\"confirmed\"/>", "");
         let request = parse(Some("application/xml"), cancel.as_bytes(), LIMITS).unwrap();
         assert!(matches!(request.document, Document::CancelMessage(_)));
         let request = parse(None, cancel.as_bytes(), LIMITS).unwrap();
@@ -267,12 +299,20 @@ mod tests {
         assert_eq!(failure(Some("application/xml"), "<pap/>").desc, "a pap element has exactly one document, found 0");
         assert_eq!(failure(Some("application/xml"), "<bpds/>").desc, "the root element is \"bpds\", not \"pap\"");
         assert_eq!(failure(Some("application/xml"), CONTROL).desc, "a push-message needs a content part");
-        assert_eq!(failure(TYPE, &push(&CONTROL.replace("9fjeo39jf084@pi.com", ""))).desc, "push-message needs the attribute push-id");
+        assert_eq!(
+            failure(TYPE, &push(&CONTROL.replace("9fjeo39jf084@pi.com", ""))).desc,
+            "push-message needs the attribute push-id"
+        );
     }
 
     #[test]
     fn other_encodings() {
-        let latin: Vec<u8> = CONTROL.replace("news", "caf\u{e9}").replace("version=\"1.0\"", "version=\"1.0\" encoding=\"ISO-8859-1\"").chars().map(|c| c as u8).collect();
+        let latin: Vec<u8> = CONTROL
+            .replace("news", "caf\u{e9}")
+            .replace("version=\"1.0\"", "version=\"1.0\" encoding=\"ISO-8859-1\"")
+            .chars()
+            .map(|c| c as u8)
+            .collect();
         let mut body = b"--asdlfkjiurwghasf\nContent-Type: application/xml\n\n".to_vec();
         body.extend(latin);
         body.extend(b"\n--asdlfkjiurwghasf\n\nhello\n--asdlfkjiurwghasf--");

@@ -3,6 +3,17 @@
 //! Pure: bytes in, values out. Imports nothing of papcast's and can be used without it. [`parse`] reads what an initiator
 //! posts, [`encode`] writes a document; the rest are the pieces they are made of.
 //!
+//! ```
+//! use papcast::pap::{self, Document, Limits};
+//!
+//! let body = br#"<!DOCTYPE pap PUBLIC "-//WAPFORUM//DTD PAP 2.0//EN" "http://www.wapforum.org/DTD/pap_2.0.dtd">
+//! <pap><cancel-message push-id="17@pi.example"/></pap>"#;
+//! let request = pap::parse(Some("application/xml"), body, Limits { addresses: 10, strict: false }).unwrap();
+//! let Document::CancelMessage(cancel) = &request.document else { panic!("not a cancel-message") };
+//! assert_eq!(cancel.push_id, "17@pi.example");
+//! assert!(pap::encode(&request.document, &request.dialect).ends_with(r#"<cancel-message push-id="17@pi.example"></cancel-message></pap>"#));
+//! ```
+//!
 //! | file | job |
 //! | --- | --- |
 //! | [`message`] | a whole request body: multipart or plain |

@@ -68,7 +68,12 @@ fn parameter_value(text: &str) -> (String, &str) {
 
 /// The parts of a body, each with its headers. `boundary` may be missing: it is then read from headers or the first
 /// delimiter before the first part.
-pub fn split<'a>(body: &'a [u8], boundary: Option<&str>, strict: bool, repairs: &mut Repairs) -> Result<Vec<&'a [u8]>, MultipartError> {
+pub fn split<'a>(
+    body: &'a [u8],
+    boundary: Option<&str>,
+    strict: bool,
+    repairs: &mut Repairs,
+) -> Result<Vec<&'a [u8]>, MultipartError> {
     let found;
     let boundary = match boundary.filter(|boundary| !boundary.is_empty()) {
         Some(boundary) => boundary,
@@ -101,14 +106,21 @@ fn leading_boundary(body: &[u8]) -> Option<String> {
                 return Some(boundary.to_owned());
             }
         }
-        if let Some(boundary) = line.strip_prefix("--").filter(|boundary| !boundary.is_empty() && boundary.len() <= 200) {
+        if let Some(boundary) = line.strip_prefix("--").filter(|boundary| !boundary.is_empty() && boundary.len() <= 200)
+        {
             return Some(boundary.to_owned());
         }
     }
     None
 }
 
-fn split_at<'a>(body: &'a [u8], delimiter: &[u8], indented: bool, strict: bool, repairs: &mut Repairs) -> Result<Option<Vec<&'a [u8]>>, MultipartError> {
+fn split_at<'a>(
+    body: &'a [u8],
+    delimiter: &[u8],
+    indented: bool,
+    strict: bool,
+    repairs: &mut Repairs,
+) -> Result<Option<Vec<&'a [u8]>>, MultipartError> {
     let mut parts = Vec::new();
     let mut start = None;
     let mut at = 0;
@@ -196,14 +208,23 @@ mod tests {
 
     #[test]
     fn the_wild() {
-        assert_eq!(parts("--b\none\n--b\ntwo\n--b--", Some("b")), (vec!["one".into(), "two".into()], vec![Repair::BareLineFeeds]));
+        assert_eq!(
+            parts("--b\none\n--b\ntwo\n--b--", Some("b")),
+            (vec!["one".into(), "two".into()], vec![Repair::BareLineFeeds])
+        );
         assert_eq!(parts("junk\r\n--b\r\none\r\n--b--", Some("b")), (vec!["one".into()], vec![Repair::Preamble]));
-        assert_eq!(parts("--b\r\none\r\n--b\r\ntwo\r\n", Some("b")), (vec!["one".into(), "two\r\n".into()], vec![Repair::NoClosingDelimiter]));
+        assert_eq!(
+            parts("--b\r\none\r\n--b\r\ntwo\r\n", Some("b")),
+            (vec!["one".into(), "two\r\n".into()], vec![Repair::NoClosingDelimiter])
+        );
         assert_eq!(parts("--b\r\none\r\n--b\r\n", Some("b")).0, ["one"]);
         assert_eq!(parts("  --b\r\none\r\n  --b--\r\n", Some("b")).0, ["one"]);
         assert_eq!(parts("--b  \r\none\r\n--b--\t\r\n", Some("b")), (vec!["one".into()], vec![]));
         assert_eq!(parts("--a--\r\none\r\n--a----\r\n", Some("a--")).0, ["one"]);
-        assert_eq!(parts("Content-Type: multipart/related; boundary=\"q\"\r\n\r\n--q\r\none\r\n--q--", None).0, ["one"]);
+        assert_eq!(
+            parts("Content-Type: multipart/related; boundary=\"q\"\r\n\r\n--q\r\none\r\n--q--", None).0,
+            ["one"]
+        );
         assert_eq!(parts("--zz\r\none\r\n--zz--", None).0, ["one"]);
     }
 

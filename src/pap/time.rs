@@ -31,7 +31,12 @@ pub fn parse(text: &str) -> Option<(Seconds, bool)> {
     let date = Date::from_calendar_date(i32::from(year), month, wanted.min(last)).ok()?;
     // A leap second is the second before it.
     let leap = second == 60;
-    let time = Time::from_hms(u8::try_from(hour).ok()?, u8::try_from(minute).ok()?, if leap { 59 } else { u8::try_from(second).ok()? }).ok()?;
+    let time = Time::from_hms(
+        u8::try_from(hour).ok()?,
+        u8::try_from(minute).ok()?,
+        if leap { 59 } else { u8::try_from(second).ok()? },
+    )
+    .ok()?;
     let offset = zone(&text[19..])?;
     let at = PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp() - offset;
     let exact = text.len() == 20 && bytes[10] == b'T' && bytes[19] == b'Z' && wanted <= last && !leap;
@@ -89,7 +94,17 @@ mod tests {
 
     #[test]
     fn the_impossible() {
-        for text in ["", "tomorrow", "2006-13-01T00:00:00Z", "2006-01-00T00:00:00Z", "2006-01-32T00:00:00Z", "2006-01-01T24:00:00Z", "2006-01-01T00:00:00Q", "2006-01-01T00:00:00+99:00", "２００６-01-01T00:00:00Z"] {
+        for text in [
+            "",
+            "tomorrow",
+            "2006-13-01T00:00:00Z",
+            "2006-01-00T00:00:00Z",
+            "2006-01-32T00:00:00Z",
+            "2006-01-01T24:00:00Z",
+            "2006-01-01T00:00:00Q",
+            "2006-01-01T00:00:00+99:00",
+            "２００６-01-01T00:00:00Z",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -63,7 +63,8 @@ impl Dialect {
     /// must not otherwise (§9.2).
     #[must_use]
     pub fn announces(&self) -> bool {
-        self.version > Version::V1_0 || self.supported.iter().any(|entry| entry.major > 1 || entry.minor.unwrap_or(1) > 0)
+        self.version > Version::V1_0
+            || self.supported.iter().any(|entry| entry.major > 1 || entry.minor.unwrap_or(1) > 0)
     }
 
     /// The version of the answer to a document of a version we do not support: the initiator's most preferred common
@@ -71,7 +72,9 @@ impl Dialect {
     #[must_use]
     pub fn common(&self) -> Option<Version> {
         self.supported.iter().find_map(|entry| {
-            let fits = |version: &&Version| version.major == entry.major && entry.minor.is_none_or(|minor| minor == version.minor);
+            let fits = |version: &&Version| {
+                version.major == entry.major && entry.minor.is_none_or(|minor| minor == version.minor)
+            };
             Version::SUPPORTED.iter().find(fits).copied()
         })
     }
@@ -102,7 +105,9 @@ mod tests {
 
     #[test]
     fn the_common_version_is_the_initiators_choice() {
-        let common = |list: &str| Dialect { supported: parse_supported(list), ..Dialect::of(Version { major: 3, minor: 0 }) }.common();
+        let common = |list: &str| {
+            Dialect { supported: parse_supported(list), ..Dialect::of(Version { major: 3, minor: 0 }) }.common()
+        };
         assert_eq!(common("3.0,2.0,1.0"), Some(Version::V2_0));
         assert_eq!(common("3.*, 2.*"), Some(Version::V2_1));
         assert_eq!(common("4.0"), None);

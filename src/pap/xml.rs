@@ -59,7 +59,12 @@ impl<'a> Element<'a> {
 }
 
 /// Reads one root element. `strict`: nothing is repaired.
-pub fn read<'a>(text: &'a str, max_elements: usize, strict: bool, repairs: &mut Repairs) -> Result<Element<'a>, XmlError> {
+pub fn read<'a>(
+    text: &'a str,
+    max_elements: usize,
+    strict: bool,
+    repairs: &mut Repairs,
+) -> Result<Element<'a>, XmlError> {
     let mut reader = Reader::from_str(text);
     let mut open: Vec<Element<'a>> = Vec::with_capacity(4);
     let mut count = 0;
@@ -85,9 +90,19 @@ pub fn read<'a>(text: &'a str, max_elements: usize, strict: bool, repairs: &mut 
                 let element = open.pop().ok_or(XmlError::Truncated)?;
                 close(&mut open, element)
             }
-            Event::DocType(_) => return Err(XmlError::Malformed { at: reader.buffer_position(), reason: "a DOCTYPE inside the document".into() }),
+            Event::DocType(_) => {
+                return Err(XmlError::Malformed {
+                    at: reader.buffer_position(),
+                    reason: "a DOCTYPE inside the document".into(),
+                });
+            }
             Event::Eof => return Err(XmlError::Truncated),
-            Event::Text(_) | Event::CData(_) | Event::Comment(_) | Event::PI(_) | Event::Decl(_) | Event::GeneralRef(_) => None,
+            Event::Text(_)
+            | Event::CData(_)
+            | Event::Comment(_)
+            | Event::PI(_)
+            | Event::Decl(_)
+            | Event::GeneralRef(_) => None,
         };
         if count > max_elements {
             return Err(XmlError::TooManyElements(max_elements));
@@ -114,7 +129,9 @@ fn end(mut reader: Reader<&[u8]>) -> Result<(), XmlError> {
     loop {
         match reader.read_event() {
             Ok(Event::Eof) => return Ok(()),
-            Ok(Event::Start(_) | Event::Empty(_) | Event::End(_) | Event::DocType(_)) => return Err(XmlError::Trailing),
+            Ok(Event::Start(_) | Event::Empty(_) | Event::End(_) | Event::DocType(_)) => {
+                return Err(XmlError::Trailing);
+            }
             Ok(_) => {}
             Err(error) => return Err(malformed(&reader, &error)),
         }
@@ -126,7 +143,13 @@ fn malformed(reader: &Reader<&[u8]>, error: &quick_xml::Error) -> XmlError {
 }
 
 /// The element of a start tag. Names and values are borrowed from `text`, which the tag is a part of.
-fn element<'a>(text: &'a str, at: u64, start: &BytesStart<'_>, strict: bool, repairs: &mut Repairs) -> Result<Element<'a>, XmlError> {
+fn element<'a>(
+    text: &'a str,
+    at: u64,
+    start: &BytesStart<'_>,
+    strict: bool,
+    repairs: &mut Repairs,
+) -> Result<Element<'a>, XmlError> {
     let inner = same_slice(text, start).ok_or_else(|| XmlError::Malformed { at, reason: "no tag".into() })?;
     let name_end = inner.find(|c: char| c.is_ascii_whitespace()).unwrap_or(inner.len());
     let (name, rest) = inner.split_at(name_end);
@@ -143,7 +166,11 @@ fn same_slice<'a>(whole: &'a str, part: &str) -> Option<&'a str> {
     whole.get(from..from + part.len())
 }
 
-fn attributes<'a>(mut rest: &'a str, strict: bool, repairs: &mut Repairs) -> Result<Vec<(&'a str, Cow<'a, str>)>, XmlError> {
+fn attributes<'a>(
+    mut rest: &'a str,
+    strict: bool,
+    repairs: &mut Repairs,
+) -> Result<Vec<(&'a str, Cow<'a, str>)>, XmlError> {
     let fault = |reason: &str| XmlError::Malformed { at: 0, reason: reason.into() };
     let mut found: Vec<(&str, Cow<'_, str>)> = Vec::new();
     loop {
@@ -157,7 +184,8 @@ fn attributes<'a>(mut rest: &'a str, strict: bool, repairs: &mut Repairs) -> Res
             return Err(fault("an attribute without a name"));
         }
         let tail = tail.trim_start();
-        let quote = tail.chars().next().filter(|c| matches!(c, '"' | '\'')).ok_or_else(|| fault("a value without quotes"))?;
+        let quote =
+            tail.chars().next().filter(|c| matches!(c, '"' | '\'')).ok_or_else(|| fault("a value without quotes"))?;
         let (value, tail) = tail[1..].split_once(quote).ok_or_else(|| fault("a value whose quote does not close"))?;
         if value.len() > VALUE {
             return Err(XmlError::ValueTooLong(name.to_owned()));
@@ -227,7 +255,9 @@ fn shorten(text: &str) -> String {
 /// `name;` that is no known reference: an entity somebody expects us to know.
 fn is_entity(tail: &str) -> bool {
     let name = tail.split(';').next().unwrap_or("");
-    name.len() < tail.len() && !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"#-_.".contains(&b))
+    name.len() < tail.len()
+        && !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"#-_.".contains(&b))
 }
 
 /// The character that a reference stands for, and the length of the reference after its `&`.
@@ -262,7 +292,8 @@ mod tests {
 
     #[test]
     fn elements_and_attributes() {
-        let root = tree("<pap product-name='a &amp; b'>\n<x  a = \"1\"\n b='2'/><!-- c --><y>text<z/></y></pap>\n").unwrap();
+        let root =
+            tree("<pap product-name='a &amp; b'>\n<x  a = \"1\"\n b='2'/><!-- c --><y>text<z/></y></pap>\n").unwrap();
         assert_eq!((root.name, root.get("product-name")), ("pap", Some("a & b")));
         let names: Vec<&str> = root.children.iter().map(|child| child.name).collect();
         assert_eq!(names, ["x", "y"]);

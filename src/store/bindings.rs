@@ -3,9 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::Tx;
-use super::{
-    Bind, Bound, Error, Membership, Removal, Result, Source, Store, Unbound, dispatch, flows, requests,
-};
+use super::{Bind, Bound, Error, Membership, Removal, Result, Source, Store, Unbound, dispatch, flows, requests};
 use crate::clock::Millis;
 use crate::ids::{GroupId, JoinPolicy, UserId};
 use crate::parcel::{BindingId, FlowId, Seq};
@@ -93,7 +91,8 @@ fn group_row(sql: &Connection, group: &GroupId) -> Result<Option<(FlowId, JoinPo
 }
 
 fn count_groups(sql: &Connection, user: FlowId) -> Result<u64> {
-    let mut query = sql.prepare_cached("SELECT count(*) FROM bindings WHERE user = ?1 AND flow <> ?1 AND left_seq IS NULL")?;
+    let mut query =
+        sql.prepare_cached("SELECT count(*) FROM bindings WHERE user = ?1 AND flow <> ?1 AND left_seq IS NULL")?;
     Ok(query.query_row([user], |row| row.get(0))?)
 }
 
@@ -119,7 +118,8 @@ pub(super) fn find_open_by_id(sql: &Connection, binding: BindingId) -> Result<Op
 }
 
 fn open_where(sql: &Connection, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Option<Open>> {
-    let text = format!("SELECT id, flow, sources, joined_seq, acked_seq FROM bindings WHERE left_seq IS NULL AND {condition}");
+    let text =
+        format!("SELECT id, flow, sources, joined_seq, acked_seq FROM bindings WHERE left_seq IS NULL AND {condition}");
     let mut query = sql.prepare_cached(&text)?;
     let row = query.query_row(values, |row| {
         Ok(Open { id: row.get(0)?, flow: row.get(1)?, sources: row.get(2)?, joined: row.get(3)?, acked: row.get(4)? })
@@ -157,7 +157,8 @@ pub(super) fn close(tx: &mut Tx<'_>, open: &Open, now: Millis) -> Result<()> {
 }
 
 fn member(sql: &Connection, binding: BindingId, fresh: bool) -> Result<Bound> {
-    let membership = membership(sql, binding)?.ok_or_else(|| Error::Unreadable("a binding without its group".into()))?;
+    let membership =
+        membership(sql, binding)?.ok_or_else(|| Error::Unreadable("a binding without its group".into()))?;
     Ok(Bound::Member { membership, fresh })
 }
 
@@ -169,7 +170,11 @@ pub(super) fn membership(sql: &Connection, binding: BindingId) -> Result<Option<
 }
 
 pub(super) fn memberships(sql: &Connection, user: &UserId) -> Result<Vec<Membership>> {
-    memberships_where(sql, "b.user = (SELECT id FROM flows WHERE kind = 1 AND name = ?1) ORDER BY b.flow", params![user.as_str()])
+    memberships_where(
+        sql,
+        "b.user = (SELECT id FROM flows WHERE kind = 1 AND name = ?1) ORDER BY b.flow",
+        params![user.as_str()],
+    )
 }
 
 fn memberships_where(sql: &Connection, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Membership>> {

@@ -55,7 +55,8 @@ fn merge_one(mut moves: Vec<CursorMove>) -> Option<CursorMove> {
     let mut exceptions: Vec<Exception> = Vec::new();
     for (at, cursor) in moves.iter().enumerate() {
         for exception in &cursor.exceptions {
-            let got_elsewhere = moves.iter().enumerate().any(|(other, known)| other != at && known.got(exception.last()));
+            let got_elsewhere =
+                moves.iter().enumerate().any(|(other, known)| other != at && known.got(exception.last()));
             if exception.kind == ExceptionKind::Got || !got_elsewhere {
                 exceptions.push(*exception);
             }
@@ -133,7 +134,9 @@ fn note_late(tx: &Tx<'_>, cursor: &CursorMove, now: Millis) -> Result<()> {
 fn load<'a>(tx: &Tx<'_>, cursor: &'a CursorMove) -> Result<Option<Step<'a>>> {
     let step = tx
         .sql
-        .prepare_cached("SELECT flow, max(joined_seq, acked_seq), exceptions FROM bindings WHERE id = ?1 AND left_seq IS NULL")?
+        .prepare_cached(
+            "SELECT flow, max(joined_seq, acked_seq), exceptions FROM bindings WHERE id = ?1 AND left_seq IS NULL",
+        )?
         .query_row([cursor.binding], |row| {
             let after: Seq = row.get(1)?;
             Ok(Step { cursor, flow: row.get(0)?, after, upto: cursor.upto.max(after), rows: row.get(2)? })
@@ -201,7 +204,9 @@ fn settle_flow(tx: &mut Tx<'_>, flow: FlowId, steps: &[Step<'_>], now: Millis) -
         }
         rows |= count_range(tx, step, &stated, &mut ledger, now)?;
         tx.sql
-            .prepare_cached("UPDATE bindings SET acked_seq = max(acked_seq, ?2), exceptions = exceptions | ?3 WHERE id = ?1")?
+            .prepare_cached(
+                "UPDATE bindings SET acked_seq = max(acked_seq, ?2), exceptions = exceptions | ?3 WHERE id = ?1",
+            )?
             .execute(params![step.cursor.binding, step.upto, rows])?;
     }
     for entry in ledger.entries.iter().filter(|entry| entry.counts != Counts::default()) {
@@ -306,7 +311,9 @@ fn count_range(tx: &Tx<'_>, step: &Step<'_>, stated: &Stated, ledger: &mut Ledge
 
 fn write_row(tx: &Tx<'_>, binding: BindingId, seq: Seq, kind: i64, upto: Seq, code: u16, now: Millis) -> Result<()> {
     tx.sql
-        .prepare_cached("INSERT OR IGNORE INTO exceptions (binding, seq, kind, upto, code, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .prepare_cached(
+            "INSERT OR IGNORE INTO exceptions (binding, seq, kind, upto, code, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
         .execute(params![binding, seq, kind, upto, code, now])?;
     Ok(())
 }

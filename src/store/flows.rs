@@ -36,7 +36,8 @@ pub(super) fn policy_from(number: i64) -> JoinPolicy {
 
 /// Names were checked when they were stored; a file that holds others was not written by us.
 pub(super) fn target(kind: i64, name: &str) -> Result<Target> {
-    let parsed = if kind == GROUP { GroupId::parse(name).map(Target::Group) } else { UserId::parse(name).map(Target::User) };
+    let parsed =
+        if kind == GROUP { GroupId::parse(name).map(Target::Group) } else { UserId::parse(name).map(Target::User) };
     parsed.map_err(|error| Error::Unreadable(error.to_string()))
 }
 

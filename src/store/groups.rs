@@ -80,7 +80,12 @@ impl Store {
     }
 
     /// Members in order of user ID; `None` for an unknown group.
-    pub async fn members(&self, group: GroupId, after: Option<String>, limit: usize) -> Result<Option<Vec<MemberView>>> {
+    pub async fn members(
+        &self,
+        group: GroupId,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Option<Vec<MemberView>>> {
         self.read(move |sql| {
             let Some(flow) = flows::find(sql, flows::GROUP, group.as_str())? else { return Ok(None) };
             views::members(sql, flow, after.as_deref().unwrap_or(""), limit).map(Some)

@@ -16,7 +16,8 @@ const SCHEMA: &str = include_str!("../../schema.sql");
 const BUSY: Duration = Duration::from_secs(10);
 
 pub(super) fn open(path: &Path) -> Result<Connection> {
-    let fail = |error: rusqlite::Error| Error::Open(format!("{}: cannot be opened as a store: {error}", path.display()));
+    let fail =
+        |error: rusqlite::Error| Error::Open(format!("{}: cannot be opened as a store: {error}", path.display()));
     let mut connection = Connection::open(path).map_err(fail)?;
     connection.busy_timeout(BUSY).map_err(fail)?;
     // WAL: readers never wait for the writer. FULL: the log is synced at every commit, so what was answered with 1001

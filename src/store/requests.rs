@@ -34,7 +34,9 @@ impl Store {
             let Some(user_flow) = flows::find(tx.sql, flows::USER, user.as_str())? else { return Ok(None) };
             let reply = tx
                 .sql
-                .prepare_cached("SELECT request_id, response_topic, correlation FROM requests WHERE flow = ?1 AND user = ?2")?
+                .prepare_cached(
+                    "SELECT request_id, response_topic, correlation FROM requests WHERE flow = ?1 AND user = ?2",
+                )?
                 .query_row([flow, user_flow], |row| {
                     let correlation: Option<Vec<u8>> = row.get(2)?;
                     Ok(PendingReply {
@@ -63,7 +65,12 @@ impl Store {
     }
 
     /// Pending joins of a group in order of user ID; `None` for an unknown group.
-    pub async fn requests(&self, group: GroupId, after: Option<String>, limit: usize) -> Result<Option<Vec<RequestView>>> {
+    pub async fn requests(
+        &self,
+        group: GroupId,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Option<Vec<RequestView>>> {
         self.read(move |sql| {
             let Some(flow) = flows::find(sql, flows::GROUP, group.as_str())? else { return Ok(None) };
             let mut query = sql.prepare_cached(

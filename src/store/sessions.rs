@@ -13,7 +13,9 @@ impl Store {
         self.read(move |sql| {
             let snapshot = sql.unchecked_transaction()?;
             let memberships = bindings::memberships(&snapshot, &user)?;
-            let mut query = snapshot.prepare_cached("SELECT id, lasting AND coalesce(away_since + expiry > ?2, 1), user FROM sessions WHERE client = ?1")?;
+            let mut query = snapshot.prepare_cached(
+                "SELECT id, lasting AND coalesce(away_since + expiry > ?2, 1), user FROM sessions WHERE client = ?1",
+            )?;
             let row: Option<(i64, bool, String)> =
                 query.query_row(params![client, now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
             let Some((id, lasting, user)) = row else { return Ok(Arrival { session: None, memberships }) };
@@ -39,7 +41,9 @@ impl Store {
         self.write(move |tx| {
             let id = ensure(tx, &client, &user)?;
             tx.sql
-                .prepare_cached("UPDATE sessions SET user = ?2, lasting = ?3, expiry = ?4, away_since = NULL WHERE id = ?1")?
+                .prepare_cached(
+                    "UPDATE sessions SET user = ?2, lasting = ?3, expiry = ?4, away_since = NULL WHERE id = ?1",
+                )?
                 .execute(params![id, user.as_str(), expiry > 0, expiry])?;
             Ok(())
         })
@@ -64,7 +68,9 @@ impl Store {
             };
             let session = ensure(tx, &client, &user)?;
             tx.sql
-                .prepare_cached("INSERT OR REPLACE INTO subscriptions (session, filter, qos, binding) VALUES (?1, ?2, ?3, ?4)")?
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO subscriptions (session, filter, qos, binding) VALUES (?1, ?2, ?3, ?4)",
+                )?
                 .execute(params![session, filter, qos, binding])?;
             Ok(bound)
         })
@@ -171,7 +177,8 @@ fn ensure(tx: &Tx<'_>, client: &str, user: &UserId) -> Result<i64> {
 }
 
 fn end(tx: &mut Tx<'_>, session: i64, now: Millis) -> Result<Vec<Released>> {
-    let held = ids(tx.sql, "SELECT binding FROM subscriptions WHERE session = ?1 AND binding IS NOT NULL", params![session])?;
+    let held =
+        ids(tx.sql, "SELECT binding FROM subscriptions WHERE session = ?1 AND binding IS NOT NULL", params![session])?;
     tx.sql.prepare_cached("DELETE FROM subscriptions WHERE session = ?1")?.execute([session])?;
     tx.sql.prepare_cached("DELETE FROM sessions WHERE id = ?1")?.execute([session])?;
     let mut released = Vec::new();

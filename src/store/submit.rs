@@ -60,7 +60,8 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
             ])?;
         let row = tx.sql.last_insert_rowid();
         if push.deliver_after <= push.now {
-            let due = Due { row, push: key, flow, target: &address.target, address: &address.raw, shared, content: &content };
+            let due =
+                Due { row, push: key, flow, target: &address.target, address: &address.raw, shared, content: &content };
             dispatch::dispatch(tx, &due, push.now)?;
         }
     }
@@ -92,7 +93,8 @@ fn resolve_one(tx: &Tx<'_>, address: &Address, push: &Submission) -> Result<Opti
 }
 
 fn is_bound(sql: &Connection, user: FlowId) -> Result<bool> {
-    let mut query = sql.prepare_cached("SELECT 1 FROM bindings WHERE user = ?1 AND flow <> ?1 AND left_seq IS NULL LIMIT 1")?;
+    let mut query =
+        sql.prepare_cached("SELECT 1 FROM bindings WHERE user = ?1 AND flow <> ?1 AND left_seq IS NULL LIMIT 1")?;
     Ok(query.query_row([user], |_| Ok(())).optional()?.is_some())
 }
 

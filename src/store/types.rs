@@ -40,8 +40,14 @@ impl Source {
 
     /// The names of the sources in `bits`, comma separated.
     pub(super) fn names(bits: i64) -> String {
-        let all = [(Self::Join, "join"), (Self::Subscribe, "subscribe"), (Self::Operator, "operator"), (Self::Assign, "assign")];
-        let named: Vec<&str> = all.iter().filter(|(source, _)| bits & source.bit() != 0).map(|(_, name)| *name).collect();
+        let all = [
+            (Self::Join, "join"),
+            (Self::Subscribe, "subscribe"),
+            (Self::Operator, "operator"),
+            (Self::Assign, "assign"),
+        ];
+        let named: Vec<&str> =
+            all.iter().filter(|(source, _)| bits & source.bit() != 0).map(|(_, name)| *name).collect();
         named.join(",")
     }
 }

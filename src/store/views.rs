@@ -99,7 +99,8 @@ pub(super) fn group(sql: &Connection, group: &GroupId) -> Result<Option<GroupVie
 }
 
 pub(super) fn groups(sql: &Connection, after: &str, limit: usize) -> Result<Vec<GroupView>> {
-    let mut query = sql.prepare_cached(&format!("{GROUP} name > ?1 AND instr(name, char(1)) = 0 ORDER BY name LIMIT ?2"))?;
+    let mut query =
+        sql.prepare_cached(&format!("{GROUP} name > ?1 AND instr(name, char(1)) = 0 ORDER BY name LIMIT ?2"))?;
     let rows = query.query_map(params![after, limit as i64], group_row)?;
     let found: Vec<Option<GroupView>> = rows.collect::<rusqlite::Result<_>>()?;
     Ok(found.into_iter().flatten().collect())

@@ -30,7 +30,9 @@ impl Memory {
     /// Reads the file; one that is missing, or belongs to another user, is an empty memory.
     pub fn open(path: &Path, user: &str) -> io::Result<Self> {
         let stored = match fs::read(path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+            Ok(text) => {
+                serde_json::from_slice(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Stored::default(),
             Err(error) => return Err(error),
         };

@@ -76,7 +76,8 @@ impl Client {
 
     /// Binds from the operator's side.
     pub fn bind(&self, group: &str, user: &str) {
-        let reply = self.json("PUT", &format!("/api/v1/groups/{}/members/{}", escape(group), escape(user)), Value::Null);
+        let reply =
+            self.json("PUT", &format!("/api/v1/groups/{}/members/{}", escape(group), escape(user)), Value::Null);
         assert!(matches!(reply.status, 200 | 201), "{reply:?}");
     }
 
@@ -87,7 +88,12 @@ impl Client {
     }
 
     pub fn pap(&self, pap: &Pap) -> Reply {
-        self.send("POST", "/pap", "multipart/related; boundary=\"xyz\"; type=\"application/xml\"", pap.body().as_bytes())
+        self.send(
+            "POST",
+            "/pap",
+            "multipart/related; boundary=\"xyz\"; type=\"application/xml\"",
+            pap.body().as_bytes(),
+        )
     }
 
     /// The first address of a push.
@@ -113,7 +119,9 @@ impl Client {
 }
 
 pub fn escape(text: &str) -> String {
-    text.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
 }
 
 /// A push submission, written by hand.
@@ -165,7 +173,8 @@ impl Pap {
     }
 
     pub fn control(&self) -> String {
-        let addresses: String = self.addresses.iter().map(|address| format!("<address address-value=\"{address}\"/>")).collect();
+        let addresses: String =
+            self.addresses.iter().map(|address| format!("<address address-value=\"{address}\"/>")).collect();
         format!(
             "<?xml version=\"1.0\"?>\r\n<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/pap_2.0.dtd\">\r\n<pap><push-message {}>{addresses}{}</push-message></pap>",
             self.attributes, self.quality

@@ -1,5 +1,5 @@
 //! The harness: the built binary with its own folder and free ports, clients that speak bytes, waits with a deadline.
-#![allow(dead_code, clippy::unwrap_used, unreachable_pub)]
+#![allow(dead_code, clippy::unwrap_used, clippy::disallowed_methods, clippy::needless_pass_by_value, unreachable_pub)]
 
 pub mod http;
 pub mod mosquitto;
@@ -38,7 +38,8 @@ impl Gateway {
     pub fn start_with(toml: &str, env: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("broker.toml"), toml).unwrap();
-        let env: Vec<(String, String)> = env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let env: Vec<(String, String)> =
+            env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let (child, http, mqtt) = spawn(dir.path(), &env, "127.0.0.1:0", "127.0.0.1:0");
         Self { child, http, mqtt, dir, env }
     }
@@ -121,7 +122,11 @@ fn spawn(dir: &Path, env: &[(String, String)], http: &str, mqtt: &str) -> (Child
             return (child, address("http"), address("mqtt"));
         }
         child.wait().unwrap();
-        assert!(begin.elapsed() < DEADLINE, "the gateway does not start:\n{}", std::fs::read_to_string(dir.join("log")).unwrap());
+        assert!(
+            begin.elapsed() < DEADLINE,
+            "the gateway does not start:\n{}",
+            std::fs::read_to_string(dir.join("log")).unwrap()
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -32,10 +32,14 @@ fn mosquitto_rr_asks_and_reads_the_answer() {
         return;
     }
     let gateway = Gateway::start();
-    let answer = mosquitto::request(gateway.mqtt, &["-u", "bob", "-t", "$push/join/news", "-n", "-e", "$push/response/rr"]);
+    let answer =
+        mosquitto::request(gateway.mqtt, &["-u", "bob", "-t", "$push/join/news", "-n", "-e", "$push/response/rr"]);
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
     assert_eq!((&answer["status"], &answer["topic"]), (&json!("accepted"), &json!("groups/news")));
-    let answer = mosquitto::request(gateway.mqtt, &["-u", "bob", "-t", "$push/request", "-m", r#"{"op":"list","id":"7"}"#, "-e", "$push/response"]);
+    let answer = mosquitto::request(
+        gateway.mqtt,
+        &["-u", "bob", "-t", "$push/request", "-m", r#"{"op":"list","id":"7"}"#, "-e", "$push/response"],
+    );
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
     assert_eq!((&answer["id"], &answer["groups"][0]["group"]), (&json!("7"), &json!("news")));
 }
@@ -109,7 +113,10 @@ async fn rumqttc_v4_gets_what_it_is_bound_to() {
         }
     };
     let publish = tokio::time::timeout(DEADLINE, work).await.unwrap();
-    assert_eq!((publish.topic.as_str(), &publish.payload[..], publish.qos), ("groups/news", &b"to rumqttc"[..], QoS::AtLeastOnce));
+    assert_eq!(
+        (publish.topic.as_str(), &publish.payload[..], publish.qos),
+        ("groups/news", &b"to rumqttc"[..], QoS::AtLeastOnce)
+    );
 }
 
 #[tokio::test]

@@ -19,7 +19,10 @@ fn a_push_carries_what_it_is_to_an_mqtt_5_terminal() {
     let gateway = Gateway::start();
     let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
     alice.join("news");
-    let push = Pap::new("id-1").to("WAPPUSH=news/TYPE=GROUP@ppg").header("X-Wap-Application-Id", "x-wap-application:mms.ua").delivery("confirmed");
+    let push = Pap::new("id-1")
+        .to("WAPPUSH=news/TYPE=GROUP@ppg")
+        .header("X-Wap-Application-Id", "x-wap-application:mms.ua")
+        .delivery("confirmed");
     gateway.http().pap(&push);
     let push = alice.push();
     assert_eq!((push.topic.as_str(), push.qos, push.dup, push.text()), ("groups/news", 1, false, "hello"));
@@ -81,7 +84,10 @@ fn who_joins_later_does_not_get_what_was_sent_before() {
     assert_eq!(bob.push().text(), "two");
     bob.assert_silent();
     // Rule 1: bob's cursor is past p1, and p1 still waits for alice.
-    assert_eq!(gateway.http().outcome("p1"), json!({"address":"group:news","state":"pending","code":1000,"desc":"0 of 1","recipients":1,"delivered":0,"event_time":null}));
+    assert_eq!(
+        gateway.http().outcome("p1"),
+        json!({"address":"group:news","state":"pending","code":1000,"desc":"0 of 1","recipients":1,"delivered":0,"event_time":null})
+    );
     let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
     assert_eq!(texts(&mut alice, 2), ["one", "two"]);
     gateway.http().wait_outcome("p1", "delivered", "1 of 1");
@@ -257,7 +263,9 @@ fn a_session_expires() {
     let mut alice = Raw::connect(gateway.mqtt, &connect);
     alice.subscribe(&[("groups/news", 1)]);
     drop(alice);
-    crate::common::wait_for("the session to expire", || (gateway.http().get("/api/v1/groups/news").json()["members"] == 0).then_some(()));
+    crate::common::wait_for("the session to expire", || {
+        (gateway.http().get("/api/v1/groups/news").json()["members"] == 0).then_some(())
+    });
     assert_eq!(Raw::try_connect(gateway.mqtt, &connect).1, 0, "no session present");
 }
 
@@ -424,7 +432,10 @@ fn a_group_without_members_is_said_to_have_none() {
     gateway.http().json("PUT", "/api/v1/groups/empty", serde_json::Value::Null);
     gateway.http().push("p1", "group:empty", "x");
     let outcome = gateway.http().outcome("p1");
-    assert_eq!((&outcome["state"], &outcome["code"], &outcome["desc"]), (&json!("undeliverable"), &json!(4510), &json!("0 of 0")));
+    assert_eq!(
+        (&outcome["state"], &outcome["code"], &outcome["desc"]),
+        (&json!("undeliverable"), &json!(4510), &json!("0 of 0"))
+    );
 }
 
 #[test]
@@ -500,7 +511,8 @@ fn a_deleted_group_with_a_scheduled_push_stopped_all_other_scheduled_pushes() {
     alice.join("kept");
     gateway.http().bind("deleted", "bob");
     for group in ["deleted", "kept"] {
-        let push = Pap::new(group).to(&format!("group:{group}")).attribute("deliver-after-timestamp", &at(2)).text(group);
+        let push =
+            Pap::new(group).to(&format!("group:{group}")).attribute("deliver-after-timestamp", &at(2)).text(group);
         assert_eq!(gateway.http().pap(&push).pap_code(), 1001);
     }
     assert_eq!(gateway.http().json("DELETE", "/api/v1/groups/deleted", serde_json::Value::Null).status, 204);
@@ -521,7 +533,9 @@ fn a_session_resumed_without_an_expiry_ends_with_its_connection() {
     let (alice, present, _) = Raw::try_connect(gateway.mqtt, &Connect { clean: false, ..Connect::v5("c", "alice") });
     assert_eq!(present, 1);
     alice.disconnect();
-    crate::common::wait_for("the binding to end", || (gateway.http().get("/api/v1/groups/news").json()["members"] == 0).then_some(()));
+    crate::common::wait_for("the binding to end", || {
+        (gateway.http().get("/api/v1/groups/news").json()["members"] == 0).then_some(())
+    });
 }
 
 #[test]

@@ -16,7 +16,8 @@ fn both_versions_on_one_port() {
     assert!(properties.windows(2).any(|window| window == [0x25, 0]), "Retain Available: no");
     assert!(properties.windows(2).any(|window| window == [0x2A, 0]), "Shared Subscription Available: no");
     let user = gateway.http().get("/api/v1/users/u").json();
-    let mut protocols: Vec<&str> = user["connections"].as_array().unwrap().iter().map(|c| c["protocol"].as_str().unwrap()).collect();
+    let mut protocols: Vec<&str> =
+        user["connections"].as_array().unwrap().iter().map(|c| c["protocol"].as_str().unwrap()).collect();
     protocols.sort_unstable();
     assert_eq!(protocols, ["mqtt3.1.1", "mqtt5"]);
 }
@@ -153,7 +154,10 @@ fn unsubscribe_is_answered_for_unknown_filters_too() {
     let gateway = Gateway::start();
     let mut v5 = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
     v5.subscribe(&[("groups/news", 1), ("groups/#", 0)]);
-    assert_eq!(v5.unsubscribe(&["groups/news", "groups/other", "groups/#", "never", "a/#/b"]), [0, 0x11, 0, 0x11, 0x8F]);
+    assert_eq!(
+        v5.unsubscribe(&["groups/news", "groups/other", "groups/#", "never", "a/#/b"]),
+        [0, 0x11, 0, 0x11, 0x8F]
+    );
     let mut v3 = Raw::connect(gateway.mqtt, &Connect::v3("b", "alice"));
     assert!(v3.unsubscribe(&["groups/other", "x/#/y"]).is_empty());
     v3.ping();
@@ -229,7 +233,11 @@ fn what_we_do_not_support_is_refused_as_mqtt_5_says() {
         raw.send(bytes);
         raw.wait_closed()
     };
-    assert_eq!(connect(&packet(0x82, &[&[0, 1, 2, 0x0B, 1][..], &text("groups/x"), &[1]].concat())), Some(0xA1), "subscription identifier");
+    assert_eq!(
+        connect(&packet(0x82, &[&[0, 1, 2, 0x0B, 1][..], &text("groups/x"), &[1]].concat())),
+        Some(0xA1),
+        "subscription identifier"
+    );
     assert_eq!(connect(&packet(0x30, &[&text("x")[..], &[3, 0x23, 0, 1]].concat())), Some(0x94), "topic alias");
     assert_eq!(connect(&packet(0x31, &[&text("x")[..], &[0]].concat())), Some(0x9A), "retain");
     assert_eq!(connect(&Connect::v5("c", "u").bytes()), Some(0x82), "a second CONNECT");

@@ -14,7 +14,8 @@ fn connect(gateway: &Gateway, user: &str) -> Raw {
 fn join_list_and_leave_over_mqtt() {
     let gateway = Gateway::start();
     let mut alice = connect(&gateway, "sip:alice@example.com");
-    let answer = alice.request("$push/request", r#"{"op":"join","id":"r1","user":"sip:alice@example.com","group":"news"}"#);
+    let answer =
+        alice.request("$push/request", r#"{"op":"join","id":"r1","user":"sip:alice@example.com","group":"news"}"#);
     assert_eq!(
         answer,
         json!({"op":"join","id":"r1","status":"accepted","user":"sip:alice@example.com","group":"news","topic":"groups/news"})
@@ -63,7 +64,11 @@ fn bad_requests_are_answered_as_such() {
         ("$push/join/é", ""),
     ] {
         let answer = alice.request(topic, payload);
-        assert_eq!((&answer["status"], &answer["reason"]), (&json!("rejected"), &json!("bad-request")), "{topic} {payload}: {answer}");
+        assert_eq!(
+            (&answer["status"], &answer["reason"]),
+            (&json!("rejected"), &json!("bad-request")),
+            "{topic} {payload}: {answer}"
+        );
         assert!(!answer["desc"].as_str().unwrap().is_empty());
     }
 }
@@ -130,7 +135,10 @@ fn group_requests_over_http() {
     let ask = |body: Value| http.json("POST", "/api/v1/group-requests", body);
     let reply = ask(json!({"op":"join","id":"h1","user":"alice","group":"news"}));
     assert_eq!(reply.status, 200);
-    assert_eq!(reply.json(), json!({"op":"join","id":"h1","status":"accepted","user":"alice","group":"news","topic":"groups/news"}));
+    assert_eq!(
+        reply.json(),
+        json!({"op":"join","id":"h1","status":"accepted","user":"alice","group":"news","topic":"groups/news"})
+    );
     assert_eq!(ask(json!({"op":"list","user":"alice"})).json()["groups"][0]["group"], "news");
     let reply = ask(json!({"op":"join","group":"news"}));
     assert_eq!((reply.status, &reply.json()["reason"]), (400, &json!("bad-request")));
@@ -185,7 +193,9 @@ fn subscribing_to_a_group_binds_as_long_as_the_session_lives() {
     let mut bob = connect(&gateway, "bob");
     bob.subscribe(&[("groups/news", 1)]);
     bob.disconnect();
-    crate::common::wait_for("bob to be unbound", || (gateway.http().get("/api/v1/groups/news").json()["members"] == 1).then_some(()));
+    crate::common::wait_for("bob to be unbound", || {
+        (gateway.http().get("/api/v1/groups/news").json()["members"] == 1).then_some(())
+    });
 }
 
 #[test]

@@ -206,7 +206,9 @@ fn http_that_is_none_and_http_that_is_slow() {
     let gateway = Gateway::start_with("[http]\nbody_timeout = \"1s\"\n", &[]);
     let mut bystander = Bystander::new(&gateway);
     let http = gateway.http();
-    for request in [&b"\0\0\0\0\r\n\r\n"[..], b"GET\r\n\r\n", b"POST /pap HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n"] {
+    for request in
+        [&b"\0\0\0\0\r\n\r\n"[..], b"GET\r\n\r\n", b"POST /pap HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n"]
+    {
         assert_eq!(http.raw(request).status, 400);
     }
     let reply = http.raw(b"POST /pap HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/xml\r\nContent-Length: 100\r\n\r\n<pap");

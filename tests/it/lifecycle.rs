@@ -51,7 +51,10 @@ fn an_address_in_use_is_one_plain_sentence_and_exit_code_1() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains(&format!("papcast: http.listen: cannot listen on {}: Address already in use", gateway.http)), "{error}");
+    assert!(
+        error.contains(&format!("papcast: http.listen: cannot listen on {}: Address already in use", gateway.http)),
+        "{error}"
+    );
     assert!(output.stdout.is_empty(), "no ready line");
 }
 
@@ -69,7 +72,8 @@ fn ready_is_taken_back_while_requests_drain() {
     let mut gateway = Gateway::start();
     // A request whose body is not complete keeps the drain waiting; a keep-alive connection asks for readiness.
     let mut slow = std::net::TcpStream::connect(gateway.http).unwrap();
-    slow.write_all(b"POST /pap HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\nContent-Length: 6\r\n\r\n<pap").unwrap();
+    slow.write_all(b"POST /pap HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\nContent-Length: 6\r\n\r\n<pap")
+        .unwrap();
     let mut probe = std::net::TcpStream::connect(gateway.http).unwrap();
     probe.set_read_timeout(Some(DEADLINE)).unwrap();
     probe.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();

@@ -7,6 +7,7 @@ mod common;
 mod clients;
 mod delivery;
 mod door;
+mod examples;
 mod groups;
 mod hostile;
 mod lifecycle;

@@ -15,7 +15,8 @@ fn messages_between_terminals_keep_their_qos_and_properties() {
     assert_eq!(plain.subscribe(&[("status/alice", 0)]), [0]);
     let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
     let properties = [&[0x03][..], &text("text/x"), &[0x26], &text("k"), &text("v")].concat();
-    let body = [&text("status/alice")[..], &[0, 7], &[u8::try_from(properties.len()).unwrap()], &properties, b"up"].concat();
+    let body =
+        [&text("status/alice")[..], &[0, 7], &[u8::try_from(properties.len()).unwrap()], &properties, b"up"].concat();
     alice.send(&packet(0x32, &body));
     assert_eq!(alice.expect(4).body[..2], [0, 7]);
     let message = reader.push();
@@ -60,7 +61,8 @@ fn wills_are_published_when_a_client_vanishes_and_only_where_the_acl_allows() {
         assert_ne!(Raw::try_connect(gateway.mqtt, &invalid).2, 0);
     }
     // DISCONNECT with Will Message.
-    let mut alice = Raw::connect(gateway.mqtt, &Connect { will: Some(("status/alice", "bye")), ..Connect::v5("a", "alice") });
+    let mut alice =
+        Raw::connect(gateway.mqtt, &Connect { will: Some(("status/alice", "bye")), ..Connect::v5("a", "alice") });
     alice.send(&[0xE0, 1, 4]);
     assert_eq!(reader.push().text(), "bye");
 }

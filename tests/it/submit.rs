@@ -16,12 +16,28 @@ fn a_pap_post_is_answered_as_deployed_initiators_expect() {
     assert_eq!(reply.header("content-length").map(str::parse), Some(Ok(reply.body.len())));
     assert_eq!(reply.header("transfer-encoding"), None);
     let lines: Vec<&str> = reply.body.lines().collect();
-    assert_eq!(lines[1], "<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/pap_2.0.dtd\" [<?wap-pap-ver supported-versions=\"2.1,2.0,1.0\"?>]>");
+    assert_eq!(
+        lines[1],
+        "<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/pap_2.0.dtd\" [<?wap-pap-ver supported-versions=\"2.1,2.0,1.0\"?>]>"
+    );
     assert_eq!(lines.len(), 3, "everything after the DOCTYPE is one line");
-    let begin = format!("<pap><push-response push-id=\"9fjeo39jf084@pi.com\" sender-address=\"http://{}/pap\" sender-name=\"papcast ", gateway.http);
+    let begin = format!(
+        "<pap><push-response push-id=\"9fjeo39jf084@pi.com\" sender-address=\"http://{}/pap\" sender-name=\"papcast ",
+        gateway.http
+    );
     assert!(lines[2].starts_with(&begin), "{}", lines[2]);
-    assert!(lines[2].ends_with("\"><response-result code=\"1001\" desc=\"accepted for processing\"/></push-response></pap>"), "{}", lines[2]);
-    let reply = gateway.http().send("POST", "/mss/PD_pushRequest", "multipart/related; boundary=xyz", Pap::new("p2").to("group:news").body().as_bytes());
+    assert!(
+        lines[2]
+            .ends_with("\"><response-result code=\"1001\" desc=\"accepted for processing\"/></push-response></pap>"),
+        "{}",
+        lines[2]
+    );
+    let reply = gateway.http().send(
+        "POST",
+        "/mss/PD_pushRequest",
+        "multipart/related; boundary=xyz",
+        Pap::new("p2").to("group:news").body().as_bytes(),
+    );
     assert_eq!((reply.status, reply.pap_code()), (200, 1001), "the BlackBerry profile");
 }
 
@@ -29,17 +45,24 @@ fn a_pap_post_is_answered_as_deployed_initiators_expect() {
 fn version_1_0_is_answered_in_1_0() {
     let gateway = Gateway::start();
     gateway.http().bind("news", "alice");
-    let body = Pap::new("p1").to("group:news").body().replace("DTD PAP 2.0//EN", "DTD PAP//EN").replace("pap_2.0", "pap_1.0");
+    let body =
+        Pap::new("p1").to("group:news").body().replace("DTD PAP 2.0//EN", "DTD PAP//EN").replace("pap_2.0", "pap_1.0");
     let reply = gateway.http().send("POST", "/pap", "multipart/related; boundary=xyz", body.as_bytes());
-    assert!(reply.body.contains("\"-//WAPFORUM//DTD PAP 1.0//EN\" \"http://www.wapforum.org/DTD/pap_1.0.dtd\">"), "{}", reply.body);
+    assert!(
+        reply.body.contains("\"-//WAPFORUM//DTD PAP 1.0//EN\" \"http://www.wapforum.org/DTD/pap_1.0.dtd\">"),
+        "{}",
+        reply.body
+    );
     assert_eq!(reply.pap_code(), 1001);
 }
 
 #[test]
 fn every_form_of_address_reaches_its_terminal() {
-    let gateway = Gateway::start_with("[aliases]\n\"everyone\" = \"group:news\"\n\"the boss\" = \"user:sip:boss@x\"\n", &[]);
+    let gateway =
+        Gateway::start_with("[aliases]\n\"everyone\" = \"group:news\"\n\"the boss\" = \"user:sip:boss@x\"\n", &[]);
     let users = ["sip:boss@x", "tel:+4915112345", "plain", "a@b.c", "2100000A"];
-    let mut terminals: Vec<Raw> = users.iter().map(|user| Raw::connect(gateway.mqtt, &Connect::v5(user, user))).collect();
+    let mut terminals: Vec<Raw> =
+        users.iter().map(|user| Raw::connect(gateway.mqtt, &Connect::v5(user, user))).collect();
     for terminal in &mut terminals {
         terminal.join("news");
         terminal.join("%24odd");
@@ -82,7 +105,9 @@ fn push_all_means_the_application_s_group_on_the_blackberry_profile_only() {
     let gateway = Gateway::start();
     gateway.http().bind("app-17", "alice");
     let push = |id: &str| Pap::new(id).to("push_all").attribute("source-reference", "app-17").body();
-    let post = |path: &str, id: &str| gateway.http().send("POST", path, "multipart/related; boundary=xyz", push(id).as_bytes());
+    let post = |path: &str, id: &str| {
+        gateway.http().send("POST", path, "multipart/related; boundary=xyz", push(id).as_bytes())
+    };
     assert_eq!(post("/mss/PD_pushRequest", "p1").pap_code(), 1001);
     assert_eq!(post("/pap", "p2").pap_code(), 2002);
     assert_eq!(gateway.http().outcome("p1")["recipients"], 1);
@@ -92,7 +117,9 @@ fn push_all_means_the_application_s_group_on_the_blackberry_profile_only() {
 fn what_names_nothing_known_is_2002_and_nothing_is_submitted() {
     let gateway = Gateway::start();
     gateway.http().bind("news", "alice");
-    for address in ["group:unknown", "user:unknown", "bob", "WAPPUSH=1.2.3.4/TYPE=IPv4@ppg", "WAPPUSH=abc/TYPE=PLMN@ppg", " "] {
+    for address in
+        ["group:unknown", "user:unknown", "bob", "WAPPUSH=1.2.3.4/TYPE=IPv4@ppg", "WAPPUSH=abc/TYPE=PLMN@ppg", " "]
+    {
         let reply = gateway.http().pap(&Pap::new("p1").to("group:news").to(address));
         assert_eq!((reply.status, reply.pap_code()), (202, 2002), "{address}: {reply:?}");
         assert!(reply.body.contains("<push-response push-id=\"p1\""), "the message was understood");
@@ -143,7 +170,10 @@ fn json_pushes_do_the_same() {
     assert_eq!(push.user_property("push-id").as_deref(), Some("x/y z"));
     gateway.http().wait_outcome("x/y z", "delivered", "1 of 1");
     let shown = gateway.http().get(&format!("/api/v1/pushes/{}", escape("x/y z"))).json();
-    assert_eq!((&shown["content_type"], &shown["size"], &shown["initiator"]), (&json!("application/json"), &json!(7), &json!("anonymous")));
+    assert_eq!(
+        (&shown["content_type"], &shown["size"], &shown["initiator"]),
+        (&json!("application/json"), &json!(7), &json!("anonymous"))
+    );
     let reply = gateway.http().json("POST", "/api/v1/pushes", json!({"to":["group:news"],"body_base64":"AAEC/w=="}));
     assert_eq!(reply.status, 202);
     assert!(!reply.json()["push_id"].as_str().unwrap().is_empty());
@@ -161,7 +191,11 @@ fn json_pushes_do_the_same() {
         (json!({"to":"group:news","body":"x"}), 422),
     ] {
         let reply = gateway.http().json("POST", "/api/v1/pushes", body.clone());
-        assert_eq!((reply.status, reply.header("content-type")), (status, Some("application/problem+json")), "{body} {reply:?}");
+        assert_eq!(
+            (reply.status, reply.header("content-type")),
+            (status, Some("application/problem+json")),
+            "{body} {reply:?}"
+        );
     }
 }
 
@@ -212,7 +246,8 @@ fn bad_pap_is_a_bad_message_and_nothing_else_happens() {
 
 #[test]
 fn limits_of_a_submission() {
-    let gateway = Gateway::start_with("[http]\nmax_body = 100000\n[push]\nmax_content = 50000\nmax_addresses = 3\n", &[]);
+    let gateway =
+        Gateway::start_with("[http]\nmax_body = 100000\n[push]\nmax_content = 50000\nmax_addresses = 3\n", &[]);
     gateway.http().bind("news", "alice");
     let reply = gateway.http().pap(&Pap::new("p1").to("group:news").text(&"x".repeat(200_000)));
     assert_eq!(reply.status, 413);
@@ -223,7 +258,9 @@ fn limits_of_a_submission() {
     assert_eq!(reply.pap_code(), 2000);
     let reply = gateway.http().pap(&Pap::new(&"i".repeat(300)).to("group:news"));
     assert_eq!(reply.pap_code(), 2000);
-    let reply = gateway.http().pap(&Pap::new("late").to("group:news").attribute("deliver-before-timestamp", "2001-01-01T00:00:00Z"));
+    let reply = gateway
+        .http()
+        .pap(&Pap::new("late").to("group:news").attribute("deliver-before-timestamp", "2001-01-01T00:00:00Z"));
     assert_eq!(reply.pap_code(), 2001);
 }
 
@@ -232,11 +269,22 @@ fn what_is_not_built_yet_says_so() {
     let gateway = Gateway::start();
     gateway.http().bind("news", "alice");
     let post = |document: &str| {
-        let text = format!("<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/pap_2.0.dtd\"><pap>{document}</pap>");
+        let text = format!(
+            "<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/pap_2.0.dtd\"><pap>{document}</pap>"
+        );
         gateway.http().send("POST", "/pap", "application/xml", text.as_bytes())
     };
-    assert!(post("<cancel-message push-id=\"p\"/>").body.contains("<cancel-response push-id=\"p\"><cancel-result code=\"3001\""));
+    assert!(
+        post("<cancel-message push-id=\"p\"/>")
+            .body
+            .contains("<cancel-response push-id=\"p\"><cancel-result code=\"3001\"")
+    );
     assert!(post("<statusquery-message push-id=\"p\"/>").body.contains("message-state=\"unknown\" code=\"3001\""));
-    assert!(post("<ccq-message><address address-value=\"a\"/></ccq-message>").body.contains("<ccq-response code=\"3001\""));
-    assert_eq!(gateway.http().pap(&Pap::new("p1").to("group:news").attribute("replace-push-id", "p0")).pap_code(), 3011);
+    assert!(
+        post("<ccq-message><address address-value=\"a\"/></ccq-message>").body.contains("<ccq-response code=\"3001\"")
+    );
+    assert_eq!(
+        gateway.http().pap(&Pap::new("p1").to("group:news").attribute("replace-push-id", "p0")).pap_code(),
+        3011
+    );
 }
