@@ -44,7 +44,8 @@ impl Mosquitto {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = dir.path().join("mosquitto.conf");
         std::fs::write(&config, format!("listener {port} 127.0.0.1\nallow_anonymous true\nlog_dest none\n")).unwrap();
-        let name = if std::path::Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
+        let name =
+            if std::path::Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
         let child = Command::new(name).arg("-c").arg(config).stderr(Stdio::null()).spawn().ok()?;
         let at = SocketAddr::from(([127, 0, 0, 1], port));
         common::wait_for("mosquitto", || std::net::TcpStream::connect(at).ok());
@@ -133,7 +134,9 @@ fn fan_out(subscribers: usize, messages: usize, rounds: usize) {
     let ratios: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a / b).collect();
     println!(
         "fan-out to {subscribers} at QoS 0, one message at a time, {rounds} rounds of {messages}: papcast {:.2} µs, mosquitto {:.2} µs of CPU per delivery; ratio {:.2} (submissions over HTTP included)",
-        median(a), median(b), median(ratios)
+        median(a),
+        median(b),
+        median(ratios)
     );
 }
 
@@ -144,14 +147,22 @@ fn memory(count: usize) {
     let ours = connect(gateway.mqtt, count, |raw| raw.join("fan"));
     std::thread::sleep(Duration::from_secs(3));
     let full = resident(gateway.pid());
-    println!("{count} connected and bound terminals: {:.1} MB resident ({:.1} MB without them)", full as f64 / 1024.0, empty as f64 / 1024.0);
+    println!(
+        "{count} connected and bound terminals: {:.1} MB resident ({:.1} MB without them)",
+        full as f64 / 1024.0,
+        empty as f64 / 1024.0
+    );
     drop(ours);
     if let Some(peer) = Mosquitto::start() {
         let theirs = connect(peer.at, count, |raw| {
             raw.subscribe(&[("groups/fan", 0)]);
         });
         let theirs_full = resident(peer.child.id());
-        println!("mosquitto with as many subscribers: {:.1} MB; ratio {:.1}", theirs_full as f64 / 1024.0, full as f64 / theirs_full as f64);
+        println!(
+            "mosquitto with as many subscribers: {:.1} MB; ratio {:.1}",
+            theirs_full as f64 / 1024.0,
+            full as f64 / theirs_full as f64
+        );
         drop(theirs);
     }
 }
@@ -175,5 +186,8 @@ fn submission(members: usize, times: usize) {
         }
     }
     let (one, many) = (median(one), median(many));
-    println!("PAP post to its answer: {one:.2} ms for a group of 1, {many:.2} ms for a group of {members}; ratio {:.2}", many / one);
+    println!(
+        "PAP post to its answer: {one:.2} ms for a group of 1, {many:.2} ms for a group of {members}; ratio {:.2}",
+        many / one
+    );
 }

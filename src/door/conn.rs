@@ -142,7 +142,13 @@ impl Conn {
     pub(super) fn reply(&self, version: Version, reply: Reply) {
         let bytes = wire::encode(version, reply);
         let mut state = self.state.borrow_mut();
-        let State { outbox, closing, .. } = &mut *state;
+        let State { session, outbox, closing, .. } = &mut *state;
+        // A client that cannot take our answers cannot be talked to (MQTT 5.0 §3.1.2.11.4).
+        if session.as_ref().is_some_and(|session| !session.takes(bytes.len())) {
+            closing.get_or_insert(Close::Gone);
+            self.wake.notify_one();
+            return;
+        }
         if outbox.send(&self.socket, &bytes, &Bytes::new()).is_err() {
             closing.get_or_insert(Close::Gone);
         }

@@ -107,7 +107,7 @@ async fn begin(
     };
     // Without a user nothing is stored, so nothing can be resumed.
     let expiry = if user.is_some() { expiry } else { 0 };
-    let resume = worker.registry.claim(&client_id, worker.at(conn)).await;
+    let resume = worker.registry.claim(&client_id, connect.clean, worker.at(conn)).await;
     if let Err(error) = end_foreign_session(worker, &client_id, user.as_ref()).await {
         worker.registry.release(&client_id, worker.at(conn));
         tracing::error!(%error, "a session could not begin");

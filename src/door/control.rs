@@ -56,7 +56,10 @@ fn parse(topic: &str, payload: &[u8]) -> Result<GroupRequest, String> {
         if payload.len() > REQUEST_MAX {
             return Err(format!("a request has {REQUEST_MAX} bytes at most"));
         }
-        return serde_json::from_slice(payload).map_err(|error| format!("the payload is no group request: {error}"));
+        // An object only: an array's elements would pass for the fields in their order.
+        let fields: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(payload);
+        let request = fields.and_then(|fields| serde_json::from_value(fields.into()));
+        return request.map_err(|error| format!("the payload is no group request: {error}"));
     }
     let (op, level) = match order.split_once('/') {
         Some((op, level)) => (op, Some(level)),

@@ -7,7 +7,7 @@
 //! | [`serve`], [`conn`], [`outbox`] | one connection: its task, its state, what its socket has not taken |
 //! | [`connect`], [`packets`], [`subscribe`], [`control`], [`open`] | what packets do |
 //! | [`session`], [`flow`], [`window`], [`pump`] | delivery: the one rule, the cursor, QoS 1, catching up |
-//! | [`wire`], [`frame`], [`topics`], [`acl`] | bytes and names |
+//! | [`wire`], [`frame`], [`frames`], [`topics`], [`acl`] | bytes and names |
 //! | [`table`], [`registry`] | who wants what: within a worker, and between workers |
 
 mod acl;
@@ -16,6 +16,7 @@ mod connect;
 mod control;
 mod flow;
 mod frame;
+mod frames;
 mod open;
 mod outbox;
 mod packets;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use rmqtt_codec::types::Publish;
 
 use super::conn::{Conn, Subscription};
+use super::frames::Now;
 use super::registry::ConnId;
-use super::session::Now;
 use super::table::Table;
 use super::topics;
 use super::wire::{Will, reason};
@@ -87,11 +87,17 @@ pub(super) fn publish_will(worker: &Rc<Worker>, client: &str, will: Will, expiry
         return;
     }
     let publisher = worker.settings.publisher.clone();
-    let waiting = tokio::task::spawn_local(async move {
-        tokio::time::sleep(Duration::from_millis(delay.unsigned_abs())).await;
-        let _ = publisher.open(message(will.publish));
+    let told = worker.registry.keep_will(client);
+    tokio::task::spawn_local(async move {
+        let due = tokio::time::sleep(Duration::from_millis(delay.unsigned_abs()));
+        let publish = tokio::select! {
+            () = due => true,
+            told = told => told.unwrap_or(false),
+        };
+        if publish {
+            let _ = publisher.open(message(will.publish));
+        }
     });
-    worker.registry.keep_will(client, waiting.abort_handle());
 }
 
 /// Hands a message to the connections of this worker that subscribe to its topic and may read it.

@@ -72,6 +72,13 @@ async fn take_publish(worker: &Rc<Worker>, conn: &Rc<Conn>, version: Version, pu
     if publish.properties.as_ref().is_some_and(|properties| properties.topic_alias.is_some()) {
         return Err(Close::Reason(reason::TOPIC_ALIAS_INVALID));
     }
+    let properties = publish.properties.as_ref();
+    if properties.is_some_and(|properties| {
+        let response = properties.response_topic.as_ref();
+        !properties.subscription_ids.is_empty() || response.is_some_and(|topic| !topics::is_name(topic))
+    }) {
+        return Err(Close::Reason(reason::PROTOCOL_ERROR));
+    }
     if !topics::is_name(&publish.topic) {
         return Err(Close::Reason(reason::TOPIC_INVALID));
     }

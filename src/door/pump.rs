@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::conn::Conn;
-use super::session::Now;
+use super::frames::Now;
 use super::worker::Worker;
 use crate::clock;
 use crate::parcel::FlowId;

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::AbortHandle;
 
 use super::window::Resume;
 use crate::gateway::{Connection, Later, Terminals};
@@ -76,7 +75,7 @@ struct Inner {
     /// What interrupted sessions had under way, until they come back or end.
     parked: HashMap<String, Resume>,
     /// Wills that wait for their delay.
-    wills: HashMap<String, AbortHandle>,
+    wills: HashMap<String, oneshot::Sender<bool>>,
 }
 
 impl Registry {
@@ -104,11 +103,12 @@ impl Registry {
 
     /// Claims a client id for a new connection. Whoever had it is gone when this returns; what it had under way comes
     /// back, from a connection that was taken over or from one that ended before.
-    pub(super) async fn claim(&self, client: &str, at: ConnRef) -> Resume {
+    pub(super) async fn claim(&self, client: &str, clean: bool, at: ConnRef) -> Resume {
         let (old, parked) = {
             let mut inner = self.inner();
             if let Some(will) = inner.wills.remove(client) {
-                will.abort();
+                // A clean start ends the session that the will belongs to; resuming it takes the will back.
+                let _ = will.send(clean);
             }
             (inner.clients.insert(client.to_owned(), at), inner.parked.remove(client))
         };
@@ -122,13 +122,16 @@ impl Registry {
         }
     }
 
-    /// Keeps a will that waits for its delay; it is not published if the client comes back before.
-    pub(super) fn keep_will(&self, client: &str, will: AbortHandle) {
+    /// Keeps a will that waits for its delay, in place of an earlier one. The answer, if one comes, says whether it is
+    /// published before its time.
+    pub(super) fn keep_will(&self, client: &str) -> oneshot::Receiver<bool> {
+        let (tell, told) = oneshot::channel();
         let mut inner = self.inner();
         if inner.wills.len() > 1_024 && inner.wills.len() == inner.wills.capacity() {
-            inner.wills.retain(|_, will| !will.is_finished());
+            inner.wills.retain(|_, will| !will.is_closed());
         }
-        inner.wills.insert(client.to_owned(), will);
+        inner.wills.insert(client.to_owned(), tell);
+        told
     }
 
     /// Gives a client id back, unless another connection has claimed it since.

@@ -51,6 +51,8 @@ async fn turn(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> Re
     };
     if ready.is_writable() {
         drain(worker, conn)?;
+        // Packets that were read before the outbox was full.
+        handle(worker, conn, buffer).await?;
     }
     if ready.is_readable() && interest.is_readable() && read(worker, conn, buffer)? {
         handle(worker, conn, buffer).await?;
@@ -84,7 +86,7 @@ fn drain(worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<(), Close> {
 /// There is room again: in the socket, or in the window.
 pub(super) fn go_on(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     let behind = conn.with_session(|session, outbox, socket| {
-        session.send_queued(outbox, socket, super::session::Now::read())?;
+        session.send_queued(outbox, socket, super::frames::Now::read())?;
         Ok(session.is_behind())
     });
     if behind == Some(true) {
@@ -110,6 +112,9 @@ fn read(worker: &Worker, conn: &Conn, buffer: &mut BytesMut) -> Result<bool, Clo
 /// Handles every whole packet in the buffer, in order.
 async fn handle(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> Result<(), Close> {
     loop {
+        if conn.state.borrow().outbox.is_full() {
+            return Ok(());
+        }
         let length = match wire::packet_length(buffer, worker.settings.max_packet) {
             Ok(Some(length)) if buffer.len() >= length => length,
             Ok(Some(_)) if conn.version().is_none() && buffer.first() != Some(&0x10) => return Err(Close::Gone),

@@ -7,56 +7,25 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::flow::{Flow, Outcome};
-use super::frame::{self, Frame};
+use super::frame;
+use super::frames::{Frames, Now};
 use super::outbox::{Outbox, Sink};
 use super::window::{Load, Resume, Sent, Window};
 use super::wire::{Version, reason};
 use crate::broker::OpenMessage;
-use crate::clock::Millis;
 use crate::ids::{Target, UserId};
-use crate::parcel::{BindingId, FlowId, Parcel, PushKey, Seq};
+use crate::parcel::{BindingId, FlowId, PushKey, Seq};
 use crate::store::{CursorMove, Exception, ExceptionKind, Membership, Portion};
 
 /// PAP 5238 (WAP-247 §8.14.5, USERDCU): the terminal cannot process it.
 const REFUSED: u16 = 5238;
 /// PAP 5237 (USERDCR): it does not fit.
 const TOO_LARGE: u16 = 5237;
-/// Messages between terminals that wait for the window; more are dropped.
+/// Messages between terminals that wait for the window, and their bytes; more are dropped.
 const OPEN_QUEUE: usize = 100;
+const OPEN_QUEUE_BYTES: usize = 1 << 20;
 /// Entries of one flow that may be answered out of order beyond the window.
 const SLACK: usize = 4;
-
-/// One moment, as the wall clock and as the steady one.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Now {
-    pub(super) wall: Millis,
-    pub(super) steady: Instant,
-}
-
-impl Now {
-    pub(super) fn read() -> Self {
-        Self { wall: crate::clock::now(), steady: Instant::now() }
-    }
-}
-
-/// The frames of one parcel, built when somebody first needs them.
-#[derive(Debug)]
-pub(super) struct Frames<'a> {
-    parcel: &'a Parcel,
-    topic: String,
-    built: [Option<Frame>; 4],
-}
-
-impl<'a> Frames<'a> {
-    pub(super) fn new(parcel: &'a Parcel) -> Self {
-        Self { parcel, topic: parcel.target.topic(), built: [const { None }; 4] }
-    }
-
-    fn get(&mut self, version: Version, qos1: bool, now: Millis) -> &mut Frame {
-        let at = usize::from(version == Version::V5) * 2 + usize::from(qos1);
-        self.built[at].get_or_insert_with(|| frame::of_parcel(version, qos1, self.parcel, &self.topic, now))
-    }
-}
 
 /// What became of a push that was offered to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -338,6 +307,9 @@ impl Session {
             if let Some(outcome) = answered {
                 self.flows[at].send(parcel.seq);
                 self.moved |= self.flows[at].resolve(parcel.seq, outcome);
+            } else if self.window.has(self.flows[at].binding, parcel.seq) {
+                // Under way since before this connection acted for somebody else in between.
+                self.flows[at].send(parcel.seq);
             } else if parcel.shared && self.carries(parcel.push) {
                 let flow = &mut self.flows[at];
                 flow.send(parcel.seq);
@@ -403,7 +375,9 @@ impl Session {
         now: Now,
     ) -> io::Result<()> {
         if qos1 {
-            if self.open_queue.len() < OPEN_QUEUE {
+            let bytes: usize = self.open_queue.iter().map(|waiting| waiting.payload.len()).sum();
+            let room = self.open_queue.len() < OPEN_QUEUE && bytes + message.payload.len() <= OPEN_QUEUE_BYTES;
+            if room || self.open_queue.is_empty() {
                 self.open_queue.push_back(Arc::clone(message));
             }
             return self.send_queued(outbox, sink, now);
@@ -468,6 +442,11 @@ impl Session {
         let crowd = self.window.max() + SLACK;
         let waiting = !self.window.has_room() || self.flows.iter().any(|flow| flow.open_entries() >= crowd);
         self.window.oldest().filter(|_| waiting)
+    }
+
+    /// Whether a packet of this length may be sent to this client.
+    pub(super) fn takes(&self, length: usize) -> bool {
+        length <= self.max_packet
     }
 
     pub(super) fn has_moved(&self) -> bool {

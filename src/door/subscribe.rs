@@ -70,9 +70,10 @@ pub(super) async fn subscribe(
     filters: Vec<Filter>,
 ) -> Result<(), Close> {
     let mut codes = Vec::with_capacity(filters.len());
-    for filter in filters {
-        let code = subscribe_one(worker, conn, filter).await;
-        codes.push(code);
+    for (at, filter) in filters.into_iter().enumerate() {
+        // One packet must not keep its connection busy for ever.
+        let refused = at >= worker.settings.max_subscriptions || conn.is_closing();
+        codes.push(if refused { reason::QUOTA_EXCEEDED } else { subscribe_one(worker, conn, filter).await });
     }
     conn.reply(version, Reply::SubAck { id, codes });
     Ok(())

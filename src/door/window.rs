@@ -119,6 +119,13 @@ impl Window {
         self.inflight.iter().any(|entry| matches!(&entry.load, Load::Push(sent) if sent.push == push))
     }
 
+    /// Whether this very dispatch is under way.
+    pub(super) fn has(&self, binding: BindingId, seq: Seq) -> bool {
+        self.inflight
+            .iter()
+            .any(|entry| matches!(&entry.load, Load::Push(sent) if sent.binding == binding && sent.seq == seq))
+    }
+
     /// When the oldest that is still unanswered was sent.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.inflight.front().map(|entry| entry.since)

@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::conn::{Close, Conn};
+use super::frames::{Frames, Now};
 use super::registry::{Command, ConnId, ConnRef, Registry};
-use super::session::{Frames, Now, Offer};
+use super::session::Offer;
 use super::table::Table;
 use super::{Settings, control, pump, serve};
 use crate::broker::{Delivery, Feed, FeedMessages};

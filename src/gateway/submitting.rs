@@ -127,6 +127,10 @@ impl Gateway {
                 self.rules.max_content
             ));
         }
+        let kind = &request.content.content_type;
+        if kind.is_empty() || kind.chars().any(char::is_control) {
+            return bad("a content type is not empty and has no control characters".into());
+        }
         let too_long = |text: &str| text.len() > usize::from(u16::MAX) / 4;
         let headers = &request.content.headers;
         if too_long(&request.content.content_type)
@@ -142,6 +146,9 @@ impl Gateway {
     fn deadline(&self, request: &PushRequest, now: Millis) -> Result<Millis, Refused> {
         let span = |ttl: std::time::Duration| Millis::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 4);
         let start = request.deliver_after.unwrap_or(now).max(now);
+        if start > now.saturating_add(span(self.rules.max_ttl)) {
+            return Err(Refused::BadRequest("deliver-after is further away than push.max_ttl".into()));
+        }
         let latest = start.saturating_add(span(self.rules.max_ttl)).min(clock::END_OF_TIME);
         let before = match request.deliver_before {
             Some(before) if before <= now => {

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::problem::{Body, Path, Problem, Query};
+use super::problem::{Body, Path, Problem, Query, object};
 use super::pushes::{Page, next};
 use super::{Api, to_the_end};
 use crate::clock;
@@ -73,7 +73,7 @@ pub(super) async fn put(
     let new: NewGroup = if body.trim_ascii().is_empty() {
         NewGroup::default()
     } else {
-        serde_json::from_slice(&body).map_err(|error| Problem::bad_request(format!("the body is no group: {error}")))?
+        object(&body).map_err(|error| Problem::bad_request(format!("the body is no group: {error}")))?
     };
     let (view, made) = api.gateway.put_group(group_id(&id)?, new.policy).await?;
     Ok((if made { StatusCode::CREATED } else { StatusCode::OK }, Json(view.into())))

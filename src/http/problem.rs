@@ -1,11 +1,13 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts};
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::gateway::Refused;
 use crate::store;
@@ -37,7 +39,7 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    fn with_code(mut self, code: u16) -> Self {
+    pub(super) fn with_code(mut self, code: u16) -> Self {
         self.code = Some(code);
         self
     }
@@ -88,12 +90,29 @@ macro_rules! rejected {
         }
     )*};
 }
-rejected!(JsonRejection, PathRejection, QueryRejection, BytesRejection);
+rejected!(PathRejection, QueryRejection, BytesRejection);
 
-/// axum's extractors, with problems for errors.
-#[derive(FromRequest)]
-#[from_request(via(axum::Json), rejection(Problem))]
+/// A JSON object as request body, whatever Content-Type it comes with: `curl -d` sends another one.
 pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = Bytes::from_request(request, state).await?;
+        object(&bytes)
+            .map(Self)
+            .map_err(|error| Problem::bad_request(format!("the body is not as expected: {error}")).with_code(2000))
+    }
+}
+
+/// Reads a JSON object. An array would pass for one otherwise: its elements count as the fields in their order.
+pub(super) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(bytes)?;
+    serde_json::from_value(fields.into())
+}
+
+/// axum's other extractors, with problems for errors.
 
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(Problem))]

@@ -74,11 +74,15 @@ pub(super) async fn submit(
     Ok((StatusCode::ACCEPTED, Json(Taken { push_id: accepted.push_id, code: 1001 })))
 }
 
+fn bad(detail: impl Into<String>) -> Problem {
+    Problem::bad_request(detail).with_code(2000)
+}
+
 fn request(push: NewPush, digest: i64) -> Result<PushRequest, Problem> {
     let body = match (push.body, push.body_base64) {
         (Some(text), None) => text.into_bytes(),
-        (None, Some(text)) => STANDARD.decode(text).map_err(|_| Problem::bad_request("body_base64 is not base64"))?,
-        _ => return Err(Problem::bad_request("a push has either a body or a body_base64")),
+        (None, Some(text)) => STANDARD.decode(text).map_err(|_| bad("body_base64 is not base64"))?,
+        _ => return Err(bad("a push has either a body or a body_base64")),
     };
     Ok(PushRequest {
         initiator: ANYBODY.into(),
@@ -111,7 +115,7 @@ fn request(push: NewPush, digest: i64) -> Result<PushRequest, Problem> {
 fn time(name: &str, text: Option<String>) -> Result<Option<Millis>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let at = clock::parse_rfc3339(&text);
-    at.map(Some).ok_or_else(|| Problem::bad_request(format!("{name}: {text:?} is not an RFC 3339 timestamp")))
+    at.map(Some).ok_or_else(|| bad(format!("{name}: {text:?} is not an RFC 3339 timestamp")))
 }
 
 /// `limit=` and `after=` of every list.
@@ -222,8 +226,8 @@ pub(super) async fn list(
         Some(Ok(row)) => Some(row),
         Some(Err(_)) => return Err(Problem::bad_request("after= takes what an earlier answer named as next")),
     };
-    let views = api.gateway.store().pushes(whose.name(), before, page.limit()).await?;
-    let next = next(&views, page.limit(), |view| view.key.to_string());
+    let (views, more) = api.gateway.store().pushes(whose.name(), before, page.limit()).await?;
+    let next = views.last().filter(|_| more).map(|view| view.key.to_string());
     Ok(Json(Pushes { pushes: views.into_iter().map(Into::into).collect(), next }))
 }
 

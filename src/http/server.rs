@@ -10,14 +10,21 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config;
 
-/// Serves until told to stop, then lets requests that are under way finish.
+/// How long requests that are under way may take to finish once the stop has begun.
+const DRAIN: Duration = Duration::from_secs(5);
+/// An answer that nobody reads for so long is given up.
+const WRITE: Duration = Duration::from_secs(30);
+
+/// Serves until told to stop, then lets requests that are under way finish, for a moment.
 pub async fn serve(listener: TcpListener, router: Router, settings: config::Http, stop: CancellationToken) {
     let tracker = TaskTracker::new();
+    let cut = CancellationToken::new();
     let slots = Arc::new(Semaphore::new(settings.max_connections));
     loop {
         let accepted = tokio::select! {
@@ -25,15 +32,19 @@ pub async fn serve(listener: TcpListener, router: Router, settings: config::Http
             () = stop.cancelled() => break,
         };
         let Some((slot, stream)) = accepted else { continue };
-        let (router, stop) = (router.clone(), stop.clone());
+        let (router, stop, cut) = (router.clone(), stop.clone(), cut.clone());
         let timeout = settings.header_timeout;
         tracker.spawn(async move {
-            connection(stream, router, timeout, stop).await;
+            cut.run_until_cancelled(connection(stream, router, timeout, stop)).await;
             drop(slot);
         });
     }
     tracker.close();
-    tracker.wait().await;
+    if tokio::time::timeout(DRAIN, tracker.wait()).await.is_err() {
+        tracing::info!(connections = tracker.len(), "HTTP requests that did not finish in time are cut off");
+        cut.cancel();
+        tracker.wait().await;
+    }
 }
 
 /// A slot first: sockets beyond the limit wait in the accept queue of the system.
@@ -54,6 +65,9 @@ async fn accept(
 
 async fn connection(stream: TcpStream, router: Router, header_timeout: Duration, stop: CancellationToken) {
     let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE));
+    let stream = Box::pin(stream);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)

@@ -20,7 +20,7 @@ impl Version {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (major, minor) = text.trim().split_once('.')?;
-        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
+        Some(Self { major: number(major)?, minor: number(minor)? })
     }
 
     /// Whether documents of this version can be read. A newer minor version of 2 can: what it adds is ignored (§9).
@@ -28,6 +28,12 @@ impl Version {
     pub fn is_supported(self) -> bool {
         Self::SUPPORTED.contains(&self) || (self.major == 2 && self.minor > 1)
     }
+}
+
+/// Digits; a number that is too large is as unsupported as the largest.
+fn number(digits: &str) -> Option<u16> {
+    let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    all_digits.then(|| digits.parse().unwrap_or(u16::MAX))
 }
 
 impl fmt::Display for Version {
@@ -99,6 +105,7 @@ mod tests {
     fn numbers_are_compared_as_numbers() {
         assert!(Version::parse("2.4") < Version::parse("2.10"));
         assert_eq!(Version::parse("2"), None);
+        assert!(!Version::parse("99999999999.0").unwrap().is_supported());
         assert!(Version { major: 2, minor: 7 }.is_supported());
         assert!(!Version { major: 3, minor: 0 }.is_supported());
     }

@@ -17,14 +17,24 @@ impl Store {
         .await
     }
 
-    /// Pushes of an initiator, newest first, older than the row `before`.
-    pub async fn pushes(&self, initiator: String, before: Option<i64>, limit: usize) -> Result<Vec<PushView>> {
+    /// Pushes of an initiator, newest first, older than the row `before`; with them whether there may be more. A page also
+    /// ends where its pushes have very many addresses.
+    pub async fn pushes(&self, initiator: String, before: Option<i64>, limit: usize) -> Result<(Vec<PushView>, bool)> {
         self.read(move |sql| {
             let mut query =
                 sql.prepare_cached(&format!("{PUSH} WHERE initiator = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"))?;
-            let rows = query.query_map(params![initiator, before.unwrap_or(i64::MAX), limit as i64], push_row)?;
-            let views: Vec<PushView> = rows.collect::<rusqlite::Result<_>>()?;
-            views.into_iter().map(|view| with_addresses(sql, view)).collect()
+            let mut rows = query.query(params![initiator, before.unwrap_or(i64::MAX), limit as i64])?;
+            let (mut views, mut addresses) = (Vec::new(), 0);
+            while let Some(row) = rows.next()? {
+                let view = with_addresses(sql, push_row(row)?)?;
+                addresses += view.addresses.len();
+                views.push(view);
+                if addresses >= PAGE_ADDRESSES {
+                    return Ok((views, true));
+                }
+            }
+            let more = views.len() >= limit;
+            Ok((views, more))
         })
         .await
     }
@@ -48,6 +58,9 @@ impl Store {
         .await
     }
 }
+
+/// Addresses of one page of pushes.
+const PAGE_ADDRESSES: usize = 10_000;
 
 const PUSH: &str = "SELECT id, push_id, initiator, created_at, content_type, length(body) FROM pushes";
 

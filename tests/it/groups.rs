@@ -57,6 +57,7 @@ fn bad_requests_are_answered_as_such() {
         ("$push/request", r#"{"op":"join","group":""}"#),
         ("$push/request", r#"{"op":"join","group":7}"#),
         ("$push/request", r#"{"op":"leave"}"#),
+        ("$push/request", r#"["join","1",null,"news"]"#),
         ("$push/request", long.as_str()),
         ("$push/nonsense", ""),
         ("$push/leave", ""),
@@ -237,7 +238,7 @@ fn approval_asks_an_operator_and_answers_twice() {
     assert_eq!(alice.push().text(), "welcome");
     bob.assert_silent();
     assert_eq!(http.json("POST", "/api/v1/groups/vip/requests/bob", json!({"decision":"approve"})).status, 404);
-    assert_eq!(http.json("POST", "/api/v1/groups/vip/requests/bob", json!({"decision":"perhaps"})).status, 422);
+    assert_eq!(http.json("POST", "/api/v1/groups/vip/requests/bob", json!({"decision":"perhaps"})).status, 400);
 }
 
 #[test]
@@ -308,4 +309,33 @@ fn a_pending_push_ends_when_the_last_member_leaves() {
     gateway.http().json("DELETE", "/api/v1/groups/news/members/alice", Value::Null);
     let outcome = gateway.http().wait_outcome("p1", "undeliverable", "0 of 1, 1 left the group");
     assert_eq!(outcome["code"], 4510);
+}
+
+#[test]
+fn a_user_that_is_left_and_taken_up_again_does_not_get_an_unanswered_push_twice() {
+    let gateway = Gateway::start();
+    let mut terminal = connect(&gateway, "alice");
+    terminal.join("news");
+    gateway.http().push("p1", "group:news", "once");
+    let push = terminal.publish_in();
+    terminal.request("$push/request", r#"{"op":"list","user":"bob"}"#);
+    terminal.request("$push/request", r#"{"op":"list","user":"alice"}"#);
+    terminal.assert_silent();
+    terminal.puback(push.id);
+    gateway.http().wait_outcome("p1", "delivered", "1 of 1");
+}
+
+#[test]
+fn a_binding_that_a_clean_start_ends_ends_for_the_user_s_other_terminals_too() {
+    let gateway = Gateway::start();
+    let mut other = connect(&gateway, "alice");
+    let lasting = Connect::v3("keeper", "alice").lasting();
+    let mut keeper = Raw::connect(gateway.mqtt, &lasting);
+    keeper.subscribe(&[("groups/news", 1)]);
+    gateway.http().push("p1", "group:news", "1");
+    assert_eq!((keeper.push().text(), other.push().text()), ("1", "1"));
+    keeper.disconnect();
+    Raw::connect(gateway.mqtt, &Connect::v3("keeper", "alice")).ping();
+    gateway.http().push("p2", "group:news", "2");
+    other.assert_silent();
 }

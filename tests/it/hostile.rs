@@ -50,6 +50,9 @@ fn malformed_packets_end_their_own_connection_only() {
         packet(0x62, &[]),
         packet(0x10, b"\0\x04MQTT\x04\x02\0\0\0\x01c"),
         packet(0x90, &[0, 1, 0]),
+        packet(0x38, &text("t")),
+        packet(0xC0, b"a"),
+        vec![0xC0, 0x80, 0x00],
     ];
     for v5 in [false, true] {
         for bytes in &bad {
@@ -235,4 +238,37 @@ fn one_client_that_always_talked_kept_its_worker_from_everybody_else() {
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     flood.join().unwrap();
+}
+
+/// Resident memory of the gateway in MiB.
+fn resident(gateway: &Gateway) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+fn a_few_kilobytes_of_requests_made_the_gateway_hold_hundreds_of_megabytes() {
+    let gateway = Gateway::start();
+    let mut raw = Raw::connect(gateway.mqtt, &Connect::v3("lister", "lister"));
+    for n in 0..150 {
+        raw.join(&format!("{}{n}", "%C3%A9".repeat(60)));
+    }
+    let before = resident(&gateway);
+    let requests = packet(0x30, &text("$push/list")).repeat(4_000);
+    raw.try_send(&requests);
+    Raw::connect(gateway.mqtt, &Connect::v3("other", "other")).ping();
+    // Each answer has some 130 KB; all of them would be half a gigabyte.
+    let grown = resident(&gateway).saturating_sub(before);
+    assert!(grown < 60, "grown by {grown} MiB");
+}
+
+#[test]
+fn one_subscribe_with_very_many_filters_is_answered_and_can_be_interrupted() {
+    let mut gateway = Gateway::start();
+    let mut raw = Raw::connect(gateway.mqtt, &Connect::v3("many", "many"));
+    let filters: Vec<(&str, u8)> = vec![("groups/same", 0); 20_000];
+    let codes = raw.subscribe(&filters);
+    assert_eq!((codes.len(), codes[0], codes[19_999]), (20_000, 0, 0x80));
+    assert_eq!(gateway.terminate().code(), Some(0));
 }

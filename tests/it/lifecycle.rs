@@ -141,3 +141,13 @@ fn two_clean_subscribers_of_one_user_blocked_the_stop() {
         terminal.wait_closed();
     }
 }
+
+#[test]
+fn a_body_that_never_comes_does_not_spoil_the_stop() {
+    use std::io::Write;
+    let mut gateway = Gateway::start();
+    let mut slow = std::net::TcpStream::connect(gateway.http).unwrap();
+    slow.write_all(b"POST /pap HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc").unwrap();
+    gateway.http().get("/healthz");
+    assert_eq!(gateway.terminate().code(), Some(0), "{}", gateway.log());
+}

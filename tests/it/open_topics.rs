@@ -122,3 +122,38 @@ fn wildcards_on_our_own_topics_only_watch() {
     alice.push();
     watcher.assert_silent();
 }
+
+#[test]
+fn a_delayed_will_is_taken_back_by_resuming_and_hastened_by_a_clean_start() {
+    let gateway = Gateway::start_with(ACL, &[]);
+    let mut reader = Raw::connect(gateway.mqtt, &Connect::v3("r", "reader"));
+    reader.subscribe(&[("status/alice", 1)]);
+    // CONNECT with a Will Delay Interval, in bytes: session expiry 1 h, delay as given.
+    let vanish = |delay: u8| {
+        let body = [
+            &b"\0\x04MQTT\x05\x84\0\0\x05\x11\0\0\x0E\x10"[..],
+            &text("a"),
+            &[5, 0x18, 0, 0, 0, delay],
+            &text("status/alice"),
+            &text("gone"),
+            &text("alice"),
+        ]
+        .concat();
+        let mut raw = Raw::open(gateway.mqtt);
+        raw.send(&packet(0x10, &body));
+        assert_eq!(raw.packet().body[1], 0);
+        drop(raw);
+        crate::common::wait_for("alice to be away", || {
+            (gateway.http().get("/api/v1/users/alice").status == 404).then_some(())
+        });
+    };
+    vanish(1);
+    assert_eq!(reader.push().text(), "gone", "after its delay");
+    vanish(60);
+    let resumed = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice").lasting());
+    reader.assert_silent();
+    resumed.disconnect();
+    vanish(60);
+    let _clean = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    assert_eq!(reader.push().text(), "gone", "the session it belonged to has ended");
+}

@@ -187,8 +187,11 @@ fn json_pushes_do_the_same() {
         (json!({"to":["group:news"],"body":"x","deliver_before":"soon"}), 400),
         (json!({"to":["group:news"],"body":"x","deliver_before":"2001-01-01T00:00:00Z"}), 400),
         (json!({"to":["group:news"],"body":"x","push_id":""}), 400),
-        (json!({"to":["group:news"],"body":"x","colour":"red"}), 422),
-        (json!({"to":"group:news","body":"x"}), 422),
+        (json!({"to":["group:news"],"body":"x","colour":"red"}), 400),
+        (json!({"to":"group:news","body":"x"}), 400),
+        (json!([["group:news"], "text/plain", "x"]), 400),
+        (json!({"to":["group:news"],"body":"x","content_type":"a\r\nb"}), 400),
+        (json!({"to":["group:news"],"body":"x","deliver_after":"9999-12-31T23:59:59Z"}), 400),
     ] {
         let reply = gateway.http().json("POST", "/api/v1/pushes", body.clone());
         assert_eq!(
