@@ -19,7 +19,7 @@ pub(super) struct Args {
     /// Path of the PAP endpoint.
     #[arg(long, default_value = "/pap")]
     path: String,
-    /// Addresses: group:<id>, user:<id>, a SIP or tel URI, or the WAPPUSH form.
+    /// Addresses: `group:ID`, `user:ID`, a SIP or tel URI, or the WAPPUSH form.
     #[arg(long, required = true, num_args = 1.., value_name = "ADDRESS")]
     to: Vec<String>,
     /// What the terminals get.

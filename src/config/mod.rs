@@ -1,7 +1,7 @@
 //! The configuration: what can be set, and what is possible at all.
 //!
 //! There is one list of defaults, `broker.toml` at the top of the repository; it is compiled in and read like any other
-//! layer, so the documented default and the real one cannot differ. [`load`] says how the layers are put together.
+//! layer, so the documented default and the real one cannot differ. The file `load.rs` says how the layers are put together.
 
 mod load;
 mod units;

@@ -1,7 +1,7 @@
 //! The Push Access Protocol on the wire: WAP-247 (PAP 2.0), its 1.0 and 2.1 relatives, and what initiators make of them.
 //!
 //! Pure: bytes in, values out. Imports nothing of papcast's and can be used without it. [`parse`] reads what an initiator
-//! posts, [`encode`] writes a document; the rest are the pieces they are made of.
+//! posts, [`encode()`] writes a document; the rest are the pieces they are made of.
 //!
 //! ```
 //! use papcast::pap::{self, Document, Limits};
