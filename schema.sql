@@ -86,6 +86,7 @@ CREATE TABLE dispatches (
     recipients INTEGER NOT NULL DEFAULT 0,   -- members at the moment of dispatch
     delivered  INTEGER NOT NULL DEFAULT 0,
     refused    INTEGER NOT NULL DEFAULT 0,
+    refusal    INTEGER NOT NULL DEFAULT 0,   -- code of the last refusal
     gone       INTEGER NOT NULL DEFAULT 0,   -- left while it was pending
     event_at   INTEGER
 ) STRICT;

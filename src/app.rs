@@ -76,6 +76,8 @@ impl App {
     /// Serves until `stop`, then drains. An error: a part that must not end has ended, or the drain took too long.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let readiness = Readiness::default();
+        // Before anything is answered: whoever has read the ready line finds it so.
+        readiness.set(true);
         let router = http::router(Arc::clone(&self.gateway), readiness.clone(), &self.config);
         let intake = CancellationToken::new();
         let tracker = TaskTracker::new();
@@ -86,7 +88,6 @@ impl App {
         let gateway = Arc::clone(&self.gateway);
         let house_stop = intake.clone();
         let house = tracker.spawn(async move { gateway.keep_house(house_stop).await });
-        readiness.set(true);
         let failure = tokio::select! {
             () = stop.cancelled() => None,
             died = self.watchdog.died() => Some(anyhow::Error::new(died)),

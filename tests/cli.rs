@@ -11,7 +11,8 @@ use common::{Gateway, Lines, PAPCAST, papcast};
 fn every_command_has_help() {
     let help = papcast(&["--help"]);
     assert_eq!(help.code, Some(0));
-    for command in ["serve", "demo", "push", "terminal", "group", "member", "config", "completions"] {
+    for command in ["serve", "demo", "push", "status", "cancel", "terminal", "group", "member", "config", "completions"]
+    {
         assert!(help.out.contains(command), "{}", help.out);
         let output = papcast(&[command, "--help"]);
         assert_eq!(output.code, Some(0), "{command}");
@@ -96,6 +97,12 @@ fn groups_members_and_pushes_from_the_command_line() {
     let line = run(&["push", "--to", "group:news", "--text", "hello", "--push-id", "cli-1"]);
     assert_eq!(line, "cli-1\t1001\taccepted for processing\n");
     assert_eq!(gateway.http().outcome("cli-1")["desc"], "0 of 1");
+    assert_eq!(run(&["status", "cli-1"]), "group:news\tpending\t1000\t0 of 1\n");
+    assert_eq!(run(&["cancel", "cli-1"]), "1000\tOK\tgroup:news\n");
+    assert_eq!(run(&["status", "cli-1"]), "group:news\tcancelled\t1000\t0 of 1\n");
+    let again = papcast(&["cancel", "cli-1", "--gateway", &url]);
+    assert_eq!((again.code, again.out.as_str()), (Some(1), "3003\tnot possible\tgroup:news\n"));
+    assert_eq!(papcast(&["status", "nothing", "--gateway", &url]).code, Some(1));
     run(&["member", "remove", "news", "sip:alice@example.com"]);
     let line = run(&["push", "--to", "group:news", "--text", "hello", "--wait"]);
     assert_eq!(line, "group:news\tundeliverable\t4510\t0 of 0\n");

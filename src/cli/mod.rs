@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod cancel;
 mod client;
 mod completions;
 mod config;
@@ -8,6 +9,7 @@ mod group;
 mod member;
 mod push;
 mod serve;
+mod status;
 mod terminal;
 
 use std::process::ExitCode;
@@ -27,6 +29,8 @@ enum Command {
     Serve(serve::Args),
     Demo(demo::Args),
     Push(push::Args),
+    Status(status::Args),
+    Cancel(cancel::Args),
     Terminal(terminal::Args),
     Group(group::Args),
     Member(member::Args),
@@ -52,6 +56,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Push(args) => block_on(push::run(args)),
+        Command::Status(args) => block_on(status::run(args)),
+        Command::Cancel(args) => block_on(cancel::run(args)),
         Command::Terminal(args) => block_on(terminal::run(args)),
         Command::Group(args) => block_on(group::run(args)),
         Command::Member(args) => block_on(member::run(args)),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use hyper::Method;
 
-use super::client::{Gateway, escape};
+use super::client::{Gateway, Reply, escape};
 use crate::pap::document::{DeliveryMethod, Priority, PushMessage, QualityOfService};
 use crate::pap::{self, Dialect, Document, Limits, Version};
 
@@ -123,16 +123,26 @@ pub(super) async fn submit(
     body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
     let kind = format!("multipart/related; boundary={boundary}; type=\"application/xml\"");
     let reply = gateway.send(Method::POST, path, &kind, body).await?;
-    if !reply.status.is_success() {
-        bail!("the gateway answered {} to a POST to {path}", reply.status);
-    }
-    let answer = pap::parse(Some("application/xml"), &reply.body, Limits { addresses: 16, strict: false })
-        .map_err(|failure| anyhow::anyhow!("the gateway's answer is no PAP: {}", failure.desc))?;
-    match answer.document {
+    match read(&reply)? {
         Document::PushResponse(response) => Ok((response.code.0, response.desc.unwrap_or_default())),
         Document::BadMessage(message) => Ok((message.code.0, message.desc.unwrap_or_default())),
         other => bail!("the gateway answered with a {}", other.name()),
     }
+}
+
+/// Posts a document without content; answers the document that comes back.
+pub(super) async fn ask(gateway: &Gateway, path: &str, document: &Document) -> anyhow::Result<Document> {
+    let body = pap::encode(document, &Dialect::of(Version::V2_0)).into_bytes();
+    read(&gateway.send(Method::POST, path, "application/xml", body).await?)
+}
+
+fn read(reply: &Reply) -> anyhow::Result<Document> {
+    if !reply.status.is_success() {
+        bail!("the gateway answered {} to a PAP request", reply.status);
+    }
+    let limits = Limits { addresses: 1_000_000, strict: false };
+    let answer = pap::parse(Some("application/xml"), &reply.body, limits);
+    Ok(answer.map_err(|failure| anyhow::anyhow!("the gateway's answer is no PAP: {}", failure.desc))?.document)
 }
 
 async fn wait(gateway: &Gateway, push_id: &str, json: bool) -> anyhow::Result<()> {

@@ -64,7 +64,7 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
             }
         };
         conn.with_session(|session, outbox, socket| {
-            session.take_portion(&wanted, &portion, outbox, socket, Now::read())
+            session.take_portion(&wanted, &portion, outbox, socket, Now::read(), |seq| worker.is_revoked(seq))
         });
     }
 }

@@ -2,14 +2,14 @@
 //! about terminals and passes its orders on.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::window::Resume;
 use crate::gateway::{Connection, Later, Terminals};
 use crate::ids::UserId;
-use crate::parcel::FlowId;
+use crate::parcel::{FlowId, Seq};
 use crate::store::{Membership, PendingReply};
 
 /// A connection within its worker; never used twice.
@@ -51,6 +51,11 @@ pub(super) enum Command {
         conn: ConnId,
         reply: PendingReply,
         payload: Vec<u8>,
+    },
+    /// These dispatches were cancelled: they are not sent from now on.
+    Revoke {
+        seqs: Arc<[Seq]>,
+        reply: oneshot::Sender<()>,
     },
     Stop {
         reply: oneshot::Sender<()>,
@@ -187,11 +192,16 @@ impl Registry {
         }
     }
 
-    async fn settle_workers(&self, workers: Vec<usize>) {
+    /// Sends one order to these workers and waits for all of them.
+    async fn order_some(
+        &self,
+        workers: impl IntoIterator<Item = usize>,
+        command: impl Fn(oneshot::Sender<()>) -> Command,
+    ) {
         let mut replies = Vec::new();
         for worker in workers {
             let (reply, done) = oneshot::channel();
-            self.send(worker, Command::Settle { reply });
+            self.send(worker, command(reply));
             replies.push(done);
         }
         for done in replies {
@@ -199,17 +209,13 @@ impl Registry {
         }
     }
 
+    async fn order_workers(&self, command: impl Fn(oneshot::Sender<()>) -> Command) {
+        self.order_some(0..self.workers.len(), command).await;
+    }
+
     /// Closes every connection and waits until all that they knew is stored.
     pub(super) async fn stop(&self) {
-        let mut replies = Vec::new();
-        for worker in 0..self.workers.len() {
-            let (reply, done) = oneshot::channel();
-            self.send(worker, Command::Stop { reply });
-            replies.push(done);
-        }
-        for done in replies {
-            let _ = done.await;
-        }
+        self.order_workers(|reply| Command::Stop { reply }).await;
     }
 }
 
@@ -225,7 +231,7 @@ impl Terminals for Registry {
             let mut workers: Vec<usize> = self.present(user).iter().map(|at| at.worker).collect();
             workers.sort_unstable();
             workers.dedup();
-            self.settle_workers(workers).await;
+            self.order_some(workers, |reply| Command::Settle { reply }).await;
         })
     }
 
@@ -247,11 +253,20 @@ impl Terminals for Registry {
         })
     }
 
+    fn revoke<'a>(&'a self, seqs: &'a [Seq]) -> Later<'a, ()> {
+        Box::pin(async move {
+            if !seqs.is_empty() {
+                let seqs: Arc<[Seq]> = seqs.into();
+                self.order_workers(|reply| Command::Revoke { seqs: Arc::clone(&seqs), reply }).await;
+            }
+        })
+    }
+
     fn forget_session(&self, client: &str) {
         self.inner().parked.remove(client);
     }
 
     fn settle_all(&self) -> Later<'_, ()> {
-        Box::pin(self.settle_workers((0..self.workers.len()).collect()))
+        Box::pin(self.order_workers(|reply| Command::Settle { reply }))
     }
 }

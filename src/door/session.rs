@@ -178,7 +178,8 @@ impl Session {
     ) -> io::Result<bool> {
         let parcel = frames.parcel;
         let flow = &mut self.flows[at];
-        if parcel.deadline <= now.wall {
+        // Looked at when the frame is written, and not before (rule 17).
+        if parcel.deadline <= now.wall || frames.revoked {
             flow.skip(parcel.seq);
             self.moved = true;
             return Ok(true);
@@ -288,6 +289,7 @@ impl Session {
         outbox: &mut Outbox,
         sink: &impl Sink,
         now: Now,
+        is_revoked: impl Fn(Seq) -> bool,
     ) -> io::Result<bool> {
         let Ok(at) = self.flows.binary_search_by_key(&wanted.flow, |flow| flow.flow) else { return Ok(true) };
         if self.flows[at].binding != wanted.binding {
@@ -314,7 +316,7 @@ impl Session {
                 let flow = &mut self.flows[at];
                 flow.send(parcel.seq);
                 self.siblings.push((parcel.push, flow.binding, parcel.seq));
-            } else if !self.deliver(at, &mut Frames::new(parcel), outbox, sink, now)? {
+            } else if !self.deliver(at, &mut Frames::new(parcel, is_revoked(parcel.seq)), outbox, sink, now)? {
                 return Ok(false);
             }
         }

@@ -22,6 +22,8 @@ use crate::parcel::{FlowId, Parcel, Seq};
 use crate::store::{CursorMove, Membership};
 
 const TICK: Duration = Duration::from_secs(1);
+/// A publish or a fetch that began before a cancel has long arrived by then.
+const REVOKED: Duration = Duration::from_secs(300);
 
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -34,6 +36,8 @@ pub(super) struct Worker {
     next_id: std::cell::Cell<ConnId>,
     /// Connections with something to write down.
     listed: RefCell<Vec<Rc<Conn>>>,
+    /// Cancelled dispatches that may still be on their way, and until when that is believed.
+    revoked: RefCell<HashMap<Seq, std::time::Instant>>,
     /// One settling at a time: who asks for it has to wait for the one under way.
     settling: tokio::sync::Mutex<()>,
     /// Moves of connections that are gone or flows that were left, and moves that could not be written.
@@ -68,6 +72,7 @@ pub(super) fn run(
             conns: RefCell::default(),
             next_id: std::cell::Cell::new(1),
             listed: RefCell::default(),
+            revoked: RefCell::default(),
             settling: tokio::sync::Mutex::default(),
             orphans: RefCell::default(),
             direct_seen: std::cell::Cell::new(direct),
@@ -134,6 +139,11 @@ impl Worker {
                     if let Some(conn) = self.conn(conn) {
                         control::send_answer(&conn, &reply, payload.into());
                     }
+                }
+                Command::Revoke { seqs, reply } => {
+                    let until = std::time::Instant::now() + REVOKED;
+                    self.revoked.borrow_mut().extend(seqs.iter().map(|seq| (*seq, until)));
+                    let _ = reply.send(());
                 }
                 Command::Stop { reply } => {
                     stopping = true;
@@ -289,7 +299,7 @@ impl Worker {
                 None => return,
             }
         };
-        let mut frames = Frames::new(parcel);
+        let mut frames = Frames::new(parcel, self.is_revoked(parcel.seq));
         let now = Now::read();
         let conns = self.conns.borrow();
         for id in &members {
@@ -307,6 +317,11 @@ impl Worker {
         if let Some(topic) = self.table.borrow_mut().topic(parcel.flow) {
             topic.members = members;
         }
+    }
+
+    /// Whether a dispatch was cancelled a moment ago: it may have been under way to this worker.
+    pub(super) fn is_revoked(&self, seq: Seq) -> bool {
+        self.revoked.borrow().contains_key(&seq)
     }
 
     /// A direct push for a user whose own flow this connection does not serve yet: it was made just now.
@@ -332,7 +347,10 @@ impl Worker {
 
     /// A copy for those who watch.
     fn show(&self, parcel: &Parcel) {
-        let mut frames = Frames::new(parcel);
+        if self.is_revoked(parcel.seq) {
+            return;
+        }
+        let mut frames = Frames::new(parcel, false);
         let topic = parcel.target.topic();
         for id in self.table.borrow().wild() {
             let Some(conn) = self.conn(id) else { continue };
@@ -365,6 +383,8 @@ impl Worker {
         loop {
             tokio::time::sleep(TICK).await;
             self.check_clocks();
+            let now = std::time::Instant::now();
+            self.revoked.borrow_mut().retain(|_, until| *until > now);
             self.check_heads();
         }
     }

@@ -2,6 +2,7 @@
 //! both come here; everything they do goes through the same code.
 
 mod answers;
+mod cancelling;
 mod heads;
 mod housekeeping;
 mod joining;

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use serde::Serialize;
 
 use crate::ids::UserId;
-use crate::parcel::FlowId;
+use crate::parcel::{FlowId, Seq};
 use crate::store::{Membership, PendingReply};
 
 /// A boxed future: these calls cross to the workers' threads and are rare.
@@ -39,6 +39,9 @@ pub trait Terminals: Send + Sync + std::fmt::Debug {
     /// A second answer to a join that had to wait.
     fn answer<'a>(&'a self, user: &'a UserId, reply: PendingReply, payload: Vec<u8>) -> Later<'a, ()>;
 
+    /// These dispatches are cancelled. Once this returns, none of them is sent.
+    fn revoke<'a>(&'a self, seqs: &'a [Seq]) -> Later<'a, ()>;
+
     /// A session that was interrupted will not be resumed.
     fn forget_session(&self, client: &str);
 
@@ -64,6 +67,9 @@ impl Terminals for Nobody {
         Box::pin(std::future::ready(()))
     }
     fn answer<'a>(&'a self, _: &'a UserId, _: PendingReply, _: Vec<u8>) -> Later<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+    fn revoke<'a>(&'a self, _: &'a [Seq]) -> Later<'a, ()> {
         Box::pin(std::future::ready(()))
     }
     fn forget_session(&self, _: &str) {}

@@ -5,7 +5,7 @@
 //! | [`server`] | sockets, timeouts, graceful stop |
 //! | [`body`] | how large and how slow a request body may be |
 //! | [`pap`] | PAP over POST |
-//! | [`pushes`], [`groups`], [`users`] | `/api/v1/…` |
+//! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
 
 mod body;
@@ -13,6 +13,7 @@ mod groups;
 mod pap;
 mod problem;
 mod pushes;
+mod recipients;
 mod server;
 mod users;
 
@@ -62,7 +63,8 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/api/v1/pushes", get(pushes::list).post(pushes::submit))
-        .route("/api/v1/pushes/{push_id}", get(pushes::show))
+        .route("/api/v1/pushes/{push_id}", get(pushes::show).delete(pushes::cancel))
+        .route("/api/v1/pushes/{push_id}/recipients", get(recipients::list))
         .route("/api/v1/groups", get(groups::list))
         .route("/api/v1/groups/{group}", get(groups::show).put(groups::put).delete(groups::delete))
         .route("/api/v1/groups/{group}/members", get(groups::members))

@@ -1,6 +1,7 @@
 //! `/api/v1/pushes`: the same pushes as PAP's, in JSON.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -10,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Body, Path, Problem, Query};
-use super::{ANYBODY, Api};
+use super::{ANYBODY, Api, to_the_end};
 use crate::clock::{self, Millis};
 use crate::gateway::{Content, PushRequest};
 use crate::store::{AddressView, DeliveryMethod, Priority, PushView};
@@ -146,7 +147,7 @@ pub(super) struct Whose {
 }
 
 impl Whose {
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         self.initiator.unwrap_or_else(|| ANYBODY.into())
     }
 }
@@ -200,7 +201,7 @@ impl From<AddressView> for ShownAddress {
 }
 
 /// How many of how many, and what became of the others.
-fn describe(view: &AddressView) -> String {
+pub(super) fn describe(view: &AddressView) -> String {
     let mut desc = format!("{} of {}", view.delivered, view.recipients);
     for (count, what) in [(view.refused, "refused"), (view.gone, "left the group")] {
         if count > 0 {
@@ -239,4 +240,23 @@ pub(super) async fn show(
     let view = api.gateway.store().push(whose.name(), push_id.clone()).await?;
     let view = view.ok_or_else(|| Problem::not_found(format!("there is no push {push_id:?}")))?;
     Ok(Json(view.into()))
+}
+
+/// Cancels what is not over yet, and shows the push as it is then.
+pub(super) async fn cancel(
+    State(api): State<Api>,
+    Path(push_id): Path<String>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<ShownPush>, Problem> {
+    let unknown = || Problem::not_found(format!("there is no push {push_id:?}")).with_code(2004);
+    let initiator = whose.name();
+    let (gateway, name, id) = (Arc::clone(&api.gateway), initiator.clone(), push_id.clone());
+    let work = async move { gateway.cancel(&name, &id, Vec::new()).await };
+    let cancelled = to_the_end(work).await??.ok_or_else(unknown)?;
+    if cancelled.done.is_empty() {
+        let text = format!("the push {push_id:?} is over for all its addresses");
+        return Err(Problem::new(StatusCode::CONFLICT, text).with_code(3003));
+    }
+    let view = api.gateway.store().push(initiator, push_id.clone()).await?;
+    Ok(Json(view.ok_or_else(unknown)?.into()))
 }

@@ -92,7 +92,7 @@ pub(super) fn count(tx: &mut Tx<'_>, seq: Seq, counts: Counts, now: Millis) -> R
     tx.sql
         .prepare_cached(
             "UPDATE dispatches SET delivered = delivered + ?2, refused = refused + ?3, gone = gone + ?4,
-                code = coalesce(?5, code) WHERE seq = ?1 AND state = 1",
+                refusal = coalesce(?5, refusal) WHERE seq = ?1 AND state = 1",
         )?
         .execute(params![seq, counts.delivered, counts.refused, counts.gone, counts.code])?;
     // All members answered: delivered where all that remained have it, aborted where one refused, and undeliverable
@@ -101,7 +101,7 @@ pub(super) fn count(tx: &mut Tx<'_>, seq: Seq, counts: Counts, now: Millis) -> R
         .prepare_cached(
             "UPDATE dispatches SET event_at = ?2,
                 state = CASE WHEN refused > 0 THEN 5 WHEN delivered > 0 THEN 2 ELSE 3 END,
-                code  = CASE WHEN refused > 0 THEN code WHEN delivered > 0 THEN 1000 ELSE 4510 END
+                code  = CASE WHEN refused > 0 THEN refusal WHEN delivered > 0 THEN 1000 ELSE 4510 END
              WHERE seq = ?1 AND state = 1 AND delivered + refused + gone >= recipients",
         )?
         .execute(params![seq, now])?;

@@ -5,6 +5,7 @@
 //! this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
 
 mod bindings;
+mod cancel;
 mod cursors;
 mod dispatch;
 mod fetch;
@@ -13,6 +14,7 @@ mod groups;
 mod lifecycle;
 mod open;
 mod reader;
+mod recipients;
 mod requests;
 mod sessions;
 mod submit;

@@ -220,6 +220,12 @@ pub enum State {
 }
 
 impl State {
+    /// The state with this PAP name; none for what is no state of a dispatch.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().skip(1).find(|state| state.name() == name).copied()
+    }
+
     const ALL: [Self; 9] = [
         Self::Scheduled,
         Self::Pending,
@@ -326,6 +332,8 @@ pub struct PushView {
     pub created_at: Millis,
     pub content_type: String,
     pub size: u64,
+    /// Counted when acknowledged, not when written.
+    pub confirmed: bool,
     pub addresses: Vec<AddressView>,
 }
 
@@ -339,6 +347,36 @@ pub struct AddressView {
     pub refused: u64,
     pub gone: u64,
     pub event_at: Option<Millis>,
+}
+
+/// What became of a cancel, by address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cancelled {
+    pub done: Vec<String>,
+    /// Over already.
+    pub too_late: Vec<String>,
+    /// The push has no such address.
+    pub unknown: Vec<String>,
+    /// Dispatches that must not be sent any more.
+    pub seqs: Vec<Seq>,
+}
+
+/// One member of one dispatch.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    pub user: String,
+    pub address: String,
+    pub state: State,
+    pub code: u16,
+    pub reason: &'static str,
+    pub at: Option<Millis>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct RecipientPage {
+    pub recipients: Vec<Recipient>,
+    /// Position and binding of the last one looked at, where there may be more.
+    pub next: Option<(i64, i64)>,
 }
 
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::submit::UNCONFIRMED;
 use super::{AddressView, BindingView, GroupView, MemberView, PushView, Result, Source, State, Store, flows};
 use crate::ids::{GroupId, UserId};
 use crate::parcel::FlowId;
@@ -62,7 +63,7 @@ impl Store {
 /// Addresses of one page of pushes.
 const PAGE_ADDRESSES: usize = 10_000;
 
-const PUSH: &str = "SELECT id, push_id, initiator, created_at, content_type, length(body) FROM pushes";
+const PUSH: &str = "SELECT id, push_id, initiator, created_at, content_type, length(body), delivery FROM pushes";
 
 fn push_row(row: &Row<'_>) -> rusqlite::Result<PushView> {
     Ok(PushView {
@@ -72,6 +73,7 @@ fn push_row(row: &Row<'_>) -> rusqlite::Result<PushView> {
         created_at: row.get(3)?,
         content_type: row.get(4)?,
         size: row.get(5)?,
+        confirmed: row.get::<_, i64>(6)? != UNCONFIRMED,
         addresses: Vec::new(),
     })
 }

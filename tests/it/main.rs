@@ -5,6 +5,7 @@
 mod common;
 
 mod clients;
+mod control;
 mod delivery;
 mod door;
 mod examples;

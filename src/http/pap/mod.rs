@@ -1,5 +1,8 @@
 //! PAP over HTTP POST. PAP's own problems are reported in the XML; HTTP codes are for HTTP's (WAP-247 §13).
 
+mod cancel;
+mod status;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::body::{Body, Bytes};
@@ -8,15 +11,12 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
-use super::{ANYBODY, Api};
+use super::{ANYBODY, Api, to_the_end};
 use crate::clock;
 use crate::config::PapProfile;
 use crate::gateway::{Content, PushRequest, Refused};
-use crate::pap::code::{Code, State as PapState};
-use crate::pap::document::{
-    BadMessage, CancelResponse, CancelResult, CapabilitiesResponse, DeliveryMethod, Priority, PushMessage,
-    PushResponse, StatusQueryResponse, StatusQueryResult,
-};
+use crate::pap::code::Code;
+use crate::pap::document::{BadMessage, CapabilitiesResponse, DeliveryMethod, Priority, PushMessage, PushResponse};
 use crate::pap::{self, Dialect, Document, Failure};
 use crate::store;
 
@@ -79,21 +79,8 @@ async fn answer(api: &Api, profile: PapProfile, request: pap::Request, digest: i
             Some(content) => push(api, profile, *message, content, digest, sender).await,
             None => unexpected("a push-message without content"),
         },
-        Document::CancelMessage(cancel) => Document::CancelResponse(CancelResponse {
-            push_id: cancel.push_id,
-            results: vec![CancelResult { code: Code::NOT_IMPLEMENTED, desc: None, addresses: cancel.addresses }],
-        }),
-        Document::StatusQuery(query) => Document::StatusQueryResponse(StatusQueryResponse {
-            push_id: query.push_id,
-            results: vec![StatusQueryResult {
-                event_time: None,
-                state: PapState::Unknown,
-                code: Code::NOT_IMPLEMENTED,
-                desc: None,
-                addresses: query.addresses,
-                quality_of_service: None,
-            }],
-        }),
+        Document::CancelMessage(message) => Document::CancelResponse(cancel::cancel(api, message).await),
+        Document::StatusQuery(query) => Document::StatusQueryResponse(status::status(api, query).await),
         Document::CapabilitiesQuery(query) => Document::CapabilitiesResponse(CapabilitiesResponse {
             query_id: query.query_id,
             code: Code::NOT_IMPLEMENTED,

@@ -1,0 +1,64 @@
+//! The PAP status query (WAP-247 §5.4): one result for each address. A group is one address, with how many of how many in
+//! its description.
+
+use std::collections::HashSet;
+
+use super::super::pushes::describe;
+use super::{ANYBODY, Api};
+use crate::pap::code::{Code, State};
+use crate::pap::document::{DeliveryMethod, QualityOfService, StatusQuery, StatusQueryResponse, StatusQueryResult};
+use crate::store::{self, AddressView, PushView};
+
+pub(super) async fn status(api: &Api, query: StatusQuery) -> StatusQueryResponse {
+    let results = match api.gateway.store().push(ANYBODY.into(), query.push_id.clone()).await {
+        Ok(Some(push)) => results(&push, &query.addresses),
+        Ok(None) => vec![unknown(Code::PUSH_ID_NOT_FOUND, query.addresses)],
+        Err(error) => {
+            tracing::error!(%error, "a status query failed");
+            vec![unknown(Code::INTERNAL_ERROR, query.addresses)]
+        }
+    };
+    StatusQueryResponse { push_id: query.push_id, results }
+}
+
+fn results(push: &PushView, asked: &[String]) -> Vec<StatusQueryResult> {
+    let wanted: HashSet<&str> = asked.iter().map(String::as_str).collect();
+    let known: HashSet<&str> = push.addresses.iter().map(|view| view.address.as_str()).collect();
+    let shown = push.addresses.iter().filter(|view| wanted.is_empty() || wanted.contains(view.address.as_str()));
+    let mut results: Vec<StatusQueryResult> = shown.map(|view| result(push, view)).collect();
+    let strange: Vec<String> = asked.iter().filter(|address| !known.contains(address.as_str())).cloned().collect();
+    if !strange.is_empty() {
+        results.push(unknown(Code::ADDRESS_NOT_FOUND, strange));
+    }
+    results
+}
+
+fn result(push: &PushView, view: &AddressView) -> StatusQueryResult {
+    // Only what was really used may stand here (§8.9).
+    let delivery_method = if push.confirmed { DeliveryMethod::Confirmed } else { DeliveryMethod::Unconfirmed };
+    StatusQueryResult {
+        event_time: view.event_at.map(|at| at / 1000),
+        state: state(view.state),
+        code: Code(view.code),
+        desc: Some(describe(view)),
+        addresses: vec![view.address.clone()],
+        quality_of_service: Some(QualityOfService { delivery_method, ..QualityOfService::default() }),
+    }
+}
+
+fn unknown(code: Code, addresses: Vec<String>) -> StatusQueryResult {
+    StatusQueryResult { event_time: None, state: State::Unknown, code, desc: None, addresses, quality_of_service: None }
+}
+
+fn state(state: store::State) -> State {
+    match state {
+        store::State::Scheduled | store::State::Pending => State::Pending,
+        store::State::Delivered => State::Delivered,
+        store::State::Undeliverable => State::Undeliverable,
+        store::State::Expired => State::Expired,
+        store::State::Aborted => State::Aborted,
+        store::State::Timeout => State::Timeout,
+        store::State::Cancelled => State::Cancelled,
+        store::State::Rejected => State::Rejected,
+    }
+}

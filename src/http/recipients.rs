@@ -1,0 +1,78 @@
+//! `/api/v1/pushes/{push_id}/recipients`: who has it, who has not, why.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::problem::{Path, Problem, Query};
+use super::pushes::{Page, Whose};
+use crate::clock;
+use crate::pap::code::Code;
+use crate::store::{self, Recipient};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Filter {
+    #[serde(default)]
+    state: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Recipients {
+    recipients: Vec<Shown>,
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    user: String,
+    address: String,
+    state: &'static str,
+    code: u16,
+    desc: &'static str,
+    at: Option<String>,
+}
+
+impl From<Recipient> for Shown {
+    fn from(recipient: Recipient) -> Self {
+        Self {
+            user: recipient.user,
+            address: recipient.address,
+            state: recipient.state.name(),
+            code: recipient.code,
+            desc: if recipient.reason.is_empty() { Code(recipient.code).meaning() } else { recipient.reason },
+            at: recipient.at.map(clock::format_utc),
+        }
+    }
+}
+
+pub(super) async fn list(
+    State(api): State<Api>,
+    Path(push_id): Path<String>,
+    Query(filter): Query<Filter>,
+    Query(page): Query<Page>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<Recipients>, Problem> {
+    let state = match filter.state.as_deref() {
+        None => None,
+        Some(name) => {
+            Some(store::State::parse(name).ok_or_else(|| Problem::bad_request(format!("{name:?} is no state")))?)
+        }
+    };
+    let after = match page.after.as_deref() {
+        None => (0, 0),
+        Some(text) => {
+            place(text).ok_or_else(|| Problem::bad_request("after= takes what an earlier answer named as next"))?
+        }
+    };
+    let found = api.gateway.store().recipients(whose.name(), push_id.clone(), state, after, page.limit()).await?;
+    let found = found.ok_or_else(|| Problem::not_found(format!("there is no push {push_id:?}")))?;
+    let next = found.next.map(|(position, binding)| format!("{position}.{binding}"));
+    Ok(Json(Recipients { recipients: found.recipients.into_iter().map(Into::into).collect(), next }))
+}
+
+/// `position.binding`
+fn place(text: &str) -> Option<(i64, i64)> {
+    let (position, binding) = text.split_once('.')?;
+    Some((position.parse().ok()?, binding.parse().ok()?))
+}

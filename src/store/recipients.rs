@@ -1,0 +1,116 @@
+//! Who has a push, who has not, and why: read from intervals, cursors and exceptions.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Recipient, RecipientPage, Result, State, Store};
+use crate::parcel::{FlowId, Seq};
+
+/// Bindings that one answer looks at: a filter that few fit must not make it read for ever.
+const LOOK: usize = 10_000;
+
+/// One dispatched address of a push.
+struct Dispatch {
+    position: i64,
+    address: String,
+    flow: FlowId,
+    seq: Seq,
+    state: State,
+    code: u16,
+    event_at: Option<i64>,
+}
+
+impl Store {
+    /// Recipients of a push in order of address and binding, from `after` on (position and binding of the last one);
+    /// `None` for an unknown push.
+    pub async fn recipients(
+        &self,
+        initiator: String,
+        push_id: String,
+        state: Option<State>,
+        after: (i64, i64),
+        limit: usize,
+    ) -> Result<Option<RecipientPage>> {
+        self.read(move |sql| {
+            let snapshot = sql.unchecked_transaction()?;
+            let push: Option<i64> = snapshot
+                .prepare_cached("SELECT id FROM pushes WHERE initiator = ?1 AND push_id = ?2")?
+                .query_row([initiator, push_id], |row| row.get(0))
+                .optional()?;
+            push.map(|push| page(&snapshot, push, state, after, limit)).transpose()
+        })
+        .await
+    }
+}
+
+fn page(sql: &Connection, push: i64, wanted: Option<State>, after: (i64, i64), limit: usize) -> Result<RecipientPage> {
+    let mut page = RecipientPage::default();
+    let mut looked = 0;
+    for dispatch in dispatches(sql, push, after.0)? {
+        let from = if dispatch.position == after.0 { after.1 } else { 0 };
+        let mut query = sql.prepare_cached(
+            "SELECT b.id, f.name, b.acked_seq, b.left_seq, b.exceptions, b.left_at FROM bindings b JOIN flows f ON f.id = b.user
+             WHERE b.flow = ?1 AND b.id > ?2 AND b.joined_seq < ?3 AND (b.left_seq IS NULL OR b.left_seq >= ?3) ORDER BY b.id",
+        )?;
+        let mut rows = query.query(params![dispatch.flow, from, dispatch.seq])?;
+        while let Some(row) = rows.next()? {
+            let binding: i64 = row.get(0)?;
+            let stated = if row.get(4)? { exception(sql, binding, dispatch.seq)? } else { None };
+            let recipient = recipient(&dispatch, row.get(1)?, row.get(2)?, stated, row.get(5)?);
+            looked += 1;
+            if wanted.is_none_or(|wanted| wanted == recipient.state) {
+                page.recipients.push(recipient);
+            }
+            if page.recipients.len() >= limit || looked >= LOOK {
+                page.next = Some((dispatch.position, binding));
+                return Ok(page);
+            }
+        }
+    }
+    Ok(page)
+}
+
+fn dispatches(sql: &Connection, push: i64, from: i64) -> Result<Vec<Dispatch>> {
+    let mut query = sql.prepare_cached(
+        "SELECT position, address, flow, seq, state, code, event_at FROM dispatches
+         WHERE push = ?1 AND seq IS NOT NULL AND position >= ?2 ORDER BY position",
+    )?;
+    let rows = query.query_map([push, from], |row| {
+        Ok(Dispatch {
+            position: row.get(0)?,
+            address: row.get(1)?,
+            flow: row.get(2)?,
+            seq: row.get(3)?,
+            state: State::from_number(row.get(4)?),
+            code: row.get(5)?,
+            event_at: row.get(6)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What a row says about one dispatch: kind, code and time. Got beats refused beats late beats skipped.
+type Stated = Option<(i64, u16, i64)>;
+
+fn exception(sql: &Connection, binding: i64, seq: Seq) -> Result<Stated> {
+    let mut query = sql.prepare_cached(
+        "SELECT kind, code, at FROM exceptions WHERE binding = ?1 AND seq <= ?2 AND upto >= ?2
+         ORDER BY CASE kind WHEN 1 THEN 0 WHEN 2 THEN 1 WHEN 4 THEN 2 ELSE 3 END LIMIT 1",
+    )?;
+    Ok(query.query_row([binding, seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?)
+}
+
+fn recipient(dispatch: &Dispatch, user: String, acked: Seq, stated: Stated, left_at: Option<i64>) -> Recipient {
+    let (state, code, reason, at) = match stated {
+        Some((1, _, at)) => (State::Delivered, 1000, "", Some(at)),
+        Some((2, code, at)) => (State::Aborted, code, "refused by the terminal", Some(at)),
+        Some((4, _, at)) => (dispatch.state, dispatch.code, "acknowledged after it was over", Some(at)),
+        Some((_, _, at)) => (dispatch.state, dispatch.code, "over before it reached the terminal", Some(at)),
+        None if dispatch.seq <= acked => (State::Delivered, 1000, "", None),
+        None if left_at.is_some() => (State::Undeliverable, 4510, "left the group", left_at),
+        None => (dispatch.state, dispatch.code, "", dispatch.event_at),
+    };
+    // A push that is delivered as a whole has no member without it but those that are being written down.
+    let state =
+        if state == State::Delivered && stated.is_none() && dispatch.seq > acked { State::Pending } else { state };
+    Recipient { user, address: dispatch.address.clone(), state, code, reason, at }
+}
