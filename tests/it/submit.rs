@@ -278,12 +278,6 @@ fn what_is_not_built_yet_says_so() {
         gateway.http().send("POST", "/pap", "application/xml", text.as_bytes())
     };
     assert!(
-        post("<cancel-message push-id=\"p\"/>")
-            .body
-            .contains("<cancel-response push-id=\"p\"><cancel-result code=\"3001\"")
-    );
-    assert!(post("<statusquery-message push-id=\"p\"/>").body.contains("message-state=\"unknown\" code=\"3001\""));
-    assert!(
         post("<ccq-message><address address-value=\"a\"/></ccq-message>").body.contains("<ccq-response code=\"3001\"")
     );
     assert_eq!(
