@@ -54,6 +54,23 @@ impl Client {
         Reply { status, head: head.to_owned(), body: body.to_owned() }
     }
 
+    /// Submits to a gateway that may not be there; answers the PAP code if an answer came.
+    pub fn try_pap(&self, pap: &Pap) -> Option<u16> {
+        let mut stream = TcpStream::connect(self.at).ok()?;
+        stream.set_read_timeout(Some(DEADLINE)).ok()?;
+        let body = pap.body();
+        let head = format!(
+            "POST /pap HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: multipart/related; boundary=xyz\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).ok()?;
+        stream.write_all(body.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let at = answer.find("code=\"")? + 6;
+        answer.get(at..at + 4)?.parse().ok()
+    }
+
     pub fn send(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Reply {
         let mut request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",

@@ -136,6 +136,16 @@ impl Raw {
         Self { stream, v5: false, next_id: 0 }
     }
 
+    /// Connects to a gateway that may not be there, or may go away meanwhile.
+    pub fn connect_if_there(at: SocketAddr, connect: &Connect<'_>) -> Option<Self> {
+        let stream = TcpStream::connect_timeout(&at, DEADLINE).ok()?;
+        stream.set_nodelay(true).ok()?;
+        let mut raw = Self { stream, v5: connect.v5, next_id: 0 };
+        raw.stream.write_all(&connect.bytes()).ok()?;
+        let answer = raw.try_packet(DEADLINE)?;
+        (answer.first == 0x20 && answer.body[1] == 0).then_some(raw)
+    }
+
     /// Connects; answers the CONNACK's flags and code.
     pub fn try_connect(at: SocketAddr, connect: &Connect<'_>) -> (Self, u8, u8) {
         let mut raw = Self::open(at);
