@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use super::client::Gateway;
+use super::client::Endpoint;
 use super::push;
 use crate::pap::Document;
 use crate::pap::document::CancelMessage;
@@ -11,29 +11,23 @@ use crate::pap::document::CancelMessage;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    gateway: Gateway,
-    /// Path of the PAP endpoint.
-    #[arg(long, default_value = "/pap")]
-    path: String,
+    endpoint: Endpoint,
     push_id: String,
     /// Only for these addresses.
     #[arg(long, num_args = 1.., value_name = "ADDRESS")]
     to: Vec<String>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let message = Document::CancelMessage(CancelMessage { push_id: args.push_id, addresses: args.to });
-    let Document::CancelResponse(response) = push::ask(&args.gateway, &args.path, &message).await? else {
+    let Document::CancelResponse(response) = push::ask(&args.endpoint, &message).await? else {
         bail!("the gateway did not answer the cancel");
     };
     let mut refused = false;
     for result in &response.results {
         let desc = result.desc.as_deref().unwrap_or("");
         refused |= !result.code.is_success();
-        if args.json {
+        if args.endpoint.json {
             println!("{}", serde_json::json!({"code": result.code.0, "desc": desc, "addresses": result.addresses}));
         } else {
             println!("{}\t{desc}\t{}", result.code, result.addresses.join(" "));

@@ -15,6 +15,29 @@ pub(super) struct Gateway {
     gateway: Uri,
 }
 
+/// A gateway's PAP endpoint, and how to print what it answers.
+#[derive(Debug, clap::Args)]
+pub(super) struct Endpoint {
+    #[command(flatten)]
+    pub(super) gateway: Gateway,
+    /// Path of the PAP endpoint.
+    #[arg(long, default_value = "/pap")]
+    pub(super) path: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// A gateway's JSON API, and how to print what it answers.
+#[derive(Debug, clap::Args)]
+pub(super) struct Admin {
+    #[command(flatten)]
+    pub(super) gateway: Gateway,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
 /// Longest answer that is read, in bytes.
 const ANSWER: usize = 64 << 20;
 

@@ -4,16 +4,13 @@ use clap::{Subcommand, ValueEnum};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::client::{self, Gateway, escape};
+use super::client::{self, Admin, Gateway, escape};
 
 /// List, show, make and remove groups, and decide on joins.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    gateway: Gateway,
-    /// Print JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    admin: Admin,
     #[command(subcommand)]
     action: Action,
 }
@@ -76,7 +73,7 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let gateway = &args.gateway;
+    let Admin { gateway, json } = &args.admin;
     let line = |group: &Value| {
         format!(
             "{}\t{}\t{} members\t{}",
@@ -87,18 +84,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         )
     };
     match args.action {
-        Action::List => client::print(args.json, &gateway.all("/api/v1/groups", "groups").await?, line),
-        Action::Show { group } => {
-            client::print(args.json, &[gateway.json(Method::GET, &path(&group), None).await?], line)
-        }
+        Action::List => client::print(*json, &gateway.all("/api/v1/groups", "groups").await?, line),
+        Action::Show { group } => client::print(*json, &[gateway.json(Method::GET, &path(&group), None).await?], line),
         Action::Add { group, policy } => {
             let body = policy.map(|policy| json!({ "policy": policy.name() }));
-            client::print(args.json, &[gateway.json(Method::PUT, &path(&group), body).await?], line)
+            client::print(*json, &[gateway.json(Method::PUT, &path(&group), body).await?], line)
         }
         Action::Remove { group } => gateway.json(Method::DELETE, &path(&group), None).await.map(drop),
         Action::Requests { group } => {
             let requests = gateway.all(&format!("{}/requests", path(&group)), "requests").await?;
-            client::print(args.json, &requests, |request| {
+            client::print(*json, &requests, |request| {
                 format!("{}\t{}", text(request, "user"), text(request, "requested_at"))
             })
         }

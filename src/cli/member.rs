@@ -3,16 +3,13 @@
 use clap::Subcommand;
 use hyper::Method;
 
-use super::client::{self, Gateway, escape};
+use super::client::{self, Admin, escape};
 
 /// List, show, bind and unbind members of groups.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    gateway: Gateway,
-    /// Print JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    admin: Admin,
     #[command(subcommand)]
     action: Action,
 }
@@ -34,12 +31,12 @@ fn path(group: &str) -> String {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let gateway = &args.gateway;
+    let Admin { gateway, json } = &args.admin;
     let text = |value: &serde_json::Value| value.as_str().unwrap_or("").to_owned();
     match args.action {
         Action::List { group } => {
             let members = gateway.all(&path(&group), "members").await?;
-            client::print(args.json, &members, |member| {
+            client::print(*json, &members, |member| {
                 let here = if member["connected"] == true { "connected" } else { "away" };
                 format!(
                     "{}\t{here}\t{}\t{}",
@@ -51,7 +48,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         }
         Action::Show { user } => {
             let shown = gateway.json(Method::GET, &format!("/api/v1/users/{}", escape(&user)), None).await?;
-            if args.json {
+            if *json {
                 println!("{}", serde_json::to_string_pretty(&shown)?);
                 return Ok(());
             }

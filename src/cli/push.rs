@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use hyper::Method;
 
-use super::client::{Gateway, Reply, escape};
+use super::client::{Endpoint, Gateway, Reply, escape};
 use crate::pap::document::{DeliveryMethod, Priority, PushMessage, QualityOfService};
 use crate::pap::{self, Dialect, Document, Limits, Version};
 
@@ -15,10 +15,7 @@ use crate::pap::{self, Dialect, Document, Limits, Version};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    gateway: Gateway,
-    /// Path of the PAP endpoint.
-    #[arg(long, default_value = "/pap")]
-    path: String,
+    endpoint: Endpoint,
     /// Addresses: `group:ID`, `user:ID`, a SIP or tel URI, or the WAPPUSH form.
     #[arg(long, required = true, num_args = 1.., value_name = "ADDRESS")]
     to: Vec<String>,
@@ -46,9 +43,6 @@ pub(super) struct Args {
     /// Wait until every address has its outcome, and print it.
     #[arg(long)]
     wait: bool,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -83,19 +77,19 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         }),
         ..PushMessage::default()
     };
-    let (code, desc) = submit(&args.gateway, &args.path, message, &args.content_type, &body).await?;
+    let (code, desc) = submit(&args.endpoint.gateway, &args.endpoint.path, message, &args.content_type, &body).await?;
     if code != 1001 {
         bail!("the push was refused: {code} {desc}");
     }
     if !args.wait {
-        if args.json {
+        if args.endpoint.json {
             println!("{}", serde_json::json!({ "push_id": push_id, "code": code, "desc": desc }));
         } else {
             println!("{push_id}\t{code}\t{desc}");
         }
         return Ok(());
     }
-    wait(&args.gateway, &push_id, args.json).await
+    wait(&args.endpoint.gateway, &push_id, args.endpoint.json).await
 }
 
 fn time(name: &str, text: Option<&str>) -> anyhow::Result<Option<i64>> {
@@ -131,9 +125,9 @@ pub(super) async fn submit(
 }
 
 /// Posts a document without content; answers the document that comes back.
-pub(super) async fn ask(gateway: &Gateway, path: &str, document: &Document) -> anyhow::Result<Document> {
+pub(super) async fn ask(endpoint: &Endpoint, document: &Document) -> anyhow::Result<Document> {
     let body = pap::encode(document, &Dialect::of(Version::V2_0)).into_bytes();
-    read(&gateway.send(Method::POST, path, "application/xml", body).await?)
+    read(&endpoint.gateway.send(Method::POST, &endpoint.path, "application/xml", body).await?)
 }
 
 fn read(reply: &Reply) -> anyhow::Result<Document> {

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use super::client::Gateway;
+use super::client::Endpoint;
 use super::push;
 use crate::pap::Document;
 use crate::pap::document::StatusQuery;
@@ -11,26 +11,20 @@ use crate::pap::document::StatusQuery;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    gateway: Gateway,
-    /// Path of the PAP endpoint.
-    #[arg(long, default_value = "/pap")]
-    path: String,
+    endpoint: Endpoint,
     push_id: String,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let query = Document::StatusQuery(StatusQuery { push_id: args.push_id, addresses: Vec::new() });
-    let Document::StatusQueryResponse(response) = push::ask(&args.gateway, &args.path, &query).await? else {
+    let Document::StatusQueryResponse(response) = push::ask(&args.endpoint, &query).await? else {
         bail!("the gateway did not answer the status query");
     };
     for result in &response.results {
         let desc = result.desc.as_deref().unwrap_or("");
         anyhow::ensure!(result.code.0 / 1000 != 2, "{}: {} {desc}", response.push_id, result.code);
         for address in &result.addresses {
-            if args.json {
+            if args.endpoint.json {
                 let line = serde_json::json!({"address": address, "state": result.state.name(), "code": result.code.0, "desc": desc});
                 println!("{line}");
             } else {

@@ -42,6 +42,18 @@ fn a_pap_post_is_answered_as_deployed_initiators_expect() {
 }
 
 #[test]
+fn a_capabilities_part_is_accepted() {
+    let gateway = Gateway::start();
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
+    alice.join("news");
+    let rdf = "--xyz\r\nContent-Type: application/xml\r\n\r\n<rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\"/>\r\n--xyz--\r\n";
+    let body = Pap::new("p1").to("group:news").text("two of three").body().replace("--xyz--\r\n", rdf);
+    let reply = gateway.http().send("POST", "/pap", "multipart/related; boundary=xyz", body.as_bytes());
+    assert_eq!(reply.pap_code(), 1001, "{reply:?}");
+    assert_eq!(alice.push().text(), "two of three");
+}
+
+#[test]
 fn version_1_0_is_answered_in_1_0() {
     let gateway = Gateway::start();
     gateway.http().bind("news", "alice");

@@ -2,8 +2,9 @@
 
 use std::num::NonZeroU16;
 
-use bytes::BytesMut;
-use rmqtt_codec::types::Publish;
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+use rmqtt_codec::types::{Publish, QoS};
 use rmqtt_codec::{v3, v5};
 use tokio_util::codec::Decoder as _;
 
@@ -90,15 +91,7 @@ fn from_v3(packet: v3::Packet) -> Packet {
             username: connect.username.map(|name| name.to_string()),
             will: connect.last_will.map(|will| Will {
                 delay: 0,
-                publish: Publish {
-                    dup: false,
-                    retain: will.retain,
-                    qos: will.qos,
-                    topic: will.topic,
-                    packet_id: None,
-                    payload: will.message,
-                    properties: None,
-                },
+                publish: will_publish(will.retain, will.qos, will.topic, will.message, None),
             }),
             session_expiry: None,
             receive_max: u16::MAX,
@@ -177,25 +170,29 @@ fn from_v5(packet: v5::Packet) -> Packet {
 }
 
 fn will_v5(will: v5::LastWill) -> Will {
+    let properties = v5::PublishProperties {
+        topic_alias: None,
+        correlation_data: will.correlation_data,
+        message_expiry_interval: will.message_expiry_interval,
+        content_type: will.content_type,
+        user_properties: will.user_properties,
+        is_utf8_payload: will.is_utf8_payload.unwrap_or(false),
+        response_topic: will.response_topic,
+        subscription_ids: Vec::new(),
+    };
     Will {
         delay: will.will_delay_interval_sec.unwrap_or(0),
-        publish: Publish {
-            dup: false,
-            retain: will.retain,
-            qos: will.qos,
-            topic: will.topic,
-            packet_id: None,
-            payload: will.message,
-            properties: Some(v5::PublishProperties {
-                topic_alias: None,
-                correlation_data: will.correlation_data,
-                message_expiry_interval: will.message_expiry_interval,
-                content_type: will.content_type,
-                user_properties: will.user_properties,
-                is_utf8_payload: will.is_utf8_payload.unwrap_or(false),
-                response_topic: will.response_topic,
-                subscription_ids: Vec::new(),
-            }),
-        },
+        publish: will_publish(will.retain, will.qos, will.topic, will.message, Some(properties)),
     }
+}
+
+/// The publish that a will becomes.
+fn will_publish(
+    retain: bool,
+    qos: QoS,
+    topic: ByteString,
+    payload: Bytes,
+    properties: Option<v5::PublishProperties>,
+) -> Publish {
+    Publish { dup: false, retain, qos, topic, packet_id: None, payload, properties }
 }
