@@ -61,6 +61,9 @@ CREATE TABLE pushes (
     delivery       INTEGER NOT NULL,         -- 0 notspecified, 1 preferconfirmed, 2 confirmed, 3 unconfirmed
     priority       INTEGER NOT NULL,         -- 0 high, 1 medium, 2 low
     source         TEXT,                     -- PAP source-reference
+    notify         TEXT,                     -- URL for result notifications, where they were asked for
+    notify_form    TEXT,                     -- what it is told in: a PAP version, or "json"
+    sender         TEXT,                     -- the address the initiator posted to
     content_type   TEXT    NOT NULL,
     headers        TEXT    NOT NULL,         -- JSON: [["name","value"],…], lower-case names
     body           BLOB    NOT NULL,
@@ -95,6 +98,23 @@ CREATE INDEX        dispatches_flow ON dispatches (flow, seq) WHERE seq IS NOT N
 CREATE INDEX        dispatches_push ON dispatches (push, flow);
 CREATE INDEX        dispatches_open ON dispatches (deadline) WHERE state < 2;
 CREATE INDEX        dispatches_due  ON dispatches (priority, due) WHERE state = 0;
+
+-- Result notifications that wait to be posted: one for each address that is over. Filled by the trigger, so that a final
+-- state and its notification are one transaction whatever it was that ended the dispatch.
+CREATE TABLE outbox (
+    dispatch   INTEGER PRIMARY KEY REFERENCES dispatches (id),
+    attempts   INTEGER NOT NULL DEFAULT 0,
+    next_at    INTEGER NOT NULL,
+    begun_at   INTEGER NOT NULL,
+    failure    TEXT,                         -- why the last attempt failed
+    given_up   INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX outbox_due ON outbox (next_at) WHERE given_up = 0;
+CREATE TRIGGER dispatch_over AFTER UPDATE OF state ON dispatches
+WHEN OLD.state < 2 AND NEW.state >= 2 BEGIN
+    INSERT INTO outbox (dispatch, next_at, begun_at)
+        SELECT NEW.id, NEW.event_at, NEW.event_at FROM pushes WHERE id = NEW.push AND notify IS NOT NULL;
+END;
 
 -- MQTT sessions that own something: a subscription that binds, or the right to be resumed.
 CREATE TABLE sessions (

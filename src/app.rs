@@ -86,6 +86,8 @@ impl App {
         let accept_stop = intake.clone();
         let mqtt = tracker.spawn(async move { door.accept(self.mqtt, accept_stop).await });
         let gateway = Arc::clone(&self.gateway);
+        let (notifier, notify_stop) = (Arc::clone(&self.gateway), intake.clone());
+        let notify = tracker.spawn(notifier.notify_initiators(notify_stop));
         let house_stop = intake.clone();
         let house = tracker.spawn(async move { gateway.keep_house(house_stop).await });
         let failure = tokio::select! {
@@ -93,6 +95,7 @@ impl App {
             died = self.watchdog.died() => Some(anyhow::Error::new(died)),
             _ = http => Some(anyhow::anyhow!("the HTTP server has ended")),
             _ = mqtt => Some(anyhow::anyhow!("the MQTT listener has ended")),
+            _ = notify => Some(anyhow::anyhow!("the sending of notifications has ended")),
             _ = house => Some(anyhow::anyhow!("the housekeeping has ended")),
         };
         readiness.set(false);

@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// Not from this time on, YYYY-MM-DDThh:mm:ssZ.
     #[arg(long, value_name = "TIME")]
     deliver_before: Option<String>,
+    /// Where the gateway shall post what became of it: one result notification for each address.
+    #[arg(long, value_name = "URL")]
+    notify: Option<String>,
     #[arg(long, value_name = "ID")]
     push_id: Option<String>,
     /// Wait until every address has its outcome, and print it.
@@ -65,6 +68,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         push_id: push_id.clone(),
         deliver_after: time("--deliver-after", args.deliver_after.as_deref())?,
         deliver_before: time("--deliver-before", args.deliver_before.as_deref())?,
+        notify_requested_to: args.notify.clone(),
         addresses: args.to.clone(),
         quality_of_service: Some(QualityOfService {
             delivery_method: if args.confirmed { DeliveryMethod::Confirmed } else { DeliveryMethod::NotSpecified },

@@ -27,6 +27,7 @@ pub struct Config {
     pub auth: Auth,
     pub groups: Groups,
     pub push: Push,
+    pub notify: Notify,
     pub pap: Pap,
     pub aliases: BTreeMap<String, String>,
     #[serde(default)]
@@ -126,6 +127,17 @@ pub struct Push {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Notify {
+    pub allow_private: bool,
+    #[serde(deserialize_with = "units::duration")]
+    pub timeout: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub give_up: Duration,
+    pub parallel: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Pap {
     pub endpoints: BTreeMap<String, PapEndpoint>,
 }
@@ -199,6 +211,9 @@ impl Config {
             ("push.default_ttl", self.push.default_ttl.as_millis(), 1_000, 315_360_000_000),
             ("push.max_ttl", self.push.max_ttl.as_millis(), 1_000, 315_360_000_000),
             ("push.max_addresses", self.push.max_addresses as u128, 1, 1_000_000),
+            ("notify.timeout", self.notify.timeout.as_millis(), 100, 600_000),
+            ("notify.give_up", self.notify.give_up.as_millis(), 0, 2_592_000_000),
+            ("notify.parallel", self.notify.parallel as u128, 1, 1_024),
             ("push.max_content", self.push.max_content as u128, 1, 268_000_000),
         ];
         for &(key, value, low, high) in bounds {
@@ -207,6 +222,7 @@ impl Config {
                     || key.ends_with("ttl")
                     || key.ends_with("_expiry")
                     || key.ends_with("interval")
+                    || key.ends_with("give_up")
                 {
                     " milliseconds"
                 } else {

@@ -7,6 +7,7 @@ mod heads;
 mod housekeeping;
 mod joining;
 mod locks;
+mod notify;
 mod submitting;
 mod terminals;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use answers::{Answer, GroupEntry, Op, Reason, Status};
 pub use heads::Heads;
 pub use joining::{GroupRequest, SubscribeOutcome};
+pub use notify::pap_state;
 pub use submitting::{Accepted, Content, PushRequest, Refused};
 pub use terminals::{Connection, Later, Terminals};
 
@@ -25,6 +27,9 @@ use crate::broker::Publisher;
 use crate::config::{AssignRule, Config, parse_target};
 use crate::ids::{JoinPolicy, Target};
 use crate::store::{Event, Store};
+
+/// How the gateway names itself towards initiators.
+pub const NAME: &str = concat!("papcast ", env!("CARGO_PKG_VERSION"));
 
 /// The rules an operator sets for groups and pushes.
 #[derive(Debug, Clone)]
@@ -46,6 +51,7 @@ pub struct Gateway {
     store: Store,
     heads: Arc<Heads>,
     rules: Rules,
+    notify: notify::Rules,
     locks: UserLocks,
     terminals: OnceLock<Arc<dyn Terminals>>,
 }
@@ -68,7 +74,8 @@ impl Gateway {
                 .filter_map(|(alias, target)| Some((alias.clone(), parse_target(target)?)))
                 .collect(),
         };
-        Self { store, heads, rules, locks: UserLocks::default(), terminals: OnceLock::new() }
+        let notify = notify::Rules::from(&config.notify);
+        Self { store, heads, rules, notify, locks: UserLocks::default(), terminals: OnceLock::new() }
     }
 
     /// Whom to tell of joins and leaves; set once, when the door is there.

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use super::Gateway;
+use super::{Gateway, notify};
 use crate::clock::{self, Millis};
 use crate::ids::{GroupId, Target, UserId};
 use crate::pap::address::{self, Kind};
-use crate::store::{self, Address, DeliveryMethod, Error, Priority, Submission, Submitted};
+use crate::store::{self, Address, DeliveryMethod, Error, Notify, Priority, Submission, Submitted};
 
 /// Longest push-id in bytes. The specification has no limit; 255 is what initiators need at most (pap.md D2).
 const PUSH_ID_MAX: usize = 255;
@@ -34,6 +34,8 @@ pub struct PushRequest {
     pub deliver_after: Option<Millis>,
     pub deliver_before: Option<Millis>,
     pub source: Option<String>,
+    /// Where to say what became of it.
+    pub notify: Option<Notify>,
     /// `push_all` means the group named by `source` (BlackBerry).
     pub push_all: bool,
     /// Hash of the submission as it came in.
@@ -53,6 +55,8 @@ pub enum Refused {
     BadRequest(String),
     #[error("the push has expired: its deliver-before is {before}, the time here is {now}")]
     Expired { before: String, now: String },
+    #[error("result notifications cannot go there: {0}")]
+    Notify(String),
     /// The addresses as they were written.
     #[error("{}", unknown_text(.0))]
     Unknown(Vec<String>),
@@ -77,6 +81,10 @@ impl Gateway {
     pub async fn submit(&self, request: PushRequest) -> Result<Accepted, Refused> {
         let now = clock::now();
         self.check_size(&request)?;
+        if let Some(notify) = &request.notify {
+            notify::check_url(&notify.url, self.notify.allow_private)
+                .map_err(|error| Refused::Notify(error.to_string()))?;
+        }
         let deliver_before = self.deadline(&request, now)?;
         let addresses = self.resolve(&request)?;
         let push_id = request.push_id.clone();
@@ -90,6 +98,7 @@ impl Gateway {
             delivery: request.delivery,
             priority: request.priority,
             source: request.source,
+            notify: request.notify,
             content_type: request.content.content_type,
             headers: request.content.headers,
             body: request.content.body,

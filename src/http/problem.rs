@@ -72,7 +72,7 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let (kind, code) = match &refused {
             Refused::BadRequest(_) => (StatusCode::BAD_REQUEST, 2000),
-            Refused::Expired { .. } => (StatusCode::BAD_REQUEST, 2001),
+            Refused::Expired { .. } | Refused::Notify(_) => (StatusCode::BAD_REQUEST, 2001),
             Refused::Unknown(_) => (StatusCode::NOT_FOUND, 2002),
             Refused::Duplicate(_) => (StatusCode::CONFLICT, 2007),
             Refused::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, 4001),

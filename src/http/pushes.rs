@@ -14,7 +14,7 @@ use super::problem::{Body, Path, Problem, Query};
 use super::{ANYBODY, Api, to_the_end};
 use crate::clock::{self, Millis};
 use crate::gateway::{Content, PushRequest};
-use crate::store::{AddressView, DeliveryMethod, Priority, PushView};
+use crate::store::{AddressView, DeliveryMethod, Notify, Priority, PushView};
 
 /// A push as it is posted.
 #[derive(Debug, Hash, Deserialize)]
@@ -37,6 +37,8 @@ pub(super) struct NewPush {
     deliver_after: Option<String>,
     #[serde(default)]
     deliver_before: Option<String>,
+    #[serde(default)]
+    notify_url: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Hash, Deserialize)]
@@ -108,6 +110,7 @@ fn request(push: NewPush, digest: i64) -> Result<PushRequest, Problem> {
         deliver_after: time("deliver_after", push.deliver_after)?,
         deliver_before: time("deliver_before", push.deliver_before)?,
         source: None,
+        notify: push.notify_url.map(|url| Notify { url, form: "json".into(), sender: String::new() }),
         push_all: false,
         digest,
     })
@@ -189,7 +192,7 @@ impl From<PushView> for ShownPush {
 impl From<AddressView> for ShownAddress {
     fn from(view: AddressView) -> Self {
         Self {
-            desc: describe(&view),
+            desc: view.describe(),
             address: view.address,
             state: view.state.name(),
             code: view.code,
@@ -198,17 +201,6 @@ impl From<AddressView> for ShownAddress {
             event_time: view.event_at.map(clock::format_utc),
         }
     }
-}
-
-/// How many of how many, and what became of the others.
-pub(super) fn describe(view: &AddressView) -> String {
-    let mut desc = format!("{} of {}", view.delivered, view.recipients);
-    for (count, what) in [(view.refused, "refused"), (view.gone, "left the group")] {
-        if count > 0 {
-            desc.push_str(&format!(", {count} {what}"));
-        }
-    }
-    desc
 }
 
 #[derive(Debug, Serialize)]

@@ -13,6 +13,7 @@ mod flows;
 mod groups;
 mod lifecycle;
 mod open;
+mod outbox;
 mod reader;
 mod recipients;
 mod requests;

@@ -110,7 +110,8 @@ fn insert_push(tx: &Tx<'_>, push: &Submission) -> Result<i64> {
     tx.sql
         .prepare_cached(
             "INSERT INTO pushes (initiator, push_id, digest, created_at, deliver_after, deliver_before, delivery, priority,
-                source, content_type, headers, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                source, content_type, headers, body, notify, notify_form, sender)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             push.initiator,
@@ -125,6 +126,9 @@ fn insert_push(tx: &Tx<'_>, push: &Submission) -> Result<i64> {
             push.content_type,
             headers,
             &push.body[..],
+            push.notify.as_ref().map(|notify| &notify.url),
+            push.notify.as_ref().map(|notify| &notify.form),
+            push.notify.as_ref().map(|notify| &notify.sender),
         ])?;
     Ok(tx.sql.last_insert_rowid())
 }

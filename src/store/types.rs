@@ -176,10 +176,35 @@ pub struct Submission {
     pub delivery: DeliveryMethod,
     pub priority: Priority,
     pub source: Option<String>,
+    pub notify: Option<Notify>,
     pub content_type: String,
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
     pub addresses: Vec<Address>,
+}
+
+/// A wish for result notifications.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    pub url: String,
+    /// A PAP version such as `2.0`, or `json`.
+    pub form: String,
+    /// The address the initiator posted to.
+    pub sender: String,
+}
+
+/// A result notification that is due.
+#[derive(Debug, Clone)]
+pub struct Notification {
+    /// The row it is known by.
+    pub dispatch: i64,
+    pub notify: Notify,
+    pub push_id: String,
+    pub created_at: Millis,
+    pub begun_at: Millis,
+    pub attempts: u32,
+    pub confirmed: bool,
+    pub address: AddressView,
 }
 
 #[derive(Debug, Clone)]
@@ -377,6 +402,20 @@ pub struct RecipientPage {
     pub recipients: Vec<Recipient>,
     /// Position and binding of the last one looked at, where there may be more.
     pub next: Option<(i64, i64)>,
+}
+
+impl AddressView {
+    /// How many of how many, and what became of the others.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut desc = format!("{} of {}", self.delivered, self.recipients);
+        for (count, what) in [(self.refused, "refused"), (self.gone, "left the group")] {
+            if count > 0 {
+                desc.push_str(&format!(", {count} {what}"));
+            }
+        }
+        desc
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -83,20 +83,23 @@ fn with_addresses(sql: &Connection, mut view: PushView) -> Result<PushView> {
         "SELECT address, state, code, recipients, delivered, refused, gone, event_at FROM dispatches
          WHERE push = ?1 ORDER BY position",
     )?;
-    let rows = query.query_map([view.key], |row| {
-        Ok(AddressView {
-            address: row.get(0)?,
-            state: State::from_number(row.get(1)?),
-            code: row.get(2)?,
-            recipients: row.get(3)?,
-            delivered: row.get(4)?,
-            refused: row.get(5)?,
-            gone: row.get(6)?,
-            event_at: row.get(7)?,
-        })
-    })?;
+    let rows = query.query_map([view.key], address_row)?;
     view.addresses = rows.collect::<rusqlite::Result<_>>()?;
     Ok(view)
+}
+
+/// Columns address, state, code, recipients, delivered, refused, gone, event_at.
+pub(super) fn address_row(row: &Row<'_>) -> rusqlite::Result<AddressView> {
+    Ok(AddressView {
+        address: row.get(0)?,
+        state: State::from_number(row.get(1)?),
+        code: row.get(2)?,
+        recipients: row.get(3)?,
+        delivered: row.get(4)?,
+        refused: row.get(5)?,
+        gone: row.get(6)?,
+        event_at: row.get(7)?,
+    })
 }
 
 const GROUP: &str = "SELECT name, policy, members FROM flows WHERE kind = 0 AND ";

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::disallowed_methods, clippy::needless_pass_by_value, unreachable_pub)]
 
 pub mod http;
+pub mod initiator;
 pub mod mosquitto;
 pub mod mqtt;
 

@@ -12,5 +12,6 @@ mod examples;
 mod groups;
 mod hostile;
 mod lifecycle;
+mod notify;
 mod open_topics;
 mod submit;

@@ -14,13 +14,11 @@ use super::problem::Problem;
 use super::{ANYBODY, Api, to_the_end};
 use crate::clock;
 use crate::config::PapProfile;
-use crate::gateway::{Content, PushRequest, Refused};
+use crate::gateway::{Content, NAME, PushRequest, Refused};
 use crate::pap::code::Code;
 use crate::pap::document::{BadMessage, CapabilitiesResponse, DeliveryMethod, Priority, PushMessage, PushResponse};
 use crate::pap::{self, Dialect, Document, Failure};
 use crate::store;
-
-const NAME: &str = concat!("papcast ", env!("CARGO_PKG_VERSION"));
 
 /// Answers one PAP request.
 pub(super) async fn handle(State(api): State<Api>, profile: PapProfile, request: Request) -> Response {
@@ -36,7 +34,9 @@ pub(super) async fn handle(State(api): State<Api>, profile: PapProfile, request:
     let (document, dialect) = match pap::parse(content_type, &body, api.limits) {
         Ok(request) => {
             let dialect = request.dialect.clone();
-            (answer(&api, profile, request, digest(content_type, &body), sender).await, dialect)
+            let version = dialect.version.to_string();
+            let origin = Origin { digest: digest(content_type, &body), sender, version };
+            (answer(&api, profile, request, origin).await, dialect)
         }
         Err(failure) => bad_message(failure),
     };
@@ -73,10 +73,19 @@ fn digest(content_type: Option<&str>, body: &[u8]) -> i64 {
     hasher.finish().cast_signed()
 }
 
-async fn answer(api: &Api, profile: PapProfile, request: pap::Request, digest: i64, sender: String) -> Document {
+/// What is known of a request beside what it says.
+struct Origin {
+    digest: i64,
+    /// The address it was posted to.
+    sender: String,
+    /// The PAP version it is written in.
+    version: String,
+}
+
+async fn answer(api: &Api, profile: PapProfile, request: pap::Request, origin: Origin) -> Document {
     match request.document {
         Document::PushMessage(message) => match request.content {
-            Some(content) => push(api, profile, *message, content, digest, sender).await,
+            Some(content) => push(api, profile, *message, content, origin).await,
             None => unexpected("a push-message without content"),
         },
         Document::CancelMessage(message) => Document::CancelResponse(cancel::cancel(api, message).await),
@@ -107,14 +116,14 @@ async fn push(
     profile: PapProfile,
     message: PushMessage,
     content: pap::message::Content,
-    digest: i64,
-    sender: String,
+    origin: Origin,
 ) -> Document {
+    let sender = origin.sender.clone();
     let push_id = message.push_id.clone();
     let (code, desc) = if message.replace.is_some() {
         (Code::REPLACEMENT_NOT_SUPPORTED, None)
     } else {
-        match api.gateway.submit(push_request(profile, message, content, digest)).await {
+        match api.gateway.submit(push_request(profile, message, content, origin)).await {
             Ok(_) => (Code::ACCEPTED, None),
             Err(refused) => (code_of(&refused), Some(refused.to_string())),
         }
@@ -133,14 +142,19 @@ async fn push(
 fn code_of(refused: &Refused) -> Code {
     match refused {
         Refused::BadRequest(_) => Code::BAD_REQUEST,
-        Refused::Expired { .. } => Code::FORBIDDEN,
+        Refused::Expired { .. } | Refused::Notify(_) => Code::FORBIDDEN,
         Refused::Unknown(_) => Code::ADDRESS_ERROR,
         Refused::Duplicate(_) => Code::DUPLICATE_PUSH_ID,
         Refused::Unavailable => Code::UNAVAILABLE,
     }
 }
 
-fn push_request(profile: PapProfile, message: PushMessage, content: pap::message::Content, digest: i64) -> PushRequest {
+fn push_request(
+    profile: PapProfile,
+    message: PushMessage,
+    content: pap::message::Content,
+    origin: Origin,
+) -> PushRequest {
     let quality = message.quality_of_service.unwrap_or_default();
     PushRequest {
         initiator: ANYBODY.into(),
@@ -161,7 +175,12 @@ fn push_request(profile: PapProfile, message: PushMessage, content: pap::message
         deliver_after: message.deliver_after.map(|at| at.saturating_mul(1000)),
         deliver_before: message.deliver_before.map(|at| at.saturating_mul(1000)),
         source: message.source_reference,
+        notify: message.notify_requested_to.map(|url| store::Notify {
+            url,
+            form: origin.version,
+            sender: origin.sender,
+        }),
         push_all: profile == PapProfile::Blackberry,
-        digest,
+        digest: origin.digest,
     }
 }

@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
-use super::super::pushes::describe;
 use super::{ANYBODY, Api};
+use crate::gateway::pap_state;
 use crate::pap::code::{Code, State};
 use crate::pap::document::{DeliveryMethod, QualityOfService, StatusQuery, StatusQueryResponse, StatusQueryResult};
-use crate::store::{self, AddressView, PushView};
+use crate::store::{AddressView, PushView};
 
 pub(super) async fn status(api: &Api, query: StatusQuery) -> StatusQueryResponse {
     let results = match api.gateway.store().push(ANYBODY.into(), query.push_id.clone()).await {
@@ -38,9 +38,9 @@ fn result(push: &PushView, view: &AddressView) -> StatusQueryResult {
     let delivery_method = if push.confirmed { DeliveryMethod::Confirmed } else { DeliveryMethod::Unconfirmed };
     StatusQueryResult {
         event_time: view.event_at.map(|at| at / 1000),
-        state: state(view.state),
+        state: pap_state(view.state),
         code: Code(view.code),
-        desc: Some(describe(view)),
+        desc: Some(view.describe()),
         addresses: vec![view.address.clone()],
         quality_of_service: Some(QualityOfService { delivery_method, ..QualityOfService::default() }),
     }
@@ -48,17 +48,4 @@ fn result(push: &PushView, view: &AddressView) -> StatusQueryResult {
 
 fn unknown(code: Code, addresses: Vec<String>) -> StatusQueryResult {
     StatusQueryResult { event_time: None, state: State::Unknown, code, desc: None, addresses, quality_of_service: None }
-}
-
-fn state(state: store::State) -> State {
-    match state {
-        store::State::Scheduled | store::State::Pending => State::Pending,
-        store::State::Delivered => State::Delivered,
-        store::State::Undeliverable => State::Undeliverable,
-        store::State::Expired => State::Expired,
-        store::State::Aborted => State::Aborted,
-        store::State::Timeout => State::Timeout,
-        store::State::Cancelled => State::Cancelled,
-        store::State::Rejected => State::Rejected,
-    }
 }

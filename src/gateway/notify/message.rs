@@ -1,0 +1,56 @@
+//! What a notification says: a PAP resultnotification-message in the version of the submission (WAP-247 §9.5), or the
+//! same in JSON.
+
+use crate::clock;
+use crate::pap::code::{Code, State as PapState};
+use crate::pap::document::{DeliveryMethod, QualityOfService, ResultNotification};
+use crate::pap::{self, Dialect, Document, Version};
+use crate::store::{Notification, State};
+
+/// Content-Type and body.
+pub(super) fn of(notification: &Notification) -> (&'static str, String) {
+    match Version::parse(&notification.notify.form) {
+        Some(version) => ("application/xml", xml(notification, version)),
+        None => ("application/json", json(notification)),
+    }
+}
+
+fn xml(notification: &Notification, version: Version) -> String {
+    let view = &notification.address;
+    let delivery_method = if notification.confirmed { DeliveryMethod::Confirmed } else { DeliveryMethod::Unconfirmed };
+    let message = ResultNotification {
+        push_id: notification.push_id.clone(),
+        sender_address: Some(notification.notify.sender.clone()).filter(|sender| !sender.is_empty()),
+        sender_name: Some(crate::gateway::NAME.into()),
+        received_time: Some(notification.created_at / 1000),
+        event_time: view.event_at.map(|at| at / 1000),
+        state: pap_state(view.state),
+        code: Code(view.code),
+        desc: Some(view.describe()),
+        address: view.address.clone(),
+        quality_of_service: Some(QualityOfService { delivery_method, ..QualityOfService::default() }),
+    };
+    pap::encode(&Document::ResultNotification(Box::new(message)), &Dialect::of(version))
+}
+
+fn json(notification: &Notification) -> String {
+    let view = &notification.address;
+    serde_json::json!({
+        "push_id": notification.push_id,
+        "address": view.address,
+        "state": view.state.name(),
+        "code": view.code,
+        "desc": view.describe(),
+        "recipients": view.recipients,
+        "delivered": view.delivered,
+        "received_time": clock::format_utc(notification.created_at),
+        "event_time": view.event_at.map(clock::format_utc),
+    })
+    .to_string()
+}
+
+/// The PAP state of a dispatch.
+#[must_use]
+pub fn pap_state(state: State) -> PapState {
+    PapState::parse(state.name()).unwrap_or(PapState::Unknown)
+}

@@ -1,0 +1,108 @@
+//! Result notifications: one for each address that is over, in the form the submission came in, posted until somebody
+//! takes it or it is given up.
+//!
+//! Any 2xx answer counts as taken (WAP-247 has no rule; initiators answer all sorts of bodies). What failed is tried again
+//! after 1 s, 2 s, 4 s … up to an hour, each time by a random part longer, also after a restart of the gateway.
+
+mod guard;
+mod message;
+mod post;
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub(super) use guard::check_url;
+pub use message::pap_state;
+
+use super::Gateway;
+use crate::clock::{self, Millis};
+use crate::config;
+use crate::store::{Error, Notification};
+
+const TICK: Duration = Duration::from_millis(500);
+const FIRST_PAUSE: Millis = 1_000;
+const LONGEST_PAUSE: Millis = 3_600_000;
+
+/// `[notify]` of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) allow_private: bool,
+    timeout: Duration,
+    give_up: Millis,
+    parallel: usize,
+}
+
+impl From<&config::Notify> for Rules {
+    fn from(config: &config::Notify) -> Self {
+        Self {
+            allow_private: config.allow_private,
+            timeout: config.timeout,
+            give_up: Millis::try_from(config.give_up.as_millis()).unwrap_or(Millis::MAX),
+            parallel: config.parallel,
+        }
+    }
+}
+
+impl Gateway {
+    /// Posts what is due until told to stop. An attempt that is cut off by the stop is made again after the start.
+    pub async fn notify_initiators(self: Arc<Self>, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
+            if let Some(Err(error)) = stop.run_until_cancelled(self.notify_due()).await {
+                tracing::error!(%error, "notifications could not be looked up; it is tried again");
+            }
+        }
+    }
+
+    async fn notify_due(self: &Arc<Self>) -> Result<(), Error> {
+        loop {
+            let due = self.store.due_notifications(clock::now(), self.notify.parallel).await?;
+            if due.is_empty() {
+                return Ok(());
+            }
+            let mut attempts = JoinSet::new();
+            for notification in due {
+                let gateway = Arc::clone(self);
+                attempts.spawn(async move { gateway.notify_one(notification).await });
+            }
+            while let Some(done) = attempts.join_next().await {
+                if let Ok(Err(error)) = done {
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn notify_one(&self, notification: Notification) -> Result<(), Error> {
+        let (content_type, body) = message::of(&notification);
+        let attempt = post::post(&notification.notify.url, content_type, body, self.notify.allow_private);
+        let failure = match tokio::time::timeout(self.notify.timeout, attempt).await {
+            Ok(Ok(())) => return self.store.notified(notification.dispatch).await,
+            Ok(Err(failure)) => failure.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        let next_at = next_attempt(&notification, self.notify.give_up);
+        if next_at.is_none() {
+            tracing::warn!(
+                push_id = notification.push_id,
+                attempts = notification.attempts + 1,
+                failure,
+                "a result notification was given up"
+            );
+        }
+        self.store.not_notified(notification.dispatch, failure, next_at).await
+    }
+}
+
+/// When to try again; `None` where that would be too late.
+fn next_attempt(notification: &Notification, give_up: Millis) -> Option<Millis> {
+    let now = clock::now();
+    let pause = FIRST_PAUSE.saturating_mul(1 << notification.attempts.min(20)).min(LONGEST_PAUSE);
+    // Up to a half longer, so that what failed together is not tried together for ever.
+    let jitter = (RandomState::new().hash_one(notification.dispatch) % 512) as Millis * pause / 1_024;
+    let next = now + pause + jitter;
+    (next - notification.begun_at <= give_up).then_some(next)
+}
