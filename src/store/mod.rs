@@ -56,6 +56,9 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// A handle to an open store; cheap to clone.

@@ -122,6 +122,7 @@ fn rule_17_who_has_not_got_a_cancelled_push_will_not() {
     let listed = gateway.http().get("/api/v1/pushes/p1/recipients").json();
     let states: Vec<&Value> = listed["recipients"].as_array().unwrap().iter().map(|r| &r["state"]).collect();
     assert_eq!(states, ["delivered", "cancelled"]);
+    assert_eq!(listed["recipients"][1]["desc"], "over before it reached the terminal");
     assert!(post(&gateway, "<cancel-message push-id=\"p2\"/>").body.contains("<cancel-result code=\"3003\""));
     assert!(post(&gateway, "<cancel-message push-id=\"p0\"/>").body.contains("<cancel-result code=\"2004\""));
 }

@@ -1,0 +1,123 @@
+//! The store where it cannot be seen from outside: a disk that is full, and commits that are shared.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::ids::{GroupId, Target, UserId};
+
+struct Open {
+    store: Store,
+    dispatched: Arc<Mutex<Vec<i64>>>,
+    _dir: tempfile::TempDir,
+}
+
+async fn open() -> Open {
+    let dir = tempfile::tempdir().unwrap();
+    let dispatched = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&dispatched);
+    let observer = move |event| match event {
+        Event::Dispatched { parcel, .. } => heard.lock().unwrap().push(parcel.seq),
+    };
+    let store = Store::open(&dir.path().join("t.db"), 1, observer).unwrap();
+    let bind = Bind {
+        user: UserId::parse("alice").unwrap(),
+        group: GroupId::parse("news").unwrap(),
+        source: Source::Join,
+        create: Some(crate::ids::JoinPolicy::Open),
+        limit: 10,
+        reply: PendingReply::default(),
+        now: 1,
+    };
+    assert!(matches!(store.bind(bind).await.unwrap(), Bound::Member { fresh: true, .. }));
+    Open { store, dispatched, _dir: dir }
+}
+
+fn push(id: &str, size: usize) -> Submission {
+    Submission {
+        initiator: "i".into(),
+        push_id: id.into(),
+        digest: 7,
+        now: 10,
+        deliver_after: 0,
+        deliver_before: 1_000,
+        delivery: DeliveryMethod::Confirmed,
+        priority: Priority::Medium,
+        source: None,
+        notify: None,
+        content_type: "text/plain".into(),
+        headers: vec![],
+        body: Bytes::from(vec![b'x'; size]),
+        addresses: vec![Address {
+            raw: "group:news".into(),
+            target: Target::Group(GroupId::parse("news").unwrap()),
+            connected: false,
+        }],
+    }
+}
+
+/// Allows the file so many pages more than it has.
+async fn allow(store: &Store, pages: i64) {
+    store
+        .write(move |tx| {
+            let count: i64 = tx.sql.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+            tx.sql.query_row(&format!("PRAGMA max_page_count = {}", count + pages), [], |_| Ok(()))?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_pushes_loses_none_and_goes_on_by_itself() {
+    let open = open().await;
+    assert_eq!(open.store.submit(push("before", 100)).await.unwrap(), Submitted::Accepted);
+    allow(&open.store, 2).await;
+    let refused = open.store.submit(push("large", 1_000_000)).await;
+    assert!(matches!(refused, Err(Error::Full)), "{refused:?}");
+    // Requests that share a commit with one that finds the disk full are refused too, and nothing of them is heard.
+    let (a, b, c) = tokio::join!(
+        open.store.submit(push("a", 10)),
+        open.store.submit(push("b", 1_000_000)),
+        open.store.submit(push("c", 10))
+    );
+    assert!(matches!(b, Err(Error::Full)));
+    let accepted: Vec<&str> =
+        [("a", &a), ("c", &c)].iter().filter(|(_, result)| result.is_ok()).map(|(id, _)| *id).collect();
+    allow(&open.store, 100_000).await;
+    assert_eq!(open.store.submit(push("after", 1_000_000)).await.unwrap(), Submitted::Accepted);
+    let mut known: Vec<&str> = vec!["before", "after"];
+    known.extend(&accepted);
+    for id in ["before", "large", "a", "b", "c", "after"] {
+        let there = open.store.push("i".into(), id.into()).await.unwrap().is_some();
+        assert_eq!(there, known.contains(&id), "{id}");
+    }
+    let seqs = open.dispatched.lock().unwrap().clone();
+    assert_eq!(seqs.len(), known.len());
+    assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]), "{seqs:?}");
+}
+
+#[tokio::test]
+async fn a_cursor_is_counted_once_however_often_it_is_told() {
+    let open = open().await;
+    for id in ["p1", "p2"] {
+        open.store.submit(push(id, 10)).await.unwrap();
+    }
+    let binding = open.store.memberships(UserId::parse("alice").unwrap()).await.unwrap();
+    let binding = binding.iter().find(|known| matches!(known.target, Target::Group(_))).unwrap().clone();
+    let first = binding.joined + 1;
+    let told = |upto, exceptions| CursorMove { binding: binding.binding, upto, exceptions };
+    let got = Exception { seq: first + 1, kind: ExceptionKind::Got };
+    for moves in [
+        vec![told(first - 1, vec![got])],
+        vec![told(first - 1, vec![got]), told(first, vec![])],
+        vec![told(first + 1, vec![])],
+    ] {
+        open.store.settle(moves, 20).await.unwrap();
+    }
+    for id in ["p1", "p2"] {
+        let view = open.store.push("i".into(), id.into()).await.unwrap().unwrap();
+        assert_eq!((view.addresses[0].delivered, view.addresses[0].state), (1, State::Delivered), "{id}");
+    }
+}
