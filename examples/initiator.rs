@@ -3,7 +3,7 @@
 //! Run it against a fresh gateway (`papcast serve`) to whose group "news" somebody is bound:
 //!
 //! ```text
-//! cargo run --example initiator -- http://127.0.0.1:8080/pap group:news "Hello, group"
+//! cargo run --release --example initiator -- http://127.0.0.1:8080/pap group:news "Hello, group"
 //! ```
 
 use std::error::Error;

@@ -5,6 +5,7 @@
 #
 #   sh examples/initiator.sh http://127.0.0.1:8080/pap WAPPUSH=news/TYPE=GROUP@papcast "Hello, group"
 set -eu
+[ $# -eq 3 ] || { echo "usage: initiator.sh URL ADDRESS TEXT" >&2; exit 2; }
 url=$1 address=$2 text=$3
 push_id="$(date +%s)-$$@initiator.example"
 

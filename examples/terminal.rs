@@ -3,7 +3,7 @@
 //! Run it against a fresh gateway (`papcast serve`), then push to the group:
 //!
 //! ```text
-//! cargo run --example terminal -- 127.0.0.1 1883 sip:bob@example.com news
+//! cargo run --release --example terminal -- 127.0.0.1 1883 sip:bob@example.com news
 //! ```
 
 use std::error::Error;

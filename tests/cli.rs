@@ -170,12 +170,23 @@ fn the_reference_terminal_keeps_the_answer_and_uses_it_at_the_next_start() {
     let kept: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&state).unwrap()).unwrap();
     assert_eq!(kept, serde_json::json!({"user":"alice","groups":[{"group":"news","topic":"groups/news"}]}));
     gateway.http().push("p2", "group:news", "two");
+    // It read ahead, and what it had not shown was acknowledged all the same.
+    for n in 3..=9 {
+        gateway.http().push(&format!("p{n}"), "group:news", &n.to_string());
+    }
     let (mut child, out, err) = start(&["--count", "1", "--json"]);
     assert_eq!(err.next(), format!("bound to news (groups/news), as {} says", state.display()));
     let push: serde_json::Value = serde_json::from_str(&out.next()).unwrap();
     assert_eq!((&push["group"], &push["body"], &push["push_id"]), (&"news".into(), &"two".into(), &"p2".into()));
     assert!(child.wait().unwrap().success());
     gateway.http().wait_outcome("p2", "delivered", "1 of 1");
+    assert_eq!(gateway.http().outcome("p3")["state"], "pending");
+    let (mut rest, out, _err) = start(&["--count", "7"]);
+    for n in 3..=9 {
+        assert_eq!(out.next(), format!("groups/news\t{n}"));
+    }
+    assert!(rest.wait().unwrap().success());
+    gateway.http().wait_outcome("p9", "delivered", "1 of 1");
     let asked = err.next();
     assert!(!asked.contains("join"), "it did not ask again: {asked}");
 }

@@ -5,6 +5,7 @@ use anyhow::bail;
 use super::client::Endpoint;
 use super::push;
 use crate::pap::Document;
+use crate::pap::code::Code;
 use crate::pap::document::CancelMessage;
 
 /// Cancel a push, over PAP: who has not got it will not.
@@ -12,6 +13,7 @@ use crate::pap::document::CancelMessage;
 pub(super) struct Args {
     #[command(flatten)]
     endpoint: Endpoint,
+    /// The push to cancel.
     push_id: String,
     /// Only for these addresses.
     #[arg(long, num_args = 1.., value_name = "ADDRESS")]
@@ -27,6 +29,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     for result in &response.results {
         let desc = result.desc.as_deref().unwrap_or("");
         refused |= !result.code.is_success();
+        anyhow::ensure!(result.code != Code::PUSH_ID_NOT_FOUND, "{}: {} {desc}", response.push_id, result.code);
         if args.endpoint.json {
             println!("{}", serde_json::json!({"code": result.code.0, "desc": desc, "addresses": result.addresses}));
         } else {

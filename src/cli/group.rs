@@ -17,34 +17,25 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// All groups: ID, join policy, members, MQTT topic.
     List,
-    Show {
-        group: String,
-    },
+    /// One group.
+    Show { group: String },
     /// Make a group, or change its policy.
     Add {
         group: String,
+        /// Who may join; where nothing is said, groups.default_policy of the configuration.
         #[arg(long)]
         policy: Option<Policy>,
     },
     /// Unbind all members and remove the group.
-    Remove {
-        group: String,
-    },
+    Remove { group: String },
     /// Joins that wait for a decision.
-    Requests {
-        group: String,
-    },
+    Requests { group: String },
     /// Let a user in.
-    Approve {
-        group: String,
-        user: String,
-    },
+    Approve { group: String, user: String },
     /// Turn a user away.
-    Reject {
-        group: String,
-        user: String,
-    },
+    Reject { group: String, user: String },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -16,7 +16,7 @@ use crate::pap::{self, Dialect, Document, Limits, Version};
 pub(super) struct Args {
     #[command(flatten)]
     endpoint: Endpoint,
-    /// Addresses: `group:ID`, `user:ID`, a SIP or tel URI, or the WAPPUSH form.
+    /// Addresses, separated by blanks: `group:ID`, `user:ID`, a SIP or tel URI, or the WAPPUSH form.
     #[arg(long, required = true, num_args = 1.., value_name = "ADDRESS")]
     to: Vec<String>,
     /// What the terminals get.
@@ -41,11 +41,15 @@ pub(super) struct Args {
     /// Where the gateway shall post what became of it: one result notification for each address.
     #[arg(long, value_name = "URL")]
     notify: Option<String>,
+    /// Unique name of the push; made up where it is missing.
     #[arg(long, value_name = "ID")]
     push_id: Option<String>,
-    /// Wait until every address has its outcome, and print it.
+    /// Wait until every address has its outcome, and print it: as long as a member is away, up to deliver-before.
     #[arg(long)]
     wait: bool,
+    /// With --wait: give up after so many seconds.
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    timeout: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -93,7 +97,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    wait(&args.endpoint.gateway, &push_id, args.endpoint.json).await
+    eprintln!("{push_id} {code} {desc}; waiting for its outcome");
+    let outcome = wait(&args.endpoint.gateway, &push_id, args.endpoint.json);
+    match args.timeout {
+        None => outcome.await,
+        Some(seconds) => tokio::time::timeout(Duration::from_secs(seconds), outcome).await.with_context(|| {
+            format!("{push_id}: not over after {seconds} seconds; papcast status {push_id} says more")
+        })?,
+    }
 }
 
 fn time(name: &str, text: Option<&str>) -> anyhow::Result<Option<i64>> {

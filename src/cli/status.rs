@@ -12,6 +12,7 @@ use crate::pap::document::StatusQuery;
 pub(super) struct Args {
     #[command(flatten)]
     endpoint: Endpoint,
+    /// The push to ask about.
     push_id: String,
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// MQTT client id; made from the user ID where it is missing.
     #[arg(long)]
     client_id: Option<String>,
-    /// Where the gateway's answers are kept.
+    /// File with the gateway's answers (groups and topics); read at the next start, so that nothing is asked twice.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// End after so many pushes.
@@ -73,9 +73,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             }
         }
     }
-    // One more turn of the loop sends the last acknowledgement.
-    terminal.disconnect();
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), terminal.next()).await;
+    terminal.close().await;
     Ok(())
 }
 

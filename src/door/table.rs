@@ -2,9 +2,11 @@
 //! beside that.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
+use super::conn::Conn;
 use super::registry::ConnId;
 use crate::broker::{Channel, FeedWants};
 use crate::ids::{Target, UserId};
@@ -20,7 +22,8 @@ pub(super) struct Topic {
     pub(super) seen: Seq,
     /// The newest seq that was dispatched, at the last look.
     pub(super) head: Seq,
-    pub(super) members: IndexSet<ConnId>,
+    /// The connections themselves: a push goes through all of them, and a look-up for each would be felt.
+    pub(super) members: IndexMap<ConnId, Rc<Conn>>,
 }
 
 #[derive(Debug)]
@@ -41,14 +44,14 @@ impl Table {
     }
 
     /// The connection wants a flow. The broker's subscription stands when this returns.
-    pub(super) fn attach(&mut self, flow: FlowId, target: &Target, conn: ConnId) {
+    pub(super) fn attach(&mut self, flow: FlowId, target: &Target, conn: &Rc<Conn>) {
         let wants = &mut self.wants;
         let topic = self.topics.entry(flow).or_insert_with(|| {
             let channel = Channel::of(target);
             let live = wants.add(&channel);
-            Topic { channel, live, seen: 0, head: 0, members: IndexSet::new() }
+            Topic { channel, live, seen: 0, head: 0, members: IndexMap::new() }
         });
-        topic.members.insert(conn);
+        topic.members.insert(conn.id, Rc::clone(conn));
     }
 
     pub(super) fn detach(&mut self, flow: FlowId, conn: ConnId) {

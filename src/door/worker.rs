@@ -196,7 +196,7 @@ impl Worker {
             return;
         }
         // Subscribe first: what is dispatched from here on arrives, and what was dispatched before shows in the heads.
-        self.table.borrow_mut().attach(membership.flow, &membership.target, conn.id);
+        self.table.borrow_mut().attach(membership.flow, &membership.target, conn);
         let head = membership.head.max(self.gateway.heads().group(membership.flow));
         let qos0 = {
             let topic = membership.target.topic();
@@ -301,9 +301,7 @@ impl Worker {
         };
         let mut frames = Frames::new(parcel, self.is_revoked(parcel.seq));
         let now = Now::read();
-        let conns = self.conns.borrow();
-        for id in &members {
-            let Some(conn) = conns.get(id) else { continue };
+        for conn in members.values() {
             let offer = conn.with_session(|session, outbox, socket| {
                 let offer = session.offer(&mut frames, outbox, socket, now)?;
                 Ok((offer, session.has_moved()))
@@ -422,7 +420,7 @@ impl Worker {
         for (flow, topic) in self.table.borrow_mut().topics() {
             let head = self.gateway.heads().group(flow);
             if head > topic.seen && (topic.head == head || !topic.live) {
-                missed.extend(topic.members.iter().map(|id| (*id, flow, head)));
+                missed.extend(topic.members.keys().map(|id| (*id, flow, head)));
                 topic.seen = head;
             }
             topic.head = head;

@@ -23,6 +23,7 @@ mod types;
 mod views;
 mod writer;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -64,6 +65,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// A handle to an open store; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
+    /// One gateway per store: held until the last handle is gone.
+    _lock: Arc<File>,
     writer: Arc<Writer>,
     readers: Arc<Readers>,
 }
@@ -72,10 +75,11 @@ impl Store {
     /// Opens or creates the store. `observer` is told, on the writer's thread and in order, what each commit changed;
     /// it must not wait.
     pub fn open(path: &Path, readers: usize, observer: impl Fn(Event) + Send + 'static) -> Result<Self> {
+        let lock = open::lock(path)?;
         let connection = open::open(path)?;
         let readers = Readers::start(path, readers)?;
         let writer = Writer::start(connection, Box::new(observer))?;
-        Ok(Self { writer: Arc::new(writer), readers: Arc::new(readers) })
+        Ok(Self { _lock: Arc::new(lock), writer: Arc::new(writer), readers: Arc::new(readers) })
     }
 
     /// Finishes what was asked for, checkpoints and closes. Later calls answer [`Error::Closed`].

@@ -1,5 +1,6 @@
 //! Opening: pragmas, the schema of a new file, and the refusal of what we cannot read.
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
@@ -43,6 +44,23 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
             "{}: has schema {newer}, this program knows {SCHEMA_VERSION}: use a papcast at least as new as the one that wrote it",
             path.display()
         ))),
+    }
+}
+
+/// Takes the store for this process. Two gateways on one file would not hear of each other's pushes.
+pub(super) fn lock(path: &Path) -> Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let fail =
+        |error: std::io::Error| Error::Open(format!("{}: cannot be locked: {error}", Path::new(&name).display()));
+    let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Open(format!(
+            "{}: another gateway uses this store; stop it, or set store.path to another file",
+            path.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(fail(error)),
     }
 }
 

@@ -7,6 +7,7 @@ mod memory;
 
 use std::time::Duration;
 
+use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, Publish, PublishProperties};
 use rumqttc::v5::{AsyncClient, Event as MqttEvent, EventLoop, MqttOptions};
@@ -16,6 +17,8 @@ pub use memory::{Joined, Memory};
 
 const REQUEST: &str = "$push/request";
 const RESPONSE: &str = "$push/response";
+/// How long the last words may take.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// A pause after a lost connection.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -70,6 +73,8 @@ pub enum Event {
 pub struct Terminal {
     client: AsyncClient,
     events: EventLoop,
+    /// Handed out by the last [`Terminal::next`], and not acknowledged yet.
+    unacknowledged: Option<Publish>,
 }
 
 impl std::fmt::Debug for Terminal {
@@ -84,10 +89,12 @@ impl Terminal {
         let mut mqtt = MqttOptions::new(&options.client_id, &options.host, options.port);
         mqtt.set_keep_alive(Duration::from_secs(30));
         mqtt.set_credentials(&options.user, "");
+        // rumqttc would acknowledge all that it reads at once, before anybody has seen it.
+        mqtt.set_manual_acks(true);
         mqtt.set_clean_start(options.session_expiry == 0);
         mqtt.set_session_expiry_interval(Some(options.session_expiry));
         let (client, events) = AsyncClient::new(mqtt, 64);
-        Self { client, events }
+        Self { client, events, unacknowledged: None }
     }
 
     /// Asks to join a group. The answer comes as an event.
@@ -97,20 +104,34 @@ impl Terminal {
         let _ = self.client.try_publish(REQUEST, QoS::AtLeastOnce, false, request.to_string());
     }
 
-    /// Says goodbye.
-    pub fn disconnect(&self) {
+    /// Acknowledges the last push and says goodbye; returns when both are on their way.
+    pub async fn close(mut self) {
+        self.acknowledge();
         let _ = self.client.try_disconnect();
+        let gone = async {
+            while !matches!(self.events.poll().await, Ok(MqttEvent::Outgoing(Outgoing::Disconnect)) | Err(_)) {}
+        };
+        let _ = tokio::time::timeout(GOODBYE, gone).await;
     }
 
-    /// What happens next. Pushes are acknowledged when this is called again.
+    fn acknowledge(&mut self) {
+        if let Some(publish) = self.unacknowledged.take() {
+            let _ = self.client.try_ack(&publish);
+        }
+    }
+
+    /// What happens next. A push is acknowledged when this is called again: by then it has been dealt with.
     pub async fn next(&mut self) -> Event {
+        self.acknowledge();
         loop {
             match self.events.poll().await {
                 Ok(MqttEvent::Incoming(Packet::ConnAck(_))) => return Event::Connected,
                 Ok(MqttEvent::Incoming(Packet::Publish(publish))) => {
+                    self.unacknowledged = Some(publish.clone());
                     if let Some(event) = incoming(publish) {
                         return event;
                     }
+                    self.acknowledge();
                 }
                 Ok(_) => {}
                 Err(error) => {

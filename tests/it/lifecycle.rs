@@ -108,6 +108,23 @@ fn a_store_of_a_newer_papcast_is_refused() {
 }
 
 #[test]
+fn two_gateways_on_one_store_lost_sight_of_each_other() {
+    let mut gateway = Gateway::start();
+    let output = Command::new(PAPCAST)
+        .arg("serve")
+        .current_dir(gateway.dir.path())
+        .env("PAPCAST_HTTP__LISTEN", "127.0.0.1:0")
+        .env("PAPCAST_MQTT__LISTEN", "127.0.0.1:0")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another gateway uses this store"), "{output:?}");
+    // A crash leaves nothing that would have to be cleared away.
+    gateway.kill();
+    gateway.restart();
+}
+
+#[test]
 fn json_logs_are_json() {
     let mut gateway = Gateway::start_with("[log]\nformat = \"json\"\n", &[]);
     gateway.terminate();
