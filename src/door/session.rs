@@ -468,6 +468,9 @@ impl Session {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// A portion that a session wants.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {

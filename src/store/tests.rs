@@ -121,3 +121,32 @@ async fn a_cursor_is_counted_once_however_often_it_is_told() {
         assert_eq!((view.addresses[0].delivered, view.addresses[0].state), (1, State::Delivered), "{id}");
     }
 }
+
+#[tokio::test]
+async fn rule_12_the_store_knows_what_a_user_got_by_another_address() {
+    let open = open().await;
+    let bind = |group: &str| Bind {
+        user: UserId::parse("alice").unwrap(),
+        group: GroupId::parse(group).unwrap(),
+        source: Source::Join,
+        create: Some(crate::ids::JoinPolicy::Open),
+        limit: 10,
+        reply: PendingReply::default(),
+        now: 1,
+    };
+    open.store.bind(bind("other")).await.unwrap();
+    let mut both = push("p1", 10);
+    let other = Target::Group(GroupId::parse("other").unwrap());
+    both.addresses.push(Address { raw: "group:other".into(), target: other.clone(), connected: false });
+    open.store.submit(both).await.unwrap();
+    let memberships = open.store.memberships(UserId::parse("alice").unwrap()).await.unwrap();
+    let of = |target: &Target| memberships.iter().find(|known| known.target == *target).unwrap().clone();
+    let (news, other) = (of(&Target::Group(GroupId::parse("news").unwrap())), of(&other));
+    let fetch = Fetch { binding: other.binding, after: other.acked, limit: 9, max_bytes: 9_999, now: 20 };
+    let owed = open.store.fetch(fetch).await.unwrap().unwrap();
+    assert_eq!((owed.parcels.len(), owed.parcels[0].settled), (1, None));
+    let got = CursorMove { binding: news.binding, upto: news.head, exceptions: vec![] };
+    open.store.settle(vec![got], 20).await.unwrap();
+    let owed = open.store.fetch(fetch).await.unwrap().unwrap();
+    assert_eq!(owed.parcels[0].settled, Some(Settled::Got));
+}
