@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// How many terminals.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     terminals: u32,
+    /// Print the result as JSON, and nothing else on stdout.
+    #[arg(long)]
+    json: bool,
 }
 
 const GROUP: &str = "demo";
@@ -39,10 +42,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     ];
     let app = App::build(config::load(None, [], &flags)?).await?;
     let addresses = app.addresses();
-    println!("gateway   HTTP {}, MQTT {}, store {}", addresses.http, addresses.mqtt, folder.0.display());
+    eprintln!("gateway   HTTP {}, MQTT {}, store {}", addresses.http, addresses.mqtt, folder.0.display());
     let stop = CancellationToken::new();
     let running = tokio::spawn(app.run(stop.clone()));
-    let result = show(addresses, args.terminals).await;
+    let result = show(addresses, args.terminals, args.json).await;
     stop.cancel();
     running.await??;
     result
@@ -71,7 +74,7 @@ enum News {
     Arrived { at: Instant, whole: bool },
 }
 
-async fn show(addresses: Addresses, count: u32) -> anyhow::Result<()> {
+async fn show(addresses: Addresses, count: u32, json: bool) -> anyhow::Result<()> {
     let (news, mut heard) = mpsc::unbounded_channel();
     let mut terminals = JoinSet::new();
     for number in 0..count {
@@ -99,7 +102,7 @@ async fn show(addresses: Addresses, count: u32) -> anyhow::Result<()> {
     let deliveries = follow(&mut heard, count, posted).await?;
     let outcome = outcome(&gateway, &push_id).await?;
     terminals.abort_all();
-    table(count, answered, &deliveries, &outcome);
+    print(json, count, answered, &deliveries, &outcome);
     anyhow::ensure!(outcome.0 == "delivered", "the push is {} ({})", outcome.0, outcome.1);
     Ok(())
 }
@@ -174,15 +177,26 @@ async fn outcome(gateway: &Gateway, push_id: &str) -> anyhow::Result<(String, St
     }
 }
 
-fn table(count: u32, answered: Duration, deliveries: &[Duration], outcome: &(String, String)) {
-    let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
+fn print(json: bool, count: u32, answered: Duration, deliveries: &[Duration], outcome: &(String, String)) {
+    let ms = |time: Duration| (time.as_secs_f64() * 10_000.0).round() / 10.0;
     let at = |share: usize| {
-        deliveries.get((deliveries.len() * share / 100).min(deliveries.len() - 1)).copied().unwrap_or_default()
+        let place = (deliveries.len() * share / 100).min(deliveries.len().saturating_sub(1));
+        ms(deliveries.get(place).copied().unwrap_or_default())
     };
+    let (first, half, last, answered) = (at(0), at(50), at(100), ms(answered));
+    let (state, desc) = outcome;
+    if json {
+        let result = serde_json::json!({
+            "terminals": count, "answered_ms": answered, "arrived": deliveries.len(), "first_ms": first, "half_ms": half,
+            "last_ms": last, "state": state, "desc": desc,
+        });
+        println!("{result}");
+        return;
+    }
     println!();
     println!("terminals in group {GROUP:?}    {count}");
-    println!("PAP requests posted          1, answered 1001 after {}", ms(answered));
+    println!("PAP requests posted          1, answered 1001 after {answered} ms");
     println!("arrived at terminals         {} of {count}", deliveries.len());
-    println!("first / half / last          {} / {} / {}", ms(at(0)), ms(at(50)), ms(at(100)));
-    println!("acknowledged                 {} ({})", outcome.1, outcome.0);
+    println!("first / half / last          {first} / {half} / {last} ms");
+    println!("acknowledged                 {desc} ({state})");
 }
