@@ -17,13 +17,11 @@ pub struct Feed {
     subscriptions: LinkTx,
     messages: LinkRx,
     interest: Arc<Interest>,
-    /// How often each channel is wanted. A second SUBSCRIBE to one filter would double every message.
-    wanted: HashMap<Channel, usize>,
 }
 
 impl std::fmt::Debug for Feed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Feed").field("wanted", &self.wanted.len()).finish_non_exhaustive()
+        f.write_str("Feed")
     }
 }
 
@@ -31,6 +29,7 @@ impl std::fmt::Debug for Feed {
 pub struct FeedWants {
     link: LinkTx,
     interest: Arc<Interest>,
+    /// How often each channel is wanted. A second SUBSCRIBE to one filter would double every message.
     wanted: HashMap<Channel, usize>,
 }
 
@@ -48,13 +47,13 @@ pub struct FeedMessages {
 
 impl Feed {
     pub(super) fn new((subscriptions, messages): Link, interest: Arc<Interest>) -> Self {
-        Self { subscriptions, messages, interest, wanted: HashMap::new() }
+        Self { subscriptions, messages, interest }
     }
 
     /// The two halves: one is written to while the other is waited for.
     #[must_use]
     pub fn split(self) -> (FeedWants, FeedMessages) {
-        let wants = FeedWants { link: self.subscriptions, interest: self.interest, wanted: self.wanted };
+        let wants = FeedWants { link: self.subscriptions, interest: self.interest, wanted: HashMap::new() };
         (wants, FeedMessages { link: self.messages })
     }
 }

@@ -31,12 +31,15 @@ pub fn load(
 ) -> Result<Config, ConfigError> {
     let mut table = parse_table(DEFAULT_TOML, "the built-in broker.toml")?;
     let mut config = decode(&table, "the built-in broker.toml")?;
+    let mut layers: Vec<(String, Table)> = Vec::new();
     if let Some(path) = file {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         let place = path.display().to_string();
-        merge(&mut table, parse_table(&text, &place)?);
+        let layer = parse_table(&text, &place)?;
+        merge(&mut table, layer.clone());
         config = decode(&table, &place)?;
+        layers.push((place, layer));
     }
     let mut variables: Vec<(String, String)> =
         env.into_iter().filter(|(name, _)| name.starts_with(ENV_PREFIX) && name.contains("__")).collect();
@@ -44,20 +47,44 @@ pub fn load(
     for (name, text) in variables {
         let key = name[ENV_PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
         let place = format!("environment variable {name}");
-        set(&mut table, &key, &text, &place)?;
-        config = decode(&table, &place)?;
+        config = lay_on(&mut table, &mut layers, &key, &text, place)?;
     }
     for (key, text) in flags {
-        set(&mut table, key, text, "command line")?;
-        config = decode(&table, "command line")?;
+        config = lay_on(&mut table, &mut layers, key, text, "command line".to_owned())?;
     }
-    let place = file.map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
-    config.check().map_err(|(key, expected)| ConfigError::Key {
-        place,
-        key,
-        message: format!("expected {expected}"),
+    // Only the whole can be checked for what is possible: a later layer may mend an earlier one.
+    config.check().map_err(|(key, expected)| {
+        let place = layers.iter().rev().find(|(_, layer)| sets(layer, &key)).map(|(place, _)| place.clone());
+        let place = place.unwrap_or_else(|| "the built-in broker.toml".into());
+        ConfigError::Key { place, key, message: format!("expected {expected}") }
     })?;
     Ok(config)
+}
+
+/// Lays one key on.
+fn lay_on(
+    table: &mut Table,
+    layers: &mut Vec<(String, Table)>,
+    key: &str,
+    text: &str,
+    place: String,
+) -> Result<Config, ConfigError> {
+    set(table, key, text, &place)?;
+    let config = decode(table, &place)?;
+    let mut layer = Table::new();
+    set(&mut layer, key, text, &place)?;
+    layers.push((place, layer));
+    Ok(config)
+}
+
+/// Whether a layer says something about the section and entry that a faulty key is in.
+fn sets(layer: &Table, key: &str) -> bool {
+    let mut parts = key.split(['.', '[']);
+    let section = parts.next().and_then(|section| layer.get(section));
+    match (section, parts.next()) {
+        (Some(Value::Table(section)), Some(entry)) => section.contains_key(entry.trim_matches('"')),
+        (found, _) => found.is_some(),
+    }
 }
 
 fn parse_table(text: &str, place: &str) -> Result<Table, ConfigError> {
@@ -165,6 +192,11 @@ mod tests {
         assert!(error.starts_with("my.toml: not TOML"), "{error}");
         let error = env("PAPCAST_STORE__READERS", "two").unwrap_err();
         assert_eq!(error, "environment variable PAPCAST_STORE__READERS: store.readers: expected a whole number");
+        let error = env("PAPCAST_MQTT__INFLIGHT", "0").unwrap_err();
+        assert_eq!(
+            error,
+            "environment variable PAPCAST_MQTT__INFLIGHT: mqtt.inflight: expected a value from 1 to 1024, found 0"
+        );
         let error = env("PAPCAST_HTTP__LISTEN", "nowhere").unwrap_err();
         assert!(error.starts_with("environment variable PAPCAST_HTTP__LISTEN: http.listen: "), "{error}");
     }

@@ -182,7 +182,7 @@ impl Start {
         if let Some(user) = &self.user {
             serve::enter_user(worker, conn, user);
             serve::attach_all(worker, conn, &arrival.memberships, direct);
-            subscribe::restore(worker, conn);
+            subscribe::set_qos(worker, conn);
         }
         serve::go_on(worker, conn);
         tracing::debug!(client = self.client_id, remote = %conn.remote, "connected");

@@ -176,11 +176,6 @@ pub(super) fn set_qos(worker: &Worker, conn: &Conn) {
     });
 }
 
-/// After a session was resumed.
-pub(super) fn restore(worker: &Worker, conn: &Conn) {
-    set_qos(worker, conn);
-}
-
 /// Answers an UNSUBSCRIBE, for filters that were never subscribed to as well.
 pub(super) async fn unsubscribe(
     worker: &Rc<Worker>,

@@ -33,6 +33,8 @@ pub(super) struct Worker {
     pub(super) settings: Arc<Settings>,
     pub(super) table: RefCell<Table>,
     conns: RefCell<HashMap<ConnId, Rc<Conn>>>,
+    /// A connection has left all tables.
+    gone: tokio::sync::Notify,
     next_id: std::cell::Cell<ConnId>,
     /// Connections with something to write down.
     listed: RefCell<Vec<Rc<Conn>>>,
@@ -70,6 +72,7 @@ pub(super) fn run(
             settings,
             table: RefCell::new(Table::new(wants)),
             conns: RefCell::default(),
+            gone: tokio::sync::Notify::new(),
             next_id: std::cell::Cell::new(1),
             listed: RefCell::default(),
             revoked: RefCell::default(),
@@ -176,6 +179,7 @@ impl Worker {
     /// The connection is gone from all tables.
     pub(super) fn forget(&self, conn: &Conn) {
         self.conns.borrow_mut().remove(&conn.id);
+        self.gone.notify_one();
         self.registry.close_socket();
     }
 
@@ -185,7 +189,7 @@ impl Worker {
             conn.close(Close::Reason(super::wire::reason::SHUTTING_DOWN));
         }
         while !self.conns.borrow().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            self.gone.notified().await;
         }
         self.settle().await;
     }

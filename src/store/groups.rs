@@ -1,8 +1,8 @@
 //! Groups from the operator's side.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use super::{GroupView, MemberView, Result, State, Store, bindings, dispatch, flows, views};
+use super::{GroupView, MemberView, Result, State, Store, dispatch, flows, views};
 use crate::clock::Millis;
 use crate::ids::{GroupId, JoinPolicy, UserId};
 
@@ -89,27 +89,6 @@ impl Store {
         self.read(move |sql| {
             let Some(flow) = flows::find(sql, flows::GROUP, group.as_str())? else { return Ok(None) };
             views::members(sql, flow, after.as_deref().unwrap_or(""), limit).map(Some)
-        })
-        .await
-    }
-
-    /// Whether the user has a binding to any group, now.
-    pub async fn has_binding(&self, user: UserId) -> Result<bool> {
-        self.read(move |sql| {
-            let mut query = sql.prepare_cached(
-                "SELECT 1 FROM bindings b JOIN flows f ON f.id = b.user
-                 WHERE f.kind = 1 AND f.name = ?1 AND b.left_seq IS NULL AND b.flow <> b.user LIMIT 1",
-            )?;
-            Ok(query.query_row([user.as_str()], |_| Ok(())).optional()?.is_some())
-        })
-        .await
-    }
-
-    /// The membership a user has in one group.
-    pub async fn membership(&self, user: UserId, group: GroupId) -> Result<Option<super::Membership>> {
-        self.read(move |sql| match bindings::find_open(sql, &user, &group)? {
-            Some(open) => bindings::membership(sql, open.id),
-            None => Ok(None),
         })
         .await
     }
