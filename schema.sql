@@ -1,5 +1,5 @@
--- The whole current schema of a papcast store, compiled into the program. Its number is PRAGMA user_version, kept in
--- src/store/open.rs. All times are milliseconds since 1970 UTC. docs/ledger.md explains seq, cursor and exception.
+-- The whole current schema of a papcast store, compiled into the program. Its number is PRAGMA user_version; a change
+-- of it needs a step in src/store/migrate.rs. All times are milliseconds since 1970 UTC. docs/ledger.md explains seq, cursor and exception.
 
 -- One row: the newest seq given to any dispatch, and the newest given to a dispatch to a user.
 CREATE TABLE counter (
@@ -38,8 +38,10 @@ CREATE TABLE bindings (
 CREATE UNIQUE INDEX bindings_open   ON bindings (flow, user) WHERE left_seq IS NULL;
 CREATE INDEX        bindings_user   ON bindings (user, flow);
 CREATE INDEX        bindings_flow   ON bindings (flow);
+CREATE INDEX        bindings_left   ON bindings (flow, left_seq) WHERE left_seq IS NOT NULL;
 
--- What a cursor alone would say wrongly. kind: 1 got (above the cursor), 2 refused, 3 skipped (seq..upto), 4 late.
+-- What a cursor alone would say wrongly. kind: 1 got (above the cursor), 2 refused, 3 skipped (seq..upto), 4 late,
+-- 5 held (replaced while it was under way to this member).
 CREATE TABLE exceptions (
     binding INTEGER NOT NULL REFERENCES bindings (id),
     seq     INTEGER NOT NULL,
@@ -91,13 +93,17 @@ CREATE TABLE dispatches (
     refused    INTEGER NOT NULL DEFAULT 0,
     refusal    INTEGER NOT NULL DEFAULT 0,   -- code of the last refusal
     gone       INTEGER NOT NULL DEFAULT 0,   -- left while it was pending
-    event_at   INTEGER
+    event_at   INTEGER,
+    replaces   INTEGER,                      -- seq of the dispatch whose recipients are left out (replace, pending-only)
+    held       INTEGER NOT NULL DEFAULT 0    -- members for whom it was under way when it was replaced
 ) STRICT;
 CREATE UNIQUE INDEX dispatches_seq  ON dispatches (seq) WHERE seq IS NOT NULL;
 CREATE INDEX        dispatches_flow ON dispatches (flow, seq) WHERE seq IS NOT NULL;
 CREATE INDEX        dispatches_push ON dispatches (push, flow);
 CREATE INDEX        dispatches_open ON dispatches (deadline) WHERE state < 2;
 CREATE INDEX        dispatches_due  ON dispatches (priority, due) WHERE state = 0;
+CREATE INDEX        dispatches_over ON dispatches (event_at) WHERE state >= 2;
+CREATE INDEX        dispatches_replaces ON dispatches (replaces) WHERE replaces IS NOT NULL;
 
 -- Result notifications that wait to be posted: one for each address that is over. Filled by the trigger, so that a final
 -- state and its notification are one transaction whatever it was that ended the dispatch.

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use hyper::Method;
 
 use super::client::{Endpoint, Gateway, Reply, escape};
-use crate::pap::document::{DeliveryMethod, Priority, PushMessage, QualityOfService};
+use crate::pap::document::{DeliveryMethod, Priority, PushMessage, QualityOfService, Replace, ReplaceMethod};
 use crate::pap::{self, Dialect, Document, Limits, Version};
 
 /// Submit one push over PAP to a running gateway.
@@ -44,6 +44,12 @@ pub(super) struct Args {
     /// Unique name of the push; made up where it is missing.
     #[arg(long, value_name = "ID")]
     push_id: Option<String>,
+    /// Take this earlier push back from those who have not got it, and submit the new one for all.
+    #[arg(long, value_name = "PUSH-ID")]
+    replace: Option<String>,
+    /// With --replace: only those who have not got the earlier push get the new one.
+    #[arg(long, requires = "replace")]
+    pending_only: bool,
     /// Wait until every address has its outcome, and print it: as long as a member is away, up to deliver-before.
     #[arg(long)]
     wait: bool,
@@ -74,6 +80,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         deliver_before: time("--deliver-before", args.deliver_before.as_deref())?,
         notify_requested_to: args.notify.clone(),
         addresses: args.to.clone(),
+        replace: args.replace.clone().map(|push_id| Replace {
+            push_id,
+            method: if args.pending_only { ReplaceMethod::PendingOnly } else { ReplaceMethod::All },
+        }),
         quality_of_service: Some(QualityOfService {
             delivery_method: if args.confirmed { DeliveryMethod::Confirmed } else { DeliveryMethod::NotSpecified },
             priority: match args.priority {

@@ -104,6 +104,12 @@ impl Flow {
         true
     }
 
+    /// Sent and not answered.
+    pub(super) fn is_open(&self, seq: Seq) -> bool {
+        let found = self.open.binary_search_by_key(&seq, |entry| entry.seq);
+        found.is_ok_and(|at| !self.open[at].resolved)
+    }
+
     fn advance(&mut self) {
         while self.open.front().is_some_and(|entry| entry.resolved) {
             if let Some(entry) = self.open.pop_front() {

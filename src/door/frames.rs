@@ -24,15 +24,15 @@ impl Now {
 #[derive(Debug)]
 pub(super) struct Frames<'a> {
     pub(super) parcel: &'a Parcel,
-    /// Cancelled: it is stepped over.
-    pub(super) revoked: bool,
+    /// Taken back, or about to be: whoever comes upon it asks the store what became of it.
+    pub(super) withheld: bool,
     topic: String,
     built: [Option<Frame>; 4],
 }
 
 impl<'a> Frames<'a> {
-    pub(super) fn new(parcel: &'a Parcel, revoked: bool) -> Self {
-        Self { parcel, revoked, topic: parcel.target.topic(), built: [const { None }; 4] }
+    pub(super) fn new(parcel: &'a Parcel, withheld: bool) -> Self {
+        Self { parcel, withheld, topic: parcel.target.topic(), built: [const { None }; 4] }
     }
 
     pub(super) fn get(&mut self, version: Version, qos1: bool, now: Millis) -> &mut Frame {

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::window::Resume;
 use crate::gateway::{Connection, Later, Terminals};
 use crate::ids::UserId;
-use crate::parcel::{FlowId, Seq};
+use crate::parcel::{BindingId, FlowId, Seq};
 use crate::store::{Membership, PendingReply};
 
 /// A connection within its worker; never used twice.
@@ -55,6 +55,15 @@ pub(super) enum Command {
     /// These dispatches were cancelled: they are not sent from now on.
     Revoke {
         seqs: Arc<[Seq]>,
+        reply: oneshot::Sender<()>,
+    },
+    /// These dispatches are not sent until they are let go. The answer names the bindings to which they are under way.
+    HoldBack {
+        dispatches: Arc<[(FlowId, Seq)]>,
+        reply: oneshot::Sender<Vec<(BindingId, Seq)>>,
+    },
+    LetGo {
+        dispatches: Arc<[(FlowId, Seq)]>,
         reply: oneshot::Sender<()>,
     },
     Stop {
@@ -259,6 +268,31 @@ impl Terminals for Registry {
                 let seqs: Arc<[Seq]> = seqs.into();
                 self.order_workers(|reply| Command::Revoke { seqs: Arc::clone(&seqs), reply }).await;
             }
+        })
+    }
+
+    fn hold_back<'a>(&'a self, dispatches: &'a [(FlowId, Seq)]) -> Later<'a, Vec<(BindingId, Seq)>> {
+        Box::pin(async move {
+            let dispatches: Arc<[(FlowId, Seq)]> = dispatches.into();
+            let replies: Vec<_> = (0..self.workers.len())
+                .map(|worker| {
+                    let (reply, holders) = oneshot::channel();
+                    self.send(worker, Command::HoldBack { dispatches: Arc::clone(&dispatches), reply });
+                    holders
+                })
+                .collect();
+            let mut holders = Vec::new();
+            for reply in replies {
+                holders.extend(reply.await.unwrap_or_default());
+            }
+            holders
+        })
+    }
+
+    fn let_go<'a>(&'a self, dispatches: &'a [(FlowId, Seq)]) -> Later<'a, ()> {
+        Box::pin(async move {
+            let dispatches: Arc<[(FlowId, Seq)]> = dispatches.into();
+            self.order_workers(|reply| Command::LetGo { dispatches: Arc::clone(&dispatches), reply }).await;
         })
     }
 

@@ -130,6 +130,12 @@ impl Session {
         Some(self.flows[at].binding)
     }
 
+    /// The binding to which a dispatch is under way on this connection: sent and not answered.
+    pub(super) fn holds(&self, flow: FlowId, seq: Seq) -> Option<BindingId> {
+        let at = self.flows.binary_search_by_key(&flow, |flow| flow.flow).ok()?;
+        self.flows[at].is_open(seq).then(|| self.flows[at].binding)
+    }
+
     pub(super) fn serves(&self, flow: FlowId) -> bool {
         self.flows.binary_search_by_key(&flow, |flow| flow.flow).is_ok()
     }
@@ -179,7 +185,10 @@ impl Session {
         let parcel = frames.parcel;
         let flow = &mut self.flows[at];
         // Looked at when the frame is written, and not before (rule 17).
-        if parcel.deadline <= now.wall || frames.revoked {
+        if frames.withheld {
+            return Ok(false);
+        }
+        if parcel.deadline <= now.wall {
             flow.skip(parcel.seq);
             self.moved = true;
             return Ok(true);
@@ -289,7 +298,7 @@ impl Session {
         outbox: &mut Outbox,
         sink: &impl Sink,
         now: Now,
-        is_revoked: impl Fn(Seq) -> bool,
+        is_withheld: impl Fn(Seq) -> bool,
     ) -> io::Result<bool> {
         let Ok(at) = self.flows.binary_search_by_key(&wanted.flow, |flow| flow.flow) else { return Ok(true) };
         if self.flows[at].binding != wanted.binding {
@@ -316,8 +325,12 @@ impl Session {
                 let flow = &mut self.flows[at];
                 flow.send(parcel.seq);
                 self.siblings.push((parcel.push, flow.binding, parcel.seq));
-            } else if !self.deliver(at, &mut Frames::new(parcel, is_revoked(parcel.seq)), outbox, sink, now)? {
-                return Ok(false);
+            } else {
+                // A portion that was read before the push was taken back is read again.
+                let withheld = !owed.held && is_withheld(parcel.seq);
+                if !self.deliver(at, &mut Frames::new(parcel, withheld), outbox, sink, now)? {
+                    return Ok(false);
+                }
             }
         }
         let flow = &mut self.flows[at];

@@ -8,6 +8,7 @@ mod housekeeping;
 mod joining;
 mod locks;
 mod notify;
+mod replacing;
 mod submitting;
 mod terminals;
 
@@ -18,7 +19,7 @@ pub use answers::{Answer, GroupEntry, Op, Reason, Status};
 pub use heads::Heads;
 pub use joining::{GroupRequest, SubscribeOutcome};
 pub use notify::pap_state;
-pub use submitting::{Accepted, Content, PushRequest, Refused};
+pub use submitting::{Accepted, Content, PushRequest, Refused, Replace};
 pub use terminals::{Connection, Later, Terminals};
 
 use locks::UserLocks;

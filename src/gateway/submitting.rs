@@ -40,6 +40,15 @@ pub struct PushRequest {
     pub push_all: bool,
     /// Hash of the submission as it came in.
     pub digest: i64,
+    pub replace: Option<Replace>,
+}
+
+/// The wish to replace an earlier push of the same initiator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replace {
+    pub push_id: String,
+    /// Only those who have not got the old push get this one.
+    pub pending_only: bool,
 }
 
 /// A push that was taken: PAP 1001.
@@ -62,6 +71,12 @@ pub enum Refused {
     Unknown(Vec<String>),
     #[error("the push-id {0:?} belongs to another push of this initiator")]
     Duplicate(String),
+    #[error("there is no push {0:?} that could be replaced; nothing was submitted")]
+    UnknownOld(String),
+    #[error(
+        "the push {0:?} has reached everybody it can reach: nothing of it can be taken back, and nothing was submitted"
+    )]
+    NothingPending(String),
     #[error("the gateway cannot store pushes now; try again later")]
     Unavailable,
 }
@@ -103,15 +118,24 @@ impl Gateway {
             headers: request.content.headers,
             body: request.content.body,
             addresses,
+            replace: None,
         };
         let raws: Vec<String> = submission.addresses.iter().map(|address| address.raw.clone()).collect();
-        match self.store.submit(submission).await {
-            Ok(Submitted::Accepted | Submitted::Repeated) => Ok(Accepted { push_id }),
-            Ok(Submitted::Duplicate) => Err(Refused::Duplicate(push_id)),
-            Ok(Submitted::Unknown(positions)) => {
+        let old = request.replace.as_ref().map(|replace| replace.push_id.clone()).unwrap_or_default();
+        let submitted = match &request.replace {
+            Some(replace) => self.replace(submission, replace).await,
+            None => self.store.submit(submission).await,
+        };
+        match submitted.map_err(|error| refused(&error))? {
+            Submitted::Accepted { .. } | Submitted::Repeated => Ok(Accepted { push_id }),
+            Submitted::Duplicate => Err(Refused::Duplicate(push_id)),
+            Submitted::Unknown(positions) => {
                 Err(Refused::Unknown(positions.into_iter().filter_map(|at| raws.get(at).cloned()).collect()))
             }
-            Err(error) => Err(refused(&error)),
+            Submitted::UnknownOld => Err(Refused::UnknownOld(old)),
+            Submitted::NothingPending => Err(Refused::NothingPending(old)),
+            // It is dispatched again and again while it is replaced: whoever asks once more finds it at rest.
+            Submitted::NotHeldBack => Err(Refused::Unavailable),
         }
     }
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use serde::Serialize;
 
 use crate::ids::UserId;
-use crate::parcel::{FlowId, Seq};
+use crate::parcel::{BindingId, FlowId, Seq};
 use crate::store::{Membership, PendingReply};
 
 /// A boxed future: these calls cross to the workers' threads and are rare.
@@ -42,6 +42,12 @@ pub trait Terminals: Send + Sync + std::fmt::Debug {
     /// These dispatches are cancelled. Once this returns, none of them is sent.
     fn revoke<'a>(&'a self, seqs: &'a [Seq]) -> Later<'a, ()>;
 
+    /// From now on none of these dispatches is sent, until it is let go. Answers the bindings to which they are under way.
+    fn hold_back<'a>(&'a self, dispatches: &'a [(FlowId, Seq)]) -> Later<'a, Vec<(BindingId, Seq)>>;
+
+    /// The end of that: what was not revoked meanwhile is sent.
+    fn let_go<'a>(&'a self, dispatches: &'a [(FlowId, Seq)]) -> Later<'a, ()>;
+
     /// A session that was interrupted will not be resumed.
     fn forget_session(&self, client: &str);
 
@@ -70,6 +76,12 @@ impl Terminals for Nobody {
         Box::pin(std::future::ready(()))
     }
     fn revoke<'a>(&'a self, _: &'a [Seq]) -> Later<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+    fn hold_back<'a>(&'a self, _: &'a [(FlowId, Seq)]) -> Later<'a, Vec<(BindingId, Seq)>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+    fn let_go<'a>(&'a self, _: &'a [(FlowId, Seq)]) -> Later<'a, ()> {
         Box::pin(std::future::ready(()))
     }
     fn forget_session(&self, _: &str) {}

@@ -75,6 +75,8 @@ impl From<Refused> for Problem {
             Refused::Expired { .. } | Refused::Notify(_) => (StatusCode::BAD_REQUEST, 2001),
             Refused::Unknown(_) => (StatusCode::NOT_FOUND, 2002),
             Refused::Duplicate(_) => (StatusCode::CONFLICT, 2007),
+            Refused::UnknownOld(_) => (StatusCode::NOT_FOUND, 2004),
+            Refused::NothingPending(_) => (StatusCode::CONFLICT, 2008),
             Refused::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, 4001),
         };
         Self::new(kind, refused.to_string()).with_code(code)

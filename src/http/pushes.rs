@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::problem::{Body, Path, Problem, Query};
 use super::{ANYBODY, Api, to_the_end};
 use crate::clock::{self, Millis};
-use crate::gateway::{Content, PushRequest};
+use crate::gateway::{Content, PushRequest, Replace};
 use crate::store::{AddressView, DeliveryMethod, Notify, Priority, PushView};
 
 /// A push as it is posted.
@@ -39,6 +39,10 @@ pub(super) struct NewPush {
     deliver_before: Option<String>,
     #[serde(default)]
     notify_url: Option<String>,
+    #[serde(default)]
+    replace_push_id: Option<String>,
+    #[serde(default)]
+    replace_method: ReplaceMethod,
 }
 
 #[derive(Debug, Clone, Copy, Default, Hash, Deserialize)]
@@ -60,6 +64,14 @@ enum Urgency {
     Low,
 }
 
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ReplaceMethod {
+    #[default]
+    All,
+    PendingOnly,
+}
+
 #[derive(Debug, Serialize)]
 pub(super) struct Taken {
     push_id: String,
@@ -73,7 +85,8 @@ pub(super) async fn submit(
     let mut hasher = DefaultHasher::new();
     push.hash(&mut hasher);
     let request = request(push, hasher.finish().cast_signed())?;
-    let accepted = api.gateway.submit(request).await?;
+    let gateway = Arc::clone(&api.gateway);
+    let accepted = to_the_end(async move { gateway.submit(request).await }).await??;
     Ok((StatusCode::ACCEPTED, Json(Taken { push_id: accepted.push_id, code: 1001 })))
 }
 
@@ -113,6 +126,9 @@ fn request(push: NewPush, digest: i64) -> Result<PushRequest, Problem> {
         notify: push.notify_url.map(|url| Notify { url, form: "json".into(), sender: String::new() }),
         push_all: false,
         digest,
+        replace: push
+            .replace_push_id
+            .map(|push_id| Replace { push_id, pending_only: push.replace_method == ReplaceMethod::PendingOnly }),
     })
 }
 

@@ -100,9 +100,10 @@ fn count_groups(sql: &Connection, user: FlowId) -> Result<u64> {
 pub(super) struct Open {
     pub(super) id: BindingId,
     pub(super) flow: FlowId,
+    pub(super) user: FlowId,
     sources: i64,
-    joined: Seq,
-    acked: Seq,
+    pub(super) joined: Seq,
+    pub(super) acked: Seq,
 }
 
 pub(super) fn find_open(sql: &Connection, user: &UserId, group: &GroupId) -> Result<Option<Open>> {
@@ -118,11 +119,19 @@ pub(super) fn find_open_by_id(sql: &Connection, binding: BindingId) -> Result<Op
 }
 
 fn open_where(sql: &Connection, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Option<Open>> {
-    let text =
-        format!("SELECT id, flow, sources, joined_seq, acked_seq FROM bindings WHERE left_seq IS NULL AND {condition}");
+    let text = format!(
+        "SELECT id, flow, user, sources, joined_seq, acked_seq FROM bindings WHERE left_seq IS NULL AND {condition}"
+    );
     let mut query = sql.prepare_cached(&text)?;
     let row = query.query_row(values, |row| {
-        Ok(Open { id: row.get(0)?, flow: row.get(1)?, sources: row.get(2)?, joined: row.get(3)?, acked: row.get(4)? })
+        Ok(Open {
+            id: row.get(0)?,
+            flow: row.get(1)?,
+            user: row.get(2)?,
+            sources: row.get(3)?,
+            joined: row.get(4)?,
+            acked: row.get(5)?,
+        })
     });
     Ok(row.optional()?)
 }
@@ -153,7 +162,7 @@ pub(super) fn close(tx: &mut Tx<'_>, open: &Open, now: Millis) -> Result<()> {
         .prepare_cached("UPDATE bindings SET left_seq = ?2, left_at = ?3, sources = 0 WHERE id = ?1")?
         .execute(params![open.id, tx.seq(), now])?;
     tx.sql.prepare_cached("UPDATE flows SET members = members - 1 WHERE id = ?1")?.execute([open.flow])?;
-    dispatch::count_gone(tx, open.id, open.flow, open.joined.max(open.acked), now)
+    dispatch::count_gone(tx, open, now)
 }
 
 fn member(sql: &Connection, binding: BindingId, fresh: bool) -> Result<Bound> {

@@ -11,10 +11,12 @@ use super::{CursorMove, Exception, ExceptionKind, Result, Store};
 use crate::clock::Millis;
 use crate::parcel::{BindingId, FlowId, Seq};
 
-const GOT: i64 = 1;
-const REFUSED: i64 = 2;
+// Kinds of rows in `exceptions`.
+pub(super) const GOT: i64 = 1;
+pub(super) const REFUSED: i64 = 2;
 const SKIPPED: i64 = 3;
 const LATE: i64 = 4;
+pub(super) const HELD: i64 = 5;
 
 impl Store {
     /// Applies moved cursors.
@@ -282,7 +284,8 @@ fn apply_exception(
                 entry.counts.refused += 1;
                 entry.counts.code = Some(code);
             }
-            write_row(tx, binding, seq, REFUSED, seq, code, now)?;
+            let kind = if entry.pending { REFUSED } else { LATE };
+            write_row(tx, binding, seq, kind, seq, code, now)?;
         }
         ExceptionKind::Skipped { .. } => {}
     }
@@ -294,7 +297,7 @@ fn count_range(tx: &Tx<'_>, step: &Step<'_>, stated: &Stated, ledger: &mut Ledge
     let mut late = false;
     let range = ledger.range(step.after, step.upto);
     for entry in &mut ledger.entries[range] {
-        let excepted = stated.iter().any(|&(from, upto, _)| from <= entry.seq && entry.seq <= upto)
+        let excepted = stated.iter().any(|&(from, upto, kind)| kind != HELD && from <= entry.seq && entry.seq <= upto)
             || step.cursor.exceptions.iter().any(|exception| exception.covers(entry.seq));
         if excepted {
             continue;

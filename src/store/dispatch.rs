@@ -6,16 +6,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::params;
 
+use super::bindings::Open;
 use super::writer::Tx;
-use super::{Event, Result, State, flows};
+use super::{Event, Result, State, flows, replace};
 use crate::clock::Millis;
 use crate::ids::Target;
-use crate::parcel::{BindingId, FlowId, Parcel, PushKey, Seq};
+use crate::parcel::{FlowId, Parcel, PushKey, Seq};
 
 /// PAP 1000: OK.
 pub(super) const OK: i64 = 1000;
 /// A group without members.
 pub(super) const NOBODY: i64 = 4510;
+/// PAP 2008: what it should replace cannot be taken back.
+pub(super) const NOT_CANCELLABLE: i64 = 2008;
 /// Its deliver-before came.
 pub(super) const EXPIRED: i64 = 4500;
 
@@ -27,6 +30,8 @@ pub(super) struct Due<'a> {
     pub(super) target: &'a Target,
     pub(super) address: &'a str,
     pub(super) shared: bool,
+    /// The dispatch whose recipients are left out.
+    pub(super) replaces: Option<Seq>,
     pub(super) content: &'a Content<'a>,
 }
 
@@ -42,10 +47,12 @@ pub(super) struct Content<'a> {
 
 /// Gives a due address its seq. The cost is the same for every size of group: the members are a number kept with it.
 pub(super) fn dispatch(tx: &mut Tx<'_>, due: &Due<'_>, now: Millis) -> Result<()> {
-    let (prev, members): (Seq, i64) = tx
+    let (prev, all): (Seq, i64) = tx
         .sql
         .prepare_cached("SELECT last_seq, members FROM flows WHERE id = ?1")?
         .query_row([due.flow], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let left_out = due.replaces.map_or(Ok(0), |old| replace::left_out(tx.sql, due.flow, old))?;
+    let members = (all - left_out).max(0);
     let seq = tx.next_seq();
     tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute([due.flow, seq])?;
     let (state, code) = if members == 0 { (State::Undeliverable, NOBODY) } else { (State::Pending, OK) };
@@ -64,7 +71,8 @@ pub(super) fn dispatch(tx: &mut Tx<'_>, due: &Due<'_>, now: Millis) -> Result<()
             flow: due.flow,
             target: due.target.clone(),
             push: due.push,
-            shared: due.shared,
+            // Who is left out is known to the store only.
+            shared: due.shared || due.replaces.is_some(),
             confirmed: content.confirmed,
             deadline: content.deadline,
             push_id: content.push_id.to_owned(),
@@ -74,6 +82,14 @@ pub(super) fn dispatch(tx: &mut Tx<'_>, due: &Due<'_>, now: Millis) -> Result<()
             body: content.body.clone(),
         }),
     });
+    Ok(())
+}
+
+/// Ends an address that was not dispatched.
+pub(super) fn reject(tx: &Tx<'_>, row: i64, code: i64, now: Millis) -> Result<()> {
+    tx.sql
+        .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id = ?1")?
+        .execute(params![row, State::Rejected.number(), code, now])?;
     Ok(())
 }
 
@@ -109,16 +125,19 @@ pub(super) fn count(tx: &mut Tx<'_>, seq: Seq, counts: Counts, now: Millis) -> R
 }
 
 /// A binding was closed: what it still owed will not come any more.
-pub(super) fn count_gone(tx: &mut Tx<'_>, binding: BindingId, flow: FlowId, after: Seq, now: Millis) -> Result<()> {
-    let owed: Vec<Seq> = tx
+pub(super) fn count_gone(tx: &mut Tx<'_>, open: &Open, now: Millis) -> Result<()> {
+    let owed: Vec<(Seq, Option<Seq>)> = tx
         .sql
         .prepare_cached(
-            "SELECT seq FROM dispatches WHERE flow = ?1 AND seq > ?2 AND state = 1 AND NOT EXISTS
+            "SELECT seq, replaces FROM dispatches WHERE flow = ?1 AND seq > ?2 AND state = 1 AND NOT EXISTS
                 (SELECT 1 FROM exceptions e WHERE e.binding = ?3 AND e.seq = dispatches.seq AND e.kind IN (1, 2))",
         )?
-        .query_map([flow, after, binding], |row| row.get(0))?
+        .query_map([open.flow, open.joined.max(open.acked), open.id], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    for seq in owed {
+    for (seq, replaces) in owed {
+        if replaces.map_or(Ok(false), |old| replace::is_left_out(tx.sql, open.flow, open.user, old))? {
+            continue;
+        }
         count(tx, seq, Counts { gone: 1, ..Counts::default() }, now)?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::submit::UNCONFIRMED;
-use super::{Error, Fetch, Owed, Portion, Result, Settled, Store, flows};
+use super::{Error, Fetch, Owed, Portion, Result, Settled, Store, flows, replace};
 use crate::parcel::{FlowId, Parcel, PushKey, Seq};
 
 impl Store {
@@ -42,14 +42,17 @@ fn fetch_in(sql: &Connection, fetch: Fetch) -> Result<Option<Portion>> {
     let resolved = if binding.rows { resolved(sql, &fetch)? } else { HashSet::new() };
     let mut portion = Portion::default();
     let mut bytes = 0;
-    // State 2 (delivered) as well: another terminal of this user may have settled what this one has not been sent yet.
+    // State 2 (delivered) as well: another terminal of this user may have settled what this one has not been sent yet. And
+    // what was replaced (7, cancelled) while it was under way to this member, who keeps it.
     let mut query = sql.prepare_cached(
         "SELECT d.seq, d.prev_seq, d.flow, f.kind, f.name, d.push, d.shared, p.delivery, d.deadline, p.push_id, d.address,
-                p.content_type, p.headers, p.body
+                p.content_type, p.headers, p.body, d.replaces, d.state = 7
          FROM dispatches d JOIN pushes p ON p.id = d.push JOIN flows f ON f.id = d.flow
-         WHERE d.flow = ?1 AND d.seq > ?2 AND d.state IN (1, 2) AND d.deadline > ?3 ORDER BY d.seq",
+         WHERE d.flow = ?1 AND d.seq > ?2 AND d.deadline > ?3 AND (d.state IN (1, 2) OR (d.state = 7 AND d.held > 0
+            AND EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = ?4 AND e.seq = d.seq AND e.kind = 5)))
+         ORDER BY d.seq",
     )?;
-    let mut rows = query.query(params![binding.flow, fetch.after, fetch.now])?;
+    let mut rows = query.query(params![binding.flow, fetch.after, fetch.now, fetch.binding])?;
     while let Some(row) = rows.next()? {
         let seq: Seq = row.get(0)?;
         if resolved.contains(&seq) {
@@ -59,11 +62,16 @@ fn fetch_in(sql: &Connection, fetch: Fetch) -> Result<Option<Portion>> {
             portion.more = true;
             break;
         }
-        let parcel = parcel(row)?;
+        let replaces: Option<Seq> = row.get(14)?;
+        if replaces.map_or(Ok(false), |old| replace::is_left_out(sql, binding.flow, binding.user, old))? {
+            continue;
+        }
+        let mut parcel = parcel(row)?;
         bytes += parcel.body.len();
         portion.scanned = seq;
         let settled = if parcel.shared { sibling(sql, parcel.push, seq, binding.user)? } else { None };
-        portion.parcels.push(Owed { parcel: Arc::new(parcel), settled });
+        parcel.shared |= replaces.is_some();
+        portion.parcels.push(Owed { parcel: Arc::new(parcel), settled, held: row.get(15)? });
     }
     if !portion.more {
         portion.scanned = binding.head.max(fetch.after);
@@ -74,7 +82,7 @@ fn fetch_in(sql: &Connection, fetch: Fetch) -> Result<Option<Portion>> {
 /// What was answered above the cursor, or refused: not to be sent again.
 fn resolved(sql: &Connection, fetch: &Fetch) -> Result<HashSet<Seq>> {
     let rows = sql
-        .prepare_cached("SELECT seq FROM exceptions WHERE binding = ?1 AND seq > ?2 AND kind <> 3")?
+        .prepare_cached("SELECT seq FROM exceptions WHERE binding = ?1 AND seq > ?2 AND kind IN (1, 2, 4)")?
         .query_map([fetch.binding, fetch.after], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(rows)
@@ -85,12 +93,12 @@ fn resolved(sql: &Connection, fetch: &Fetch) -> Result<HashSet<Seq>> {
 fn sibling(sql: &Connection, push: PushKey, seq: Seq, user: FlowId) -> Result<Option<Settled>> {
     // The order of the join is given: by flow alone a long history would be walked for every look.
     let mut query = sql.prepare_cached(
-        "SELECT coalesce((SELECT max(e.code) FROM exceptions e WHERE e.binding = b.id AND e.seq = d.seq AND e.kind = 2), 0)
+        "SELECT coalesce((SELECT max(e.code) FROM exceptions e WHERE e.binding = b.id AND e.seq = d.seq AND e.kind IN (2, 4)), 0)
          FROM bindings b CROSS JOIN dispatches d INDEXED BY dispatches_push ON d.push = ?1 AND d.flow = b.flow
          WHERE b.user = ?2 AND d.seq <> ?3 AND b.joined_seq < d.seq AND (b.left_seq IS NULL OR d.seq <= b.left_seq)
-           AND (EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.seq = d.seq AND e.kind <> 3)
+           AND (EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.seq = d.seq AND e.kind IN (1, 2, 4))
                 OR (d.seq <= b.acked_seq AND NOT EXISTS
-                    (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.kind = 3 AND d.seq BETWEEN e.seq AND e.upto)))
+                    (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.kind IN (3, 5) AND d.seq BETWEEN e.seq AND e.upto)))
          ORDER BY 1 LIMIT 1",
     )?;
     let code: Option<u16> = query.query_row([push, user, seq], |row| row.get(0)).optional()?;

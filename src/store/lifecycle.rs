@@ -86,6 +86,7 @@ struct Scheduled {
     name: String,
     address: String,
     shared: bool,
+    replaces: Option<i64>,
     push_id: String,
     delivery: i64,
     deadline: Millis,
@@ -99,7 +100,7 @@ fn release(tx: &mut Tx<'_>, row: i64, now: Millis) -> Result<()> {
         .sql
         .prepare_cached(
             "SELECT d.push, d.flow, f.kind, f.name, d.address, d.shared, p.push_id, p.delivery, d.deadline, p.content_type,
-                p.headers, p.body FROM dispatches d JOIN pushes p ON p.id = d.push JOIN flows f ON f.id = d.flow WHERE d.id = ?1",
+                p.headers, p.body, d.replaces FROM dispatches d JOIN pushes p ON p.id = d.push JOIN flows f ON f.id = d.flow WHERE d.id = ?1",
         )?
         .query_row([row], |row| {
             Ok(Scheduled {
@@ -115,6 +116,7 @@ fn release(tx: &mut Tx<'_>, row: i64, now: Millis) -> Result<()> {
                 content_type: row.get(9)?,
                 headers: row.get(10)?,
                 body: row.get(11)?,
+                replaces: row.get(12)?,
             })
         })?;
     let headers: Vec<(String, String)> =
@@ -134,6 +136,7 @@ fn release(tx: &mut Tx<'_>, row: i64, now: Millis) -> Result<()> {
         target: &flows::target(scheduled.kind, &scheduled.name)?,
         address: &scheduled.address,
         shared: scheduled.shared,
+        replaces: scheduled.replaces,
         content: &content,
     };
     dispatch::dispatch(tx, &due, now)

@@ -12,10 +12,12 @@ mod fetch;
 mod flows;
 mod groups;
 mod lifecycle;
+mod migrate;
 mod open;
 mod outbox;
 mod reader;
 mod recipients;
+mod replace;
 mod requests;
 mod sessions;
 mod submit;
@@ -28,7 +30,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use groups::Deleted;
-pub use open::SCHEMA_VERSION;
+pub use migrate::SCHEMA_VERSION;
 pub use types::*;
 
 use reader::Readers;

@@ -1,4 +1,4 @@
-//! Opening: pragmas, the schema of a new file, and the refusal of what we cannot read.
+//! Opening: pragmas, the schema of a new file, the upgrade of an older one, and the refusal of what we cannot read.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::migrate::{self, SCHEMA_VERSION};
 use super::{Error, Result};
-
-/// `PRAGMA user_version` of the schema in `schema.sql`.
-pub const SCHEMA_VERSION: i64 = 1;
 
 const SCHEMA: &str = include_str!("../../schema.sql");
 
@@ -40,6 +38,10 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
             Ok(connection)
         }
         0 => Err(Error::Open(format!("{}: is a SQLite file of some other program", path.display()))),
+        older @ 1..SCHEMA_VERSION => {
+            migrate::upgrade(&mut connection, path, older)?;
+            Ok(connection)
+        }
         newer => Err(Error::Open(format!(
             "{}: has schema {newer}, this program knows {SCHEMA_VERSION}: use a papcast at least as new as the one that wrote it",
             path.display()

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Recipient, RecipientPage, Result, State, Store};
+use super::{Recipient, RecipientPage, Result, State, Store, replace};
 use crate::parcel::{FlowId, Seq};
 
 /// Bindings that one answer looks at: a filter that few fit must not make it read for ever.
@@ -17,6 +17,7 @@ struct Dispatch {
     state: State,
     code: u16,
     event_at: Option<i64>,
+    replaces: Option<Seq>,
 }
 
 impl Store {
@@ -48,16 +49,19 @@ fn page(sql: &Connection, push: i64, wanted: Option<State>, after: (i64, i64), l
     for dispatch in dispatches(sql, push, after.0)? {
         let from = if dispatch.position == after.0 { after.1 } else { 0 };
         let mut query = sql.prepare_cached(
-            "SELECT b.id, f.name, b.acked_seq, b.left_seq, b.exceptions, b.left_at FROM bindings b JOIN flows f ON f.id = b.user
+            "SELECT b.id, f.name, b.acked_seq, b.left_seq, b.exceptions, b.left_at, b.user FROM bindings b JOIN flows f ON f.id = b.user
              WHERE b.flow = ?1 AND b.id > ?2 AND b.joined_seq < ?3 AND (b.left_seq IS NULL OR b.left_seq >= ?3) ORDER BY b.id",
         )?;
         let mut rows = query.query(params![dispatch.flow, from, dispatch.seq])?;
         while let Some(row) = rows.next()? {
             let binding: i64 = row.get(0)?;
+            looked += 1;
+            let user: FlowId = row.get(6)?;
+            let left_out =
+                dispatch.replaces.map_or(Ok(false), |old| replace::is_left_out(sql, dispatch.flow, user, old))?;
             let stated = if row.get(4)? { exception(sql, binding, dispatch.seq)? } else { None };
             let recipient = recipient(&dispatch, row.get(1)?, row.get(2)?, stated, row.get(5)?);
-            looked += 1;
-            if wanted.is_none_or(|wanted| wanted == recipient.state) {
+            if !left_out && wanted.is_none_or(|wanted| wanted == recipient.state) {
                 page.recipients.push(recipient);
             }
             if page.recipients.len() >= limit || looked >= LOOK {
@@ -71,7 +75,7 @@ fn page(sql: &Connection, push: i64, wanted: Option<State>, after: (i64, i64), l
 
 fn dispatches(sql: &Connection, push: i64, from: i64) -> Result<Vec<Dispatch>> {
     let mut query = sql.prepare_cached(
-        "SELECT position, address, flow, seq, state, code, event_at FROM dispatches
+        "SELECT position, address, flow, seq, state, code, event_at, replaces FROM dispatches
          WHERE push = ?1 AND seq IS NOT NULL AND position >= ?2 ORDER BY position",
     )?;
     let rows = query.query_map([push, from], |row| {
@@ -83,6 +87,7 @@ fn dispatches(sql: &Connection, push: i64, from: i64) -> Result<Vec<Dispatch>> {
             state: State::from_number(row.get(4)?),
             code: row.get(5)?,
             event_at: row.get(6)?,
+            replaces: row.get(7)?,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -94,7 +99,7 @@ type Stated = Option<(i64, u16, i64)>;
 fn exception(sql: &Connection, binding: i64, seq: Seq) -> Result<Stated> {
     let mut query = sql.prepare_cached(
         "SELECT kind, code, at FROM exceptions WHERE binding = ?1 AND seq <= ?2 AND upto >= ?2
-         ORDER BY CASE kind WHEN 1 THEN 0 WHEN 2 THEN 1 WHEN 4 THEN 2 ELSE 3 END LIMIT 1",
+         ORDER BY CASE kind WHEN 1 THEN 0 WHEN 2 THEN 1 WHEN 4 THEN 2 WHEN 5 THEN 3 ELSE 4 END LIMIT 1",
     )?;
     Ok(query.query_row([binding, seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?)
 }
@@ -103,7 +108,11 @@ fn recipient(dispatch: &Dispatch, user: String, acked: Seq, stated: Stated, left
     let (state, code, reason, at) = match stated {
         Some((1, _, at)) => (State::Delivered, 1000, "", Some(at)),
         Some((2, code, at)) => (State::Aborted, code, "refused by the terminal", Some(at)),
-        Some((4, _, at)) => (dispatch.state, dispatch.code, "acknowledged after it was over", Some(at)),
+        Some((4, 0, at)) => (dispatch.state, dispatch.code, "acknowledged after it was over", Some(at)),
+        Some((4, _, at)) => (dispatch.state, dispatch.code, "refused after it was over", Some(at)),
+        Some((5, _, at)) => {
+            (dispatch.state, dispatch.code, "was under way when it was replaced, and is kept", Some(at))
+        }
         Some((_, _, at)) => (dispatch.state, dispatch.code, "over before it reached the terminal", Some(at)),
         None if dispatch.seq <= acked => (State::Delivered, 1000, "", None),
         None if left_at.is_some() => (State::Undeliverable, 4510, "left the group", left_at),

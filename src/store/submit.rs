@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::dispatch::{self, Content, Due};
+use super::replace::{self, NotReplaced, Predecessor, Replaced};
 use super::writer::Tx;
 use super::{Address, DeliveryMethod, Priority, Result, State, Store, Submission, Submitted, flows};
 use crate::ids::Target;
-use crate::parcel::FlowId;
+use crate::parcel::{FlowId, PushKey};
 
 impl Store {
     /// Stores a push and dispatches it to the addresses that are due.
@@ -30,6 +31,15 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
         Ok(flows) => flows,
         Err(unknown) => return Ok(Submitted::Unknown(unknown)),
     };
+    let replaced = match &push.replace {
+        Some(replacing) => match replace::take_back(tx, &push.initiator, replacing, &flows, push.now)? {
+            Ok(replaced) => replaced,
+            Err(NotReplaced::UnknownPush) => return Ok(Submitted::UnknownOld),
+            Err(NotReplaced::NothingPending) => return Ok(Submitted::NothingPending),
+            Err(NotReplaced::NotHeldBack) => return Ok(Submitted::NotHeldBack),
+        },
+        None => Replaced::default(),
+    };
     let key = insert_push(tx, push)?;
     let shared = is_shared(push, &flows);
     let content = Content {
@@ -41,31 +51,54 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
         body: &push.body,
     };
     for (position, (address, &flow)) in push.addresses.iter().zip(&flows).enumerate() {
-        tx.sql
-            .prepare_cached(
-                "INSERT INTO dispatches (push, position, address, flow, priority, shared, due, deadline, state, code)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                key,
-                position as i64,
-                address.raw,
+        let predecessor = replaced.predecessor(flow);
+        let row = insert_dispatch(tx, push, (key, position, flow), shared, predecessor)?;
+        if predecessor == Predecessor::Over {
+            dispatch::reject(tx, row, dispatch::NOT_CANCELLABLE, push.now)?;
+        } else if push.deliver_after <= push.now {
+            let due = Due {
+                row,
+                push: key,
                 flow,
-                priority_number(push.priority),
+                target: &address.target,
+                address: &address.raw,
                 shared,
-                push.deliver_after,
-                push.deliver_before,
-                State::Scheduled.number(),
-                dispatch::OK
-            ])?;
-        let row = tx.sql.last_insert_rowid();
-        if push.deliver_after <= push.now {
-            let due =
-                Due { row, push: key, flow, target: &address.target, address: &address.raw, shared, content: &content };
+                replaces: predecessor.seq(),
+                content: &content,
+            };
             dispatch::dispatch(tx, &due, push.now)?;
         }
     }
-    Ok(Submitted::Accepted)
+    Ok(Submitted::Accepted { revoked: replaced.revoked })
+}
+
+/// One address, not dispatched yet.
+fn insert_dispatch(
+    tx: &Tx<'_>,
+    push: &Submission,
+    (key, position, flow): (PushKey, usize, FlowId),
+    shared: bool,
+    predecessor: Predecessor,
+) -> Result<i64> {
+    tx.sql
+        .prepare_cached(
+            "INSERT INTO dispatches (push, position, address, flow, priority, shared, due, deadline, state, code, replaces)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            key,
+            position as i64,
+            push.addresses[position].raw,
+            flow,
+            priority_number(push.priority),
+            shared,
+            push.deliver_after,
+            push.deliver_before,
+            State::Scheduled.number(),
+            dispatch::OK,
+            predecessor.seq(),
+        ])?;
+    Ok(tx.sql.last_insert_rowid())
 }
 
 /// The flow of every address, or the positions of those that name nothing known.

@@ -54,6 +54,7 @@ fn push(id: &str, size: usize) -> Submission {
             target: Target::Group(GroupId::parse("news").unwrap()),
             connected: false,
         }],
+        replace: None,
     }
 }
 
@@ -72,7 +73,7 @@ async fn allow(store: &Store, pages: i64) {
 #[tokio::test]
 async fn a_full_disk_refuses_pushes_loses_none_and_goes_on_by_itself() {
     let open = open().await;
-    assert_eq!(open.store.submit(push("before", 100)).await.unwrap(), Submitted::Accepted);
+    assert_eq!(open.store.submit(push("before", 100)).await.unwrap(), Submitted::Accepted { revoked: vec![] });
     allow(&open.store, 2).await;
     let refused = open.store.submit(push("large", 1_000_000)).await;
     assert!(matches!(refused, Err(Error::Full)), "{refused:?}");
@@ -86,7 +87,7 @@ async fn a_full_disk_refuses_pushes_loses_none_and_goes_on_by_itself() {
     let accepted: Vec<&str> =
         [("a", &a), ("c", &c)].iter().filter(|(_, result)| result.is_ok()).map(|(id, _)| *id).collect();
     allow(&open.store, 100_000).await;
-    assert_eq!(open.store.submit(push("after", 1_000_000)).await.unwrap(), Submitted::Accepted);
+    assert_eq!(open.store.submit(push("after", 1_000_000)).await.unwrap(), Submitted::Accepted { revoked: vec![] });
     let mut known: Vec<&str> = vec!["before", "after"];
     known.extend(&accepted);
     for id in ["before", "large", "a", "b", "c", "after"] {

@@ -181,6 +181,19 @@ pub struct Submission {
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
     pub addresses: Vec<Address>,
+    pub replace: Option<Replacing>,
+}
+
+/// A push that another one replaces.
+#[derive(Debug, Clone)]
+pub struct Replacing {
+    /// The old one, of the same initiator.
+    pub push_id: String,
+    /// Only for those who have not got the old one.
+    pub pending_only: bool,
+    /// With `pending_only`: the dispatches that the workers hold back, and the bindings to which they are under way.
+    pub held_back: Vec<Seq>,
+    pub holders: Vec<(BindingId, Seq)>,
 }
 
 /// A wish for result notifications.
@@ -219,14 +232,20 @@ pub struct Address {
 /// What became of a [`Submission`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Submitted {
-    /// Stored, and dispatched where it was due.
-    Accepted,
+    /// Stored, and dispatched where it was due; these dispatches of the push it replaces must not be sent any more.
+    Accepted { revoked: Vec<Seq> },
     /// The same submission was accepted before.
     Repeated,
     /// The push-id belongs to another submission of this initiator.
     Duplicate,
     /// These addresses (by position) name nothing known; nothing was stored.
     Unknown(Vec<usize>),
+    /// There is no push that could be replaced; nothing was stored.
+    UnknownOld,
+    /// Nobody is left whose old push could be taken back; nothing was stored.
+    NothingPending,
+    /// The old push was dispatched a moment ago: to be tried again with that dispatch held back.
+    NotHeldBack,
 }
 
 /// States of one push to one address, as PAP names them. From `Delivered` on they are final.
@@ -303,6 +322,8 @@ pub struct Owed {
     pub parcel: Arc<Parcel>,
     /// What became of this push by another of its addresses, if the user has answered it there.
     pub settled: Option<Settled>,
+    /// It was under way to this member when it was replaced, and may come again although it is cancelled for the others.
+    pub held: bool,
 }
 
 /// How a push was answered.

@@ -20,6 +20,15 @@ pub const SILENCE: Duration = Duration::from_millis(400);
 
 pub const PAPCAST: &str = env!("CARGO_BIN_EXE_papcast");
 
+pub fn now_seconds() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().cast_signed()
+}
+
+/// The time in so many seconds, as PAP and RFC 3339 both write it.
+pub fn in_seconds(seconds: i64) -> String {
+    papcast::clock::format_utc((now_seconds() + seconds) * 1000)
+}
+
 /// A running gateway; killed when dropped.
 #[derive(Debug)]
 pub struct Gateway {

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::common::Gateway;
 use crate::common::http::Pap;
 use crate::common::mqtt::{Connect, Raw};
+use crate::common::{Gateway, in_seconds};
 
 fn texts(terminal: &mut Raw, count: usize) -> Vec<String> {
     (0..count).map(|_| terminal.push().text().to_owned()).collect()
@@ -405,16 +405,12 @@ fn rule_12_also_for_who_was_away() {
 #[test]
 fn deliver_before_ends_a_push_and_deliver_after_holds_it_back() {
     let gateway = Gateway::start();
-    let at = |seconds: i64| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        papcast::clock::format_utc((now.cast_signed() + seconds) * 1000)
-    };
     let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
     alice.join("news");
     gateway.http().bind("news", "bob");
-    let later = Pap::new("later").to("group:news").attribute("deliver-after-timestamp", &at(3)).text("later");
+    let later = Pap::new("later").to("group:news").attribute("deliver-after-timestamp", &in_seconds(3)).text("later");
     assert_eq!(gateway.http().pap(&later).pap_code(), 1001);
-    let brief = Pap::new("brief").to("group:news").attribute("deliver-before-timestamp", &at(2)).text("brief");
+    let brief = Pap::new("brief").to("group:news").attribute("deliver-before-timestamp", &in_seconds(2)).text("brief");
     assert_eq!(gateway.http().pap(&brief).pap_code(), 1001);
     assert_eq!(alice.push().text(), "brief");
     assert_eq!(alice.push().text(), "later");
@@ -503,16 +499,14 @@ fn two_terminals_of_a_user_that_both_refuse_counted_for_two_members() {
 #[test]
 fn a_deleted_group_with_a_scheduled_push_stopped_all_other_scheduled_pushes() {
     let gateway = Gateway::start();
-    let at = |seconds: i64| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        papcast::clock::format_utc((now.cast_signed() + seconds) * 1000)
-    };
     let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
     alice.join("kept");
     gateway.http().bind("deleted", "bob");
     for group in ["deleted", "kept"] {
-        let push =
-            Pap::new(group).to(&format!("group:{group}")).attribute("deliver-after-timestamp", &at(2)).text(group);
+        let push = Pap::new(group)
+            .to(&format!("group:{group}"))
+            .attribute("deliver-after-timestamp", &in_seconds(2))
+            .text(group);
         assert_eq!(gateway.http().pap(&push).pap_code(), 1001);
     }
     assert_eq!(gateway.http().json("DELETE", "/api/v1/groups/deleted", serde_json::Value::Null).status, 204);

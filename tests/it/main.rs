@@ -14,4 +14,5 @@ mod hostile;
 mod lifecycle;
 mod notify;
 mod open_topics;
+mod replace;
 mod submit;

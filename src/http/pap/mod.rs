@@ -4,6 +4,7 @@ mod cancel;
 mod status;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request, State};
@@ -14,9 +15,11 @@ use super::problem::Problem;
 use super::{ANYBODY, Api, to_the_end};
 use crate::clock;
 use crate::config::PapProfile;
-use crate::gateway::{Content, NAME, PushRequest, Refused};
+use crate::gateway::{self, Content, NAME, PushRequest, Refused};
 use crate::pap::code::Code;
-use crate::pap::document::{BadMessage, CapabilitiesResponse, DeliveryMethod, Priority, PushMessage, PushResponse};
+use crate::pap::document::{
+    BadMessage, CapabilitiesResponse, DeliveryMethod, Priority, PushMessage, PushResponse, ReplaceMethod,
+};
 use crate::pap::{self, Dialect, Document, Failure};
 use crate::store;
 
@@ -120,13 +123,12 @@ async fn push(
 ) -> Document {
     let sender = origin.sender.clone();
     let push_id = message.push_id.clone();
-    let (code, desc) = if message.replace.is_some() {
-        (Code::REPLACEMENT_NOT_SUPPORTED, None)
-    } else {
-        match api.gateway.submit(push_request(profile, message, content, origin)).await {
-            Ok(_) => (Code::ACCEPTED, None),
-            Err(refused) => (code_of(&refused), Some(refused.to_string())),
-        }
+    let gateway = Arc::clone(&api.gateway);
+    let request = push_request(profile, message, content, origin);
+    let (code, desc) = match to_the_end(async move { gateway.submit(request).await }).await {
+        Ok(Ok(_)) => (Code::ACCEPTED, None),
+        Ok(Err(refused)) => (code_of(&refused), Some(refused.to_string())),
+        Err(_) => (Code::INTERNAL_ERROR, None),
     };
     Document::PushResponse(PushResponse {
         push_id,
@@ -145,6 +147,8 @@ fn code_of(refused: &Refused) -> Code {
         Refused::Expired { .. } | Refused::Notify(_) => Code::FORBIDDEN,
         Refused::Unknown(_) => Code::ADDRESS_ERROR,
         Refused::Duplicate(_) => Code::DUPLICATE_PUSH_ID,
+        Refused::UnknownOld(_) => Code::PUSH_ID_NOT_FOUND,
+        Refused::NothingPending(_) => Code::CANCELLATION_NOT_POSSIBLE,
         Refused::Unavailable => Code::UNAVAILABLE,
     }
 }
@@ -182,5 +186,9 @@ fn push_request(
         }),
         push_all: profile == PapProfile::Blackberry,
         digest: origin.digest,
+        replace: message.replace.map(|replace| gateway::Replace {
+            push_id: replace.push_id,
+            pending_only: replace.method == ReplaceMethod::PendingOnly,
+        }),
     }
 }

@@ -1,0 +1,48 @@
+//! Replacing a push: the old one is taken back as far as that is possible, and the new one submitted, in one transaction.
+
+use super::Gateway;
+use super::submitting::Replace;
+use crate::parcel::{BindingId, Seq};
+use crate::store::{Error, Replacing, Submission, Submitted};
+
+/// The old push may be dispatched to one more of its addresses between two looks; that often in a row it is not.
+const ATTEMPTS: usize = 5;
+
+impl Gateway {
+    /// With `pending-only`, who has the old push under way keeps it: the workers hold it back while that is found out and
+    /// written down, so that nobody gets both and nobody neither (docs/ledger.md, rule 19).
+    pub(super) async fn replace(&self, submission: Submission, replace: &Replace) -> Result<Submitted, Error> {
+        if !replace.pending_only {
+            return self.submit_replacing(submission, replace, Vec::new(), Vec::new()).await;
+        }
+        for _ in 0..ATTEMPTS {
+            let old = self.store.in_progress(submission.initiator.clone(), replace.push_id.clone()).await?;
+            let holders = self.terminals().hold_back(&old).await;
+            let held_back = old.iter().map(|(_, seq)| *seq).collect();
+            let submitted = self.submit_replacing(submission.clone(), replace, held_back, holders).await;
+            self.terminals().let_go(&old).await;
+            if !matches!(submitted, Ok(Submitted::NotHeldBack)) {
+                return submitted;
+            }
+        }
+        Ok(Submitted::NotHeldBack)
+    }
+
+    async fn submit_replacing(
+        &self,
+        mut submission: Submission,
+        replace: &Replace,
+        held_back: Vec<Seq>,
+        holders: Vec<(BindingId, Seq)>,
+    ) -> Result<Submitted, Error> {
+        // What was acknowledged until now has been delivered (rule 3).
+        self.terminals().settle_all().await;
+        let Replace { push_id, pending_only } = replace.clone();
+        submission.replace = Some(Replacing { push_id, pending_only, held_back, holders });
+        let submitted = self.store.submit(submission).await?;
+        if let Submitted::Accepted { revoked } = &submitted {
+            self.terminals().revoke(revoked).await;
+        }
+        Ok(submitted)
+    }
+}

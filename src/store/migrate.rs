@@ -1,0 +1,110 @@
+//! Changing the shape of an existing store. `schema.sql` is the shape of a new one; [`STEPS`] lead there from every
+//! earlier one. Steps are appended, never edited: a test runs each shape that ever was through them and compares the
+//! result with a new file.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{Error, Result};
+
+/// `PRAGMA user_version` of the schema in `schema.sql`.
+pub const SCHEMA_VERSION: i64 = STEPS.len() as i64 + 1;
+
+/// What leads from shape n + 1 to shape n + 2. A new column goes to the end of its table, as SQLite adds it.
+const STEPS: &[&str] = &[
+    // 2: replacing, and the look-ups of retention.
+    "ALTER TABLE dispatches ADD COLUMN replaces INTEGER;
+     ALTER TABLE dispatches ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+     CREATE INDEX dispatches_over ON dispatches (event_at) WHERE state >= 2;
+     CREATE INDEX dispatches_replaces ON dispatches (replaces) WHERE replaces IS NOT NULL;
+     CREATE INDEX bindings_left ON bindings (flow, left_seq) WHERE left_seq IS NOT NULL;",
+];
+
+/// Brings a store of an earlier shape to the present one: all of it or, after a crash, none of it.
+pub(super) fn upgrade(connection: &mut Connection, path: &Path, from: i64) -> Result<()> {
+    let fail = |error: rusqlite::Error| {
+        Error::Open(format!(
+            "{}: cannot be upgraded from schema {from} to {SCHEMA_VERSION}, and was left as it is: {error}",
+            path.display()
+        ))
+    };
+    let done = usize::try_from(from - 1).unwrap_or(0);
+    let transaction = connection.transaction().map_err(fail)?;
+    for step in STEPS.iter().skip(done) {
+        transaction.execute_batch(step).map_err(fail)?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(fail)?;
+    transaction.commit().map_err(fail)?;
+    tracing::info!(path = %path.display(), from, to = SCHEMA_VERSION, "the store was upgraded");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::open;
+
+    /// Every shape that a store ever had, oldest first, with rows in it.
+    const EARLIER: [&str; STEPS.len()] = [include_str!("../../tests/data/schema/1.sql")];
+
+    /// Tables with their columns, indexes and triggers, without the blanks and comments of the text.
+    fn shape(connection: &Connection) -> Vec<String> {
+        let columns =
+            "SELECT m.name || '.' || c.cid || ' ' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' ||
+                coalesce(c.dflt_value, '-') || ' ' || c.pk
+             FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' ORDER BY 1";
+        let others = "SELECT sql FROM sqlite_master WHERE type <> 'table' AND sql IS NOT NULL ORDER BY name";
+        let read = |sql: &str| -> Vec<String> {
+            let mut query = connection.prepare(sql).unwrap();
+            let rows = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+            rows.map(|text| text.unwrap().split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+        };
+        read(columns).into_iter().chain(read(others)).collect()
+    }
+
+    #[test]
+    fn every_earlier_shape_becomes_the_present_one_and_keeps_its_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let fresh = shape(&open::open(&dir.path().join("fresh.db")).unwrap());
+        for (at, text) in EARLIER.iter().enumerate() {
+            let path = dir.path().join(format!("{}.db", at + 1));
+            let old = Connection::open(&path).unwrap();
+            old.execute_batch(text).unwrap();
+            old.pragma_update(None, "user_version", at as i64 + 1).unwrap();
+            drop(old);
+            for _ in 0..2 {
+                let upgraded = open::open(&path).unwrap();
+                assert_eq!(shape(&upgraded), fresh, "from schema {}", at + 1);
+                let kept: (i64, String, i64) = upgraded
+                    .query_row(
+                        "SELECT (SELECT count(*) FROM bindings), p.push_id, d.seq FROM dispatches d JOIN pushes p ON p.id = d.push",
+                        [],
+                        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                    )
+                    .unwrap();
+                assert_eq!(kept, (2, "kept".into(), 7));
+                assert_eq!(
+                    upgraded.query_row("PRAGMA foreign_key_check", [], |_| Ok(())),
+                    Err(rusqlite::Error::QueryReturnedNoRows)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_store_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("broken.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(EARLIER[0]).unwrap();
+        // Somebody has added what the step is about to add at its end.
+        old.execute_batch("CREATE INDEX bindings_left ON bindings (left_seq)").unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let before = shape(&old);
+        drop(old);
+        let error = open::open(&path).unwrap_err().to_string();
+        assert!(error.contains("broken.db: cannot be upgraded from schema 1"), "{error}");
+        assert_eq!(shape(&Connection::open(&path).unwrap()), before);
+    }
+}

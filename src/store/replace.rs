@@ -1,0 +1,239 @@
+//! Replacing a push (WAP-247 §5.2; docs/ledger.md, rule 19).
+//!
+//! `all` is a cancel and a submission in one transaction. `pending-only` reaches those who have not got the old push: it is
+//! cancelled for them, and the new dispatch names the old one, whose receivers, refusers and holders are left out of it.
+//! A holder is a member to whom the old push was under way: it keeps that one. Who is left out is never written down
+//! member by member: it follows from cursors and exceptions of the old dispatch, which is final from here on.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::cursors::{GOT, HELD, REFUSED};
+use super::writer::Tx;
+use super::{Replacing, Result, State, Store, dispatch};
+use crate::clock::Millis;
+use crate::parcel::{BindingId, FlowId, Seq};
+
+/// A push may replace one that replaced one …, as often as this: who is left out of it has to be looked up in each.
+const CHAIN: usize = 100;
+
+/// What an address of the new push finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Predecessor {
+    /// Nothing was sent before: everybody gets the new one.
+    None,
+    /// Those whom this dispatch reached are left out.
+    Sent(Seq),
+    /// With `pending-only`: there is nobody whose old push could be taken back.
+    Over,
+}
+
+impl Predecessor {
+    pub(super) fn seq(self) -> Option<Seq> {
+        match self {
+            Self::Sent(seq) => Some(seq),
+            Self::None | Self::Over => None,
+        }
+    }
+}
+
+/// The outcome for the old push.
+#[derive(Debug, Default)]
+pub(super) struct Replaced {
+    by_flow: HashMap<FlowId, Predecessor>,
+    /// Dispatches that must not be sent any more.
+    pub(super) revoked: Vec<Seq>,
+}
+
+/// Why nothing was replaced, and nothing submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotReplaced {
+    UnknownPush,
+    NothingPending,
+    /// One of the old dispatches is not among those that the workers hold back.
+    NotHeldBack,
+}
+
+/// One address of the old push.
+struct Old {
+    row: i64,
+    flow: FlowId,
+    seq: Option<Seq>,
+    state: State,
+    /// Members who have not answered.
+    open: i64,
+}
+
+impl Store {
+    /// The dispatches of a push that are under way to somebody, with their flows.
+    pub async fn in_progress(&self, initiator: String, push_id: String) -> Result<Vec<(FlowId, Seq)>> {
+        self.read(move |sql| {
+            let Some(push) = find(sql, &initiator, &push_id)? else { return Ok(Vec::new()) };
+            let old = addresses(sql, push)?;
+            Ok(old
+                .iter()
+                .filter(|old| old.state == State::Pending)
+                .filter_map(|old| Some((old.flow, old.seq?)))
+                .collect())
+        })
+        .await
+    }
+}
+
+impl Replaced {
+    /// For a flow that the new push is addressed to.
+    pub(super) fn predecessor(&self, flow: FlowId) -> Predecessor {
+        self.by_flow.get(&flow).copied().unwrap_or(Predecessor::None)
+    }
+}
+
+/// Takes back what can be taken back of the old push at these flows; the others are not touched.
+pub(super) fn take_back(
+    tx: &mut Tx<'_>,
+    initiator: &str,
+    replacing: &Replacing,
+    flows: &[FlowId],
+    now: Millis,
+) -> Result<std::result::Result<Replaced, NotReplaced>> {
+    let Some(push) = find(tx.sql, initiator, &replacing.push_id)? else {
+        return Ok(if replacing.pending_only { Err(NotReplaced::UnknownPush) } else { Ok(Replaced::default()) });
+    };
+    let mut replaced = Replaced::default();
+    if replacing.pending_only {
+        replaced.by_flow.extend(flows.iter().map(|flow| (*flow, Predecessor::Over)));
+    }
+    for old in addresses(tx.sql, push)?.iter().filter(|old| flows.contains(&old.flow)) {
+        match old.state {
+            State::Scheduled => {
+                cancel(tx, old, &mut replaced, now)?;
+                if replacing.pending_only && replaced.predecessor(old.flow) == Predecessor::Over {
+                    replaced.by_flow.insert(old.flow, Predecessor::None);
+                }
+            }
+            State::Pending if replacing.pending_only => {
+                let Some(seq) = old.seq else { continue };
+                if !replacing.held_back.contains(&seq) {
+                    return Ok(Err(NotReplaced::NotHeldBack));
+                }
+                let holders = holders(tx.sql, replacing, seq)?;
+                if old.open > holders.len() as i64 && chain(tx.sql, seq)?.len() < CHAIN {
+                    hold(tx, &holders, old.row, seq, now)?;
+                    cancel(tx, old, &mut replaced, now)?;
+                    replaced.by_flow.insert(old.flow, Predecessor::Sent(seq));
+                }
+            }
+            State::Pending => cancel(tx, old, &mut replaced, now)?,
+            _ => {}
+        }
+    }
+    let over = |flow: &FlowId| replaced.predecessor(*flow) == Predecessor::Over;
+    Ok(if flows.iter().all(over) { Err(NotReplaced::NothingPending) } else { Ok(replaced) })
+}
+
+fn find(sql: &Connection, initiator: &str, push_id: &str) -> Result<Option<i64>> {
+    let mut query = sql.prepare_cached("SELECT id FROM pushes WHERE initiator = ?1 AND push_id = ?2")?;
+    Ok(query.query_row([initiator, push_id], |row| row.get(0)).optional()?)
+}
+
+fn addresses(sql: &Connection, push: i64) -> Result<Vec<Old>> {
+    let mut query = sql.prepare_cached(
+        "SELECT id, flow, seq, state, recipients - delivered - refused - gone FROM dispatches
+         WHERE push = ?1 ORDER BY position",
+    )?;
+    let rows = query.query_map([push], |row| {
+        let state = State::from_number(row.get(3)?);
+        Ok(Old { row: row.get(0)?, flow: row.get(1)?, seq: row.get(2)?, state, open: row.get(4)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn cancel(tx: &Tx<'_>, old: &Old, replaced: &mut Replaced, now: Millis) -> Result<()> {
+    tx.sql
+        .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id = ?1")?
+        .execute(params![old.row, State::Cancelled.number(), dispatch::OK, now])?;
+    replaced.revoked.extend(old.seq);
+    Ok(())
+}
+
+/// The open bindings to which the old push is under way, without those that have answered it meanwhile.
+fn holders(sql: &Connection, replacing: &Replacing, seq: Seq) -> Result<Vec<BindingId>> {
+    let mut query = sql.prepare_cached(
+        "SELECT 1 FROM bindings b WHERE b.id = ?1 AND b.left_seq IS NULL AND b.acked_seq < ?2
+         AND NOT EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.seq = ?2)",
+    )?;
+    let mut found = Vec::new();
+    for &(binding, _) in replacing.holders.iter().filter(|(_, held)| *held == seq) {
+        if query.query_row([binding, seq], |_| Ok(())).optional()?.is_some() {
+            found.push(binding);
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+fn hold(tx: &Tx<'_>, holders: &[BindingId], row: i64, seq: Seq, now: Millis) -> Result<()> {
+    for &binding in holders {
+        tx.sql
+            .prepare_cached("INSERT INTO exceptions (binding, seq, kind, upto, at) VALUES (?1, ?2, ?3, ?2, ?4)")?
+            .execute(params![binding, seq, HELD, now])?;
+        tx.sql.prepare_cached("UPDATE bindings SET exceptions = 1 WHERE id = ?1")?.execute([binding])?;
+    }
+    tx.sql
+        .prepare_cached("UPDATE dispatches SET held = ?2 WHERE id = ?1")?
+        .execute(params![row, holders.len() as i64])?;
+    Ok(())
+}
+
+/// A dispatch and those it replaced, newest first.
+fn chain(sql: &Connection, newest: Seq) -> Result<Vec<Seq>> {
+    let mut query = sql.prepare_cached("SELECT replaces FROM dispatches WHERE seq = ?1")?;
+    let mut seqs = vec![newest];
+    let mut seq = newest;
+    while let Some(Some(older)) = query.query_row([seq], |row| row.get::<_, Option<Seq>>(0)).optional()? {
+        seqs.push(older);
+        seq = older;
+    }
+    Ok(seqs)
+}
+
+/// Whether the user is left out of what replaces `old`: it got, refused or holds that dispatch, or one that it replaced.
+/// What is known of it after it was final (late) does not count: the new push had been promised by then.
+pub(super) fn is_left_out(sql: &Connection, flow: FlowId, user: FlowId, old: Seq) -> Result<bool> {
+    let mut query = sql.prepare_cached(
+        "SELECT 1 FROM bindings b WHERE b.user = ?1 AND b.flow = ?2 AND b.joined_seq < ?3
+           AND (b.left_seq IS NULL OR ?3 <= b.left_seq)
+           AND (EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.seq = ?3 AND e.kind IN (?4, ?5, ?6))
+                OR (?3 <= b.acked_seq AND NOT EXISTS
+                    (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.seq <= ?3 AND ?3 <= e.upto)))
+         LIMIT 1",
+    )?;
+    for seq in chain(sql, old)? {
+        if query.query_row(params![user, flow, seq, GOT, REFUSED, HELD], |_| Ok(())).optional()?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How many of the present members are left out of what replaces `old`. Reckoned from the counters, which are final, and
+/// those who left since: the members themselves are not looked at.
+pub(super) fn left_out(sql: &Connection, flow: FlowId, old: Seq) -> Result<i64> {
+    let chain = chain(sql, old)?;
+    let mut reached = 0;
+    for seq in &chain {
+        let mut query = sql.prepare_cached("SELECT delivered + refused + held FROM dispatches WHERE seq = ?1")?;
+        reached += query.query_row([seq], |row| row.get::<_, i64>(0)).optional()?.unwrap_or(0);
+    }
+    let oldest = chain.last().copied().unwrap_or(old);
+    let mut query = sql.prepare_cached(
+        "SELECT DISTINCT user FROM bindings b WHERE flow = ?1 AND left_seq >= ?2 AND joined_seq < ?3
+         AND NOT EXISTS (SELECT 1 FROM bindings o WHERE o.flow = ?1 AND o.user = b.user AND o.left_seq IS NULL)",
+    )?;
+    let gone: Vec<FlowId> = query.query_map([flow, oldest, old], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for user in gone {
+        reached -= i64::from(is_left_out(sql, flow, user, old)?);
+    }
+    Ok(reached)
+}
