@@ -98,7 +98,7 @@ CREATE TABLE dispatches (
     held       INTEGER NOT NULL DEFAULT 0    -- members for whom it was under way when it was replaced
 ) STRICT;
 CREATE UNIQUE INDEX dispatches_seq  ON dispatches (seq) WHERE seq IS NOT NULL;
-CREATE INDEX        dispatches_flow ON dispatches (flow, seq) WHERE seq IS NOT NULL;
+CREATE INDEX        dispatches_flow ON dispatches (flow, seq);
 CREATE INDEX        dispatches_push ON dispatches (push, flow);
 CREATE INDEX        dispatches_open ON dispatches (deadline) WHERE state < 2;
 CREATE INDEX        dispatches_due  ON dispatches (priority, due) WHERE state = 0;
@@ -131,6 +131,7 @@ CREATE TABLE sessions (
     expiry     INTEGER NOT NULL,             -- milliseconds it may stay away
     away_since INTEGER                       -- null while connected
 ) STRICT;
+CREATE INDEX sessions_user ON sessions (user);
 CREATE INDEX sessions_away ON sessions (away_since + expiry) WHERE away_since IS NOT NULL;
 
 CREATE TABLE subscriptions (
@@ -152,3 +153,4 @@ CREATE TABLE requests (
     requested_at   INTEGER NOT NULL,
     PRIMARY KEY (flow, user)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX requests_user ON requests (user);

@@ -90,6 +90,8 @@ impl App {
         let notify = tracker.spawn(notifier.notify_initiators(notify_stop));
         let house_stop = intake.clone();
         let house = tracker.spawn(async move { gateway.keep_house(house_stop).await });
+        let (forgetful, forget_stop) = (Arc::clone(&self.gateway), intake.clone());
+        let retention = tracker.spawn(async move { forgetful.forget_old(forget_stop).await });
         let failure = tokio::select! {
             () = stop.cancelled() => None,
             died = self.watchdog.died() => Some(anyhow::Error::new(died)),
@@ -97,6 +99,7 @@ impl App {
             _ = mqtt => Some(anyhow::anyhow!("the MQTT listener has ended")),
             _ = notify => Some(anyhow::anyhow!("the sending of notifications has ended")),
             _ = house => Some(anyhow::anyhow!("the housekeeping has ended")),
+            _ = retention => Some(anyhow::anyhow!("the forgetting of old pushes has ended")),
         };
         readiness.set(false);
         intake.cancel();

@@ -19,7 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["clock", "config", "gateway", "ids", "pap", "store"]),
     ("terminal", &[]),
     ("app", &["broker", "clock", "config", "door", "gateway", "http", "store"]),
-    ("cli", &["app", "config", "ids", "pap", "telemetry", "terminal"]),
+    ("cli", &["app", "config", "ids", "pap", "store", "telemetry", "terminal"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

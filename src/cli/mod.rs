@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod backup;
 mod cancel;
 mod client;
 mod completions;
@@ -35,6 +36,7 @@ enum Command {
     Group(group::Args),
     Member(member::Args),
     Config(config::Args),
+    Backup(backup::Args),
     Completions(completions::Args),
 }
 
@@ -62,6 +64,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Group(args) => block_on(group::run(args)),
         Command::Member(args) => block_on(member::run(args)),
         Command::Config(args) => config::run(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::Completions(args) => {
             completions::run(&args);
             Ok(())

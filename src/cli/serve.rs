@@ -41,11 +41,18 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The same number on every Unix but some MIPS.
+const SIGXFSZ: i32 = 25;
+
 /// The first signal asks for the stop; the second one does not wait for it.
 fn watch_signals(stop: CancellationToken) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    // Would end the process where a file may not grow (ulimit -f). With somebody to receive it, the write fails instead,
+    // and the store treats that like a full disk.
+    let too_large = signal(SignalKind::from_raw(SIGXFSZ))?;
     tokio::spawn(async move {
+        let _too_large = too_large;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}

@@ -72,6 +72,8 @@ pub struct Store {
     pub readers: usize,
     #[serde(deserialize_with = "units::duration")]
     pub flush_interval: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub retention: Duration,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -205,6 +207,7 @@ impl Config {
             ("mqtt.max_groups_per_user", u128::from(self.mqtt.max_groups_per_user), 1, 1_000_000),
             ("store.readers", self.store.readers as u128, 1, 64),
             ("store.flush_interval", self.store.flush_interval.as_millis(), 10, 10_000),
+            ("store.retention", self.store.retention.as_millis(), 1_000, 315_360_000_000),
             ("broker.max_topics", self.broker.max_topics as u128, 1, 10_000_000),
             ("broker.segment_size", self.broker.segment_size as u128, 1_024, 1 << 30),
             ("broker.segment_count", self.broker.segment_count as u128, 2, 1_000),
@@ -222,6 +225,7 @@ impl Config {
                     || key.ends_with("ttl")
                     || key.ends_with("_expiry")
                     || key.ends_with("interval")
+                    || key.ends_with("retention")
                     || key.ends_with("give_up")
                 {
                     " milliseconds"

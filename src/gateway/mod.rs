@@ -9,6 +9,7 @@ mod joining;
 mod locks;
 mod notify;
 mod replacing;
+mod retention;
 mod submitting;
 mod terminals;
 
@@ -41,6 +42,7 @@ struct Rules {
     groups_per_user: u32,
     default_ttl: Duration,
     max_ttl: Duration,
+    retention: Duration,
     max_addresses: usize,
     max_content: usize,
     aliases: Vec<(String, Target)>,
@@ -67,6 +69,7 @@ impl Gateway {
             groups_per_user: config.mqtt.max_groups_per_user,
             default_ttl: config.push.default_ttl,
             max_ttl: config.push.max_ttl,
+            retention: config.store.retention,
             max_addresses: config.push.max_addresses,
             max_content: config.push.max_content,
             aliases: config

@@ -60,7 +60,10 @@ impl From<store::Error> for Problem {
             store::Error::Full | store::Error::Closed => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway cannot store anything now; try again later")
             }
-            store::Error::Open(_) | store::Error::Sqlite(_) | store::Error::Unreadable(_) => {
+            store::Error::Open(_)
+            | store::Error::Damaged(_)
+            | store::Error::Sqlite(_)
+            | store::Error::Unreadable(_) => {
                 tracing::error!(%error, "a request failed");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the store failed; the log says more")
             }

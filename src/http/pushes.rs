@@ -14,7 +14,7 @@ use super::problem::{Body, Path, Problem, Query};
 use super::{ANYBODY, Api, to_the_end};
 use crate::clock::{self, Millis};
 use crate::gateway::{Content, PushRequest, Replace};
-use crate::store::{AddressView, DeliveryMethod, Notify, Priority, PushView};
+use crate::store::{AddressView, DeliveryMethod, NotificationView, Notify, Priority, PushView};
 
 /// A push as it is posted.
 #[derive(Debug, Hash, Deserialize)]
@@ -190,6 +190,29 @@ struct ShownAddress {
     recipients: u64,
     delivered: u64,
     event_time: Option<String>,
+    /// The result notification, from the end of the push until it is received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification: Option<ShownNotification>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownNotification {
+    /// `waiting`, or `given-up` (`notify.give_up`).
+    state: &'static str,
+    attempts: u32,
+    failure: Option<String>,
+    next_attempt: Option<String>,
+}
+
+impl From<NotificationView> for ShownNotification {
+    fn from(view: NotificationView) -> Self {
+        Self {
+            state: if view.given_up { "given-up" } else { "waiting" },
+            attempts: view.attempts,
+            failure: view.failure,
+            next_attempt: (!view.given_up).then(|| clock::format_utc(view.next_at)),
+        }
+    }
 }
 
 impl From<PushView> for ShownPush {
@@ -215,6 +238,7 @@ impl From<AddressView> for ShownAddress {
             recipients: view.recipients,
             delivered: view.delivered,
             event_time: view.event_at.map(clock::format_utc),
+            notification: view.notification.map(Into::into),
         }
     }
 }

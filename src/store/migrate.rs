@@ -18,6 +18,10 @@ const STEPS: &[&str] = &[
      ALTER TABLE dispatches ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
      CREATE INDEX dispatches_over ON dispatches (event_at) WHERE state >= 2;
      CREATE INDEX dispatches_replaces ON dispatches (replaces) WHERE replaces IS NOT NULL;
+     DROP INDEX dispatches_flow;
+     CREATE INDEX dispatches_flow ON dispatches (flow, seq);
+     CREATE INDEX sessions_user ON sessions (user);
+     CREATE INDEX requests_user ON requests (user);
      CREATE INDEX bindings_left ON bindings (flow, left_seq) WHERE left_seq IS NOT NULL;",
 ];
 

@@ -4,6 +4,7 @@
 //! files by subject: [`bindings`], [`groups`], [`submit`], [`cursors`], [`fetch`], [`sessions`], [`views`]. SQL stays in
 //! this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
 
+mod backup;
 mod bindings;
 mod cancel;
 mod cursors;
@@ -19,6 +20,7 @@ mod reader;
 mod recipients;
 mod replace;
 mod requests;
+mod retention;
 mod sessions;
 mod submit;
 mod types;
@@ -29,6 +31,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use backup::backup;
 pub use groups::Deleted;
 pub use migrate::SCHEMA_VERSION;
 pub use types::*;
@@ -42,6 +45,8 @@ pub enum Error {
     Open(String),
     #[error("the disk is full: nothing was stored; free some space, papcast goes on by itself")]
     Full,
+    #[error("the store is damaged ({0}): stop the gateway and go back to a backup, or try `sqlite3 FILE .recover`")]
+    Damaged(String),
     #[error("the store has been closed")]
     Closed,
     #[error("the store failed: {0}")]
@@ -54,6 +59,9 @@ impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                Self::Damaged(error.to_string())
+            }
             _ => Self::Sqlite(error.to_string()),
         }
     }

@@ -393,6 +393,19 @@ pub struct AddressView {
     pub refused: u64,
     pub gone: u64,
     pub event_at: Option<Millis>,
+    /// Its result notification, while that is not received; only where a push is looked at.
+    pub notification: Option<NotificationView>,
+}
+
+/// A result notification that nobody has received so far.
+#[derive(Debug, Clone)]
+pub struct NotificationView {
+    pub given_up: bool,
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub failure: Option<String>,
+    /// When the next attempt is due.
+    pub next_at: Millis,
 }
 
 /// What became of a cancel, by address.

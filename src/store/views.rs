@@ -3,7 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::submit::UNCONFIRMED;
-use super::{AddressView, BindingView, GroupView, MemberView, PushView, Result, Source, State, Store, flows};
+use super::{
+    AddressView, BindingView, GroupView, MemberView, NotificationView, PushView, Result, Source, State, Store, flows,
+};
 use crate::ids::{GroupId, UserId};
 use crate::parcel::FlowId;
 
@@ -80,10 +82,19 @@ fn push_row(row: &Row<'_>) -> rusqlite::Result<PushView> {
 
 fn with_addresses(sql: &Connection, mut view: PushView) -> Result<PushView> {
     let mut query = sql.prepare_cached(
-        "SELECT address, state, code, recipients, delivered, refused, gone, event_at FROM dispatches
-         WHERE push = ?1 ORDER BY position",
+        "SELECT d.address, d.state, d.code, d.recipients, d.delivered, d.refused, d.gone, d.event_at,
+                o.given_up, o.attempts, o.failure, o.next_at
+         FROM dispatches d LEFT JOIN outbox o ON o.dispatch = d.id WHERE d.push = ?1 ORDER BY d.position",
     )?;
-    let rows = query.query_map([view.key], address_row)?;
+    let rows = query.query_map([view.key], |row| {
+        let notification = match row.get(8)? {
+            Some(given_up) => {
+                Some(NotificationView { given_up, attempts: row.get(9)?, failure: row.get(10)?, next_at: row.get(11)? })
+            }
+            None => None,
+        };
+        Ok(AddressView { notification, ..address_row(row)? })
+    })?;
     view.addresses = rows.collect::<rusqlite::Result<_>>()?;
     Ok(view)
 }
@@ -99,6 +110,7 @@ pub(super) fn address_row(row: &Row<'_>) -> rusqlite::Result<AddressView> {
         refused: row.get(5)?,
         gone: row.get(6)?,
         event_at: row.get(7)?,
+        notification: None,
     })
 }
 

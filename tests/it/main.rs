@@ -11,6 +11,7 @@ mod door;
 mod examples;
 mod groups;
 mod hostile;
+mod housekeeping;
 mod lifecycle;
 mod notify;
 mod open_topics;

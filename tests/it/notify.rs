@@ -135,6 +135,31 @@ fn redirects_are_not_followed_and_some_day_it_is_given_up() {
         gateway.log().contains("a result notification was given up").then_some(())
     });
     other.assert_silent();
+    let shown = gateway.http().outcome("p1")["notification"].clone();
+    assert_eq!((&shown["state"], &shown["next_attempt"]), (&json!("given-up"), &Value::Null));
+    assert!(shown["failure"].as_str().unwrap().contains("302"), "{shown}");
+}
+
+#[test]
+fn a_slow_receiver_delayed_the_notifications_of_others() {
+    let gateway = Gateway::start_with("[notify]\nallow_private = true\nparallel = 3\n", &[]);
+    let initiator = Initiator::start();
+    // Takes connections and never says a word; its attempt lasts notify.timeout, 10 s.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    gateway.http().json("PUT", "/api/v1/groups/empty", Value::Null);
+    let push = json!({"to":["group:empty"],"body":"x","push_id":"slow","notify_url":url});
+    assert_eq!(gateway.http().json("POST", "/api/v1/pushes", push).status, 202);
+    let held = silent.accept().unwrap();
+    for n in 0..8 {
+        gateway.http().pap(&asked(&format!("p{n}"), &initiator).to("group:empty"));
+    }
+    for _ in 0..8 {
+        initiator.next();
+    }
+    // Not how fast, but what it waited for: the attempt at the silent one is still under way.
+    assert_eq!(gateway.http().outcome("slow")["notification"]["attempts"], 0);
+    drop(held);
 }
 
 #[test]

@@ -8,11 +8,12 @@ mod guard;
 mod message;
 mod post;
 
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use guard::check_url;
@@ -47,33 +48,60 @@ impl From<&config::Notify> for Rules {
     }
 }
 
+/// The attempts under way, with the row of the notification.
+#[derive(Debug, Default)]
+struct Attempts {
+    rows: HashMap<Id, i64>,
+    tasks: JoinSet<Result<(), Error>>,
+}
+
+impl Attempts {
+    fn begin(&mut self, row: i64, attempt: impl Future<Output = Result<(), Error>> + Send + 'static) {
+        let id = self.tasks.spawn(attempt).id();
+        self.rows.insert(id, row);
+    }
+
+    /// Until it is worth looking for more: an attempt has ended, or some time has passed.
+    async fn pause(&mut self) {
+        let mut ended = tokio::select! {
+            Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => Some(ended),
+            () = tokio::time::sleep(TICK) => None,
+        };
+        while let Some(attempt) = ended.take().or_else(|| self.tasks.try_join_next_with_id()) {
+            let (id, failure) = match attempt {
+                Ok((id, outcome)) => (id, outcome.err().map(|error| error.to_string())),
+                Err(error) => (error.id(), Some(error.to_string())),
+            };
+            self.rows.remove(&id);
+            if let Some(error) = failure {
+                tracing::error!(error, "what became of a result notification could not be stored; it is sent again");
+            }
+        }
+    }
+}
+
 impl Gateway {
     /// Posts what is due until told to stop. An attempt that is cut off by the stop is made again after the start.
     pub async fn notify_initiators(self: Arc<Self>, stop: CancellationToken) {
-        while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
-            if let Some(Err(error)) = stop.run_until_cancelled(self.notify_due()).await {
+        let mut attempts = Attempts::default();
+        while stop.run_until_cancelled(attempts.pause()).await.is_some() {
+            if let Some(Err(error)) = stop.run_until_cancelled(self.notify_due(&mut attempts)).await {
                 tracing::error!(%error, "notifications could not be looked up; it is tried again");
             }
         }
     }
 
-    async fn notify_due(self: &Arc<Self>) -> Result<(), Error> {
-        loop {
-            let due = self.store.due_notifications(clock::now(), self.notify.parallel).await?;
-            if due.is_empty() {
-                return Ok(());
-            }
-            let mut attempts = JoinSet::new();
-            for notification in due {
-                let gateway = Arc::clone(self);
-                attempts.spawn(async move { gateway.notify_one(notification).await });
-            }
-            while let Some(done) = attempts.join_next().await {
-                if let Ok(Err(error)) = done {
-                    return Err(error);
-                }
-            }
+    /// Begins as many attempts as there is room for. A receiver that is slow holds its own place and no other.
+    async fn notify_due(self: &Arc<Self>, attempts: &mut Attempts) -> Result<(), Error> {
+        // Those under way are still due: they are read again, and left out.
+        let known: HashSet<i64> = attempts.rows.values().copied().collect();
+        let due = self.store.due_notifications(clock::now(), self.notify.parallel + known.len()).await?;
+        let free = self.notify.parallel - known.len();
+        for notification in due.into_iter().filter(|one| !known.contains(&one.dispatch)).take(free) {
+            let gateway = Arc::clone(self);
+            attempts.begin(notification.dispatch, async move { gateway.notify_one(notification).await });
         }
+        Ok(())
     }
 
     async fn notify_one(&self, notification: Notification) -> Result<(), Error> {

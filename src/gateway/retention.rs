@@ -1,0 +1,71 @@
+//! Forgetting what has been over for long, a little at a time and never in the way of what is urgent.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Gateway;
+use crate::clock::{self, Millis};
+use crate::store::Error;
+
+/// How often there is a look. The look itself passes over a part of bindings and users; all of a million come by within a
+/// few minutes.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Windows of each sweep in one look.
+const WINDOWS: usize = 10;
+
+/// Where the sweeps go on.
+#[derive(Debug, Default)]
+struct Progress {
+    bindings: i64,
+    flows: i64,
+}
+
+impl Gateway {
+    /// Runs until told to stop. A failure is logged and tried again at the next look.
+    pub async fn forget_old(&self, stop: CancellationToken) {
+        let pause = PAUSE.min(self.rules.retention);
+        let mut progress = Progress::default();
+        while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+            match stop.run_until_cancelled(self.forget_some(&mut progress)).await {
+                Some(Err(error)) => tracing::error!(%error, "old pushes could not be forgotten; it is tried again"),
+                Some(Ok(())) | None => {}
+            }
+        }
+    }
+
+    async fn forget_some(&self, progress: &mut Progress) -> Result<(), Error> {
+        let retention = Millis::try_from(self.rules.retention.as_millis()).unwrap_or(Millis::MAX);
+        let until = clock::now().saturating_sub(retention);
+        let mut forgotten = 0;
+        loop {
+            let some = self.store.forget_pushes(until).await?;
+            forgotten += some;
+            if some == 0 {
+                break;
+            }
+        }
+        if forgotten > 0 {
+            tracing::debug!(pushes = forgotten, "pushes that were over for longer than store.retention are forgotten");
+        }
+        for _ in 0..WINDOWS {
+            match self.store.forget_bindings(progress.bindings).await? {
+                Some(next) => progress.bindings = next,
+                None => {
+                    progress.bindings = 0;
+                    break;
+                }
+            }
+        }
+        for _ in 0..WINDOWS {
+            match self.store.forget_flows(progress.flows, until).await? {
+                Some(next) => progress.flows = next,
+                None => {
+                    progress.flows = 0;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,55 @@
+//! A copy of a store that may be in use. `VACUUM INTO` reads one snapshot: the copy is what was committed at that moment,
+//! without free pages; neither the gateway's writer nor its readers wait for it. The backup API of SQLite would begin again
+//! with every commit of the gateway.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::migrate::SCHEMA_VERSION;
+use super::{Error, Result};
+
+/// Copies the store at `store` to `target`, which must not exist; answers the size of the copy in bytes. Under its name it
+/// appears only when it is whole and on disk.
+pub fn backup(store: &Path, target: &Path) -> Result<u64> {
+    let fail = |what: &dyn std::fmt::Display| {
+        Error::Open(format!("{}: cannot be copied to {}: {what}", store.display(), target.display()))
+    };
+    if target.exists() {
+        return Err(fail(&"there is a file of that name"));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(store, flags).map_err(|error| fail(&error))?;
+    connection.busy_timeout(Duration::from_secs(10)).map_err(|error| fail(&error))?;
+    let version: i64 =
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| fail(&error))?;
+    if !(1..=SCHEMA_VERSION).contains(&version) {
+        return Err(fail(&format!("it has schema {version}, and this program knows 1 to {SCHEMA_VERSION}")));
+    }
+    let part = Part::beside(target);
+    connection.execute("VACUUM INTO ?1", [part.0.to_string_lossy()]).map_err(|error| fail(&error))?;
+    let file = std::fs::File::open(&part.0).map_err(|error| fail(&error))?;
+    file.sync_all().map_err(|error| fail(&error))?;
+    let size = file.metadata().map_err(|error| fail(&error))?.len();
+    // Unlike a rename this does not replace what somebody else has put there meanwhile.
+    std::fs::hard_link(&part.0, target).map_err(|error| fail(&error))?;
+    Ok(size)
+}
+
+/// The copy while it is written; removed at the end, whatever the end is.
+struct Part(PathBuf);
+
+impl Part {
+    fn beside(target: &Path) -> Self {
+        let mut name = target.as_os_str().to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        Self(name.into())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

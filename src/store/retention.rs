@@ -1,0 +1,134 @@
+//! Forgetting: pushes that have been over for long, and what is only kept for their sake (docs/ledger.md, rule 2).
+//!
+//! Candidates are looked for by a reader; the writer deletes them in small steps, between which other requests have their
+//! turn. Free pages stay in the file and are used again.
+
+use rusqlite::{Connection, params};
+
+use super::writer::Tx;
+use super::{Result, Store};
+use crate::clock::Millis;
+
+/// Pushes of one step. Their bodies may be large.
+const PUSHES: usize = 50;
+/// Rows that one look of a sweep passes over.
+const WINDOW: i64 = 5_000;
+
+/// A push may go when all its addresses are over since before the time given, nobody waits to be told of it, and no push
+/// that replaces it is left: who is left out of that one is looked up here.
+const FORGOTTEN: &str = "SELECT DISTINCT d.push FROM dispatches d WHERE d.state >= 2 AND d.event_at < ?1
+     AND NOT EXISTS (SELECT 1 FROM dispatches o WHERE o.push = d.push AND (o.state < 2 OR o.event_at >= ?1
+         OR EXISTS (SELECT 1 FROM outbox w WHERE w.dispatch = o.id AND w.given_up = 0)
+         OR EXISTS (SELECT 1 FROM dispatches r WHERE r.replaces = o.seq)))
+     LIMIT ?2";
+
+/// A row of a user without groups, pushes and sessions, or of a group that was deleted (its name has a control character,
+/// which group IDs have not) and whose history is gone.
+const UNUSED: &str = "f.created_at < ?2 AND (f.kind = 1 OR instr(f.name, char(1)) > 0)
+     AND NOT EXISTS (SELECT 1 FROM dispatches d WHERE d.flow = f.id)
+     AND NOT EXISTS (SELECT 1 FROM bindings b WHERE (b.user = f.id OR b.flow = f.id) AND b.flow <> b.user)
+     AND NOT EXISTS (SELECT 1 FROM requests r WHERE r.user = f.id)
+     AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user = f.name AND f.kind = 1)";
+
+impl Store {
+    /// Deletes pushes that were over before `until`; answers how many. Call again while it answers more than 0.
+    pub async fn forget_pushes(&self, until: Millis) -> Result<usize> {
+        let find = move |sql: &Connection| {
+            let mut query = sql.prepare_cached(FORGOTTEN)?;
+            let rows = query.query_map(params![until, PUSHES as i64], |row| row.get(0))?;
+            Ok(rows.collect::<rusqlite::Result<Vec<i64>>>()?)
+        };
+        let pushes = self.read(find).await?;
+        let count = pushes.len();
+        if count > 0 {
+            self.write(move |tx| pushes.iter().try_for_each(|push| delete_push(tx, *push))).await?;
+        }
+        Ok(count)
+    }
+
+    /// Deletes closed bindings and exceptions that no retained push needs, in the bindings after `after`; answers where to
+    /// go on, or `None` at the end.
+    pub async fn forget_bindings(&self, after: i64) -> Result<Option<i64>> {
+        let find = move |sql: &Connection| {
+            let mut query = sql.prepare_cached(
+                "SELECT id FROM bindings WHERE id > ?1 AND id <= ?2 AND (exceptions = 1 OR left_seq IS NOT NULL)",
+            )?;
+            let rows = query.query_map([after, after + WINDOW], |row| row.get(0))?;
+            Ok((rows.collect::<rusqlite::Result<Vec<i64>>>()?, next_id(sql, "bindings", after + WINDOW)?))
+        };
+        let (bindings, next) = self.read(find).await?;
+        if !bindings.is_empty() {
+            self.write(move |tx| bindings.iter().try_for_each(|binding| trim_binding(tx, *binding))).await?;
+        }
+        Ok(next)
+    }
+
+    /// Deletes users and deleted groups of whom nothing is left, made before `until`, in the rows after `after`; answers
+    /// where to go on, or `None` at the end.
+    pub async fn forget_flows(&self, after: i64, until: Millis) -> Result<Option<i64>> {
+        let find = move |sql: &Connection| {
+            let mut query =
+                sql.prepare_cached(&format!("SELECT f.id FROM flows f WHERE f.id > ?1 AND f.id <= ?3 AND {UNUSED}"))?;
+            let rows = query.query_map(params![after, until, after + WINDOW], |row| row.get(0))?;
+            Ok((rows.collect::<rusqlite::Result<Vec<i64>>>()?, next_id(sql, "flows", after + WINDOW)?))
+        };
+        let (flows, next) = self.read(find).await?;
+        if !flows.is_empty() {
+            self.write(move |tx| flows.iter().try_for_each(|flow| delete_flow(tx, *flow, until))).await?;
+        }
+        Ok(next)
+    }
+}
+
+/// `upto`, if there is a row after it.
+fn next_id(sql: &Connection, table: &str, upto: i64) -> Result<Option<i64>> {
+    let mut query = sql.prepare_cached(&format!("SELECT coalesce(max(id), 0) > ?1 FROM {table}"))?;
+    Ok(query.query_row([upto], |row| row.get(0)).map(|more: bool| more.then_some(upto))?)
+}
+
+fn delete_push(tx: &Tx<'_>, push: i64) -> Result<()> {
+    for text in [
+        "DELETE FROM outbox WHERE dispatch IN (SELECT id FROM dispatches WHERE push = ?1)",
+        "DELETE FROM dispatches WHERE push = ?1",
+        "DELETE FROM pushes WHERE id = ?1",
+    ] {
+        tx.sql.prepare_cached(text)?.execute([push])?;
+    }
+    Ok(())
+}
+
+fn trim_binding(tx: &Tx<'_>, binding: i64) -> Result<()> {
+    for text in [
+        // What speaks of no dispatch that is left.
+        "DELETE FROM exceptions WHERE binding = ?1 AND NOT EXISTS (SELECT 1 FROM bindings b JOIN dispatches d ON d.flow = b.flow
+             WHERE b.id = ?1 AND d.seq BETWEEN exceptions.seq AND exceptions.upto)",
+        "UPDATE bindings SET exceptions = 0
+             WHERE id = ?1 AND exceptions = 1 AND NOT EXISTS (SELECT 1 FROM exceptions WHERE binding = ?1)",
+        // A closed interval stays while a retained dispatch lies inside it.
+        "DELETE FROM bindings WHERE id = ?1 AND left_seq IS NOT NULL AND exceptions = 0
+             AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.binding = ?1)
+             AND NOT EXISTS (SELECT 1 FROM dispatches d WHERE d.flow = bindings.flow
+                 AND d.seq > bindings.joined_seq AND d.seq <= bindings.left_seq)",
+    ] {
+        tx.sql.prepare_cached(text)?.execute([binding])?;
+    }
+    Ok(())
+}
+
+/// Looks again first: somebody may have come back since the reader looked.
+fn delete_flow(tx: &Tx<'_>, flow: i64, until: Millis) -> Result<()> {
+    let unused: bool = tx
+        .sql
+        .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM flows f WHERE f.id = ?1 AND {UNUSED})"))?
+        .query_row([flow, until], |row| row.get(0))?;
+    if unused {
+        for text in [
+            "DELETE FROM exceptions WHERE binding IN (SELECT id FROM bindings WHERE user = ?1 AND flow = ?1)",
+            "DELETE FROM bindings WHERE user = ?1 AND flow = ?1",
+            "DELETE FROM flows WHERE id = ?1",
+        ] {
+            tx.sql.prepare_cached(text)?.execute([flow])?;
+        }
+    }
+    Ok(())
+}
