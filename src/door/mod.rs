@@ -17,6 +17,8 @@ mod control;
 mod flow;
 mod frame;
 mod frames;
+#[cfg(test)]
+mod model;
 mod open;
 mod outbox;
 mod packets;

@@ -315,7 +315,9 @@ fn count_range(tx: &Tx<'_>, step: &Step<'_>, stated: &Stated, ledger: &mut Ledge
 fn write_row(tx: &Tx<'_>, binding: BindingId, seq: Seq, kind: i64, upto: Seq, code: u16, now: Millis) -> Result<()> {
     tx.sql
         .prepare_cached(
-            "INSERT OR IGNORE INTO exceptions (binding, seq, kind, upto, code, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            // After a crash more may be stepped over from the same place.
+            "INSERT INTO exceptions (binding, seq, kind, upto, code, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET upto = max(upto, excluded.upto)",
         )?
         .execute(params![binding, seq, kind, upto, code, now])?;
     Ok(())

@@ -105,18 +105,23 @@ fn exception(sql: &Connection, binding: i64, seq: Seq) -> Result<Stated> {
 }
 
 fn recipient(dispatch: &Dispatch, user: String, acked: Seq, stated: Stated, left_at: Option<i64>) -> Recipient {
-    let (state, code, reason, at) = match stated {
-        Some((1, _, at)) => (State::Delivered, 1000, "", Some(at)),
-        Some((2, code, at)) => (State::Aborted, code, "refused by the terminal", Some(at)),
-        Some((4, 0, at)) => (dispatch.state, dispatch.code, "acknowledged after it was over", Some(at)),
-        Some((4, _, at)) => (dispatch.state, dispatch.code, "refused after it was over", Some(at)),
-        Some((5, _, at)) => {
+    // Who left when it was over already did not get it for another reason.
+    let left_at = left_at.filter(|left| dispatch.event_at.is_none_or(|end| *left <= end));
+    let (state, code, reason, at) = match (stated, left_at) {
+        (Some((1, _, at)), _) => (State::Delivered, 1000, "", Some(at)),
+        (Some((2, code, at)), _) => (State::Aborted, code, "refused by the terminal", Some(at)),
+        (Some((4, _, at)), Some(_)) => {
+            (State::Undeliverable, 4510, "left the group, and answered after that", Some(at))
+        }
+        (Some((4, 0, at)), None) => (dispatch.state, dispatch.code, "acknowledged after it was over", Some(at)),
+        (Some((4, _, at)), None) => (dispatch.state, dispatch.code, "refused after it was over", Some(at)),
+        (Some((5, _, at)), None) => {
             (dispatch.state, dispatch.code, "was under way when it was replaced, and is kept", Some(at))
         }
-        Some((_, _, at)) => (dispatch.state, dispatch.code, "over before it reached the terminal", Some(at)),
-        None if dispatch.seq <= acked => (State::Delivered, 1000, "", None),
-        None if left_at.is_some() => (State::Undeliverable, 4510, "left the group", left_at),
-        None => (dispatch.state, dispatch.code, "", dispatch.event_at),
+        (None, _) if dispatch.seq <= acked => (State::Delivered, 1000, "", None),
+        (_, Some(left)) => (State::Undeliverable, 4510, "left the group", Some(left)),
+        (Some((_, _, at)), None) => (dispatch.state, dispatch.code, "over before it reached the terminal", Some(at)),
+        (None, None) => (dispatch.state, dispatch.code, "", dispatch.event_at),
     };
     // A push that is delivered as a whole has no member without it but those that are being written down.
     let state =

@@ -1,0 +1,130 @@
+//! The ledger as a whole against a simple model: random schedules of join, leave, push, acknowledge, refuse, cancel,
+//! replace, expire, lost publishes, broken connections, crashes and retention, with the real store and real sessions.
+//! What must hold is in `check.rs`. `PROPTEST_CASES=5000 cargo test --lib door::model` searches longer.
+
+mod check;
+mod terminal;
+mod world;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+
+use world::World;
+
+pub(super) const USERS: usize = 3;
+pub(super) const GROUPS: usize = 2;
+/// More terminals than users: the first user has two.
+pub(super) const TERMINALS: usize = 4;
+
+/// Whom a push is addressed to: a group, or a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum To {
+    Group(usize),
+    User(usize),
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Op {
+    Join {
+        user: usize,
+        group: usize,
+    },
+    Leave {
+        user: usize,
+        group: usize,
+    },
+    Push {
+        to: Vec<To>,
+        confirmed: bool,
+        brief: bool,
+    },
+    /// Replaces the push that many back.
+    Replace {
+        back: usize,
+        pending_only: bool,
+    },
+    Cancel {
+        back: usize,
+    },
+    /// The oldest publish that is under way reaches the workers, or is lost on the way.
+    Publish {
+        lost: bool,
+    },
+    /// A fetch begins; or, if one is under way, its portion is sent.
+    Fetch {
+        terminal: usize,
+    },
+    Connect {
+        terminal: usize,
+    },
+    Break {
+        terminal: usize,
+    },
+    /// Answers one of the pushes under way.
+    Answer {
+        terminal: usize,
+        which: usize,
+        refuse: bool,
+    },
+    Settle,
+    /// Time passes, and what has expired ends.
+    Pass,
+    Forget,
+    Crash,
+}
+
+fn to() -> impl Strategy<Value = To> {
+    prop_oneof![3 => (0..GROUPS).prop_map(To::Group), 1 => (0..USERS).prop_map(To::User)]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let addresses = prop_oneof![4 => prop::collection::vec(to(), 1), 1 => prop::collection::vec(to(), 2..4)];
+    prop_oneof![
+        6 => (0..USERS, 0..GROUPS).prop_map(|(user, group)| Op::Join { user, group }),
+        3 => (0..USERS, 0..GROUPS).prop_map(|(user, group)| Op::Leave { user, group }),
+        10 => (addresses, prop::bool::weighted(0.8), prop::bool::weighted(0.2))
+            .prop_map(|(to, confirmed, brief)| Op::Push { to, confirmed, brief }),
+        4 => (0..3_usize, any::<bool>()).prop_map(|(back, pending_only)| Op::Replace { back, pending_only }),
+        2 => (0..4_usize).prop_map(|back| Op::Cancel { back }),
+        12 => prop::bool::weighted(0.15).prop_map(|lost| Op::Publish { lost }),
+        12 => (0..TERMINALS).prop_map(|terminal| Op::Fetch { terminal }),
+        6 => (0..TERMINALS).prop_map(|terminal| Op::Connect { terminal }),
+        3 => (0..TERMINALS).prop_map(|terminal| Op::Break { terminal }),
+        14 => (0..TERMINALS, 0..3_usize, prop::bool::weighted(0.1))
+            .prop_map(|(terminal, which, refuse)| Op::Answer { terminal, which, refuse }),
+        5 => Just(Op::Settle),
+        1 => Just(Op::Pass),
+        1 => Just(Op::Forget),
+        1 => Just(Op::Crash),
+    ]
+}
+
+fn run(ops: &[Op]) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let mut world = World::new();
+        for op in ops {
+            world.step(op).await;
+            world.check_counters().await;
+        }
+        world.come_to_rest().await;
+        world.check_outcome().await;
+    });
+    Ok(())
+}
+
+#[test]
+fn random_schedules_keep_every_promise_of_the_ledger() {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150);
+    let mut runner =
+        TestRunner::new(Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() });
+    let schedules = prop::collection::vec(op(), 1..80);
+    match runner.run(&schedules, |ops| run(&ops)) {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, ops)) => {
+            let schedule: String = ops.iter().map(|op| format!("  {op:?}\n")).collect();
+            panic!("{reason}\nafter\n{schedule}");
+        }
+        Err(error) => panic!("{error}"),
+    }
+}

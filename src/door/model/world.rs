@@ -1,0 +1,456 @@
+//! The gateway of the model: the store as it is, and the few steps that workers and gateway take between store and
+//! sessions, one after the other.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use super::terminal::{Arrived, Connection};
+use super::{GROUPS, Op, TERMINALS, To, USERS};
+use crate::door::frames::{Frames, Now};
+use crate::door::session::Offer;
+use crate::ids::{GroupId, JoinPolicy, Target, UserId};
+use crate::parcel::{BindingId, FlowId, Parcel, Seq};
+use crate::store::{
+    Address, Bind, Bound, CursorMove, DeliveryMethod, Event, Fetch, PendingReply, Priority, Removal, Replacing, Source,
+    Store, Submission, Submitted,
+};
+
+/// A push as the model remembers it.
+#[derive(Debug, Clone)]
+pub(super) struct Push {
+    pub(super) to: Vec<To>,
+    confirmed: bool,
+    pub(super) deadline: i64,
+    /// Members at the moment of dispatch, by address; those who left since are taken out.
+    pub(super) owed: BTreeMap<To, BTreeSet<usize>>,
+    /// Nobody may be sent it any more, but for those who hold it.
+    pub(super) taken_back: BTreeMap<To, BTreeSet<usize>>,
+    /// Who answered while it was not over.
+    pub(super) resolved: BTreeMap<To, BTreeSet<usize>>,
+    /// Whom the push that it replaces had reached.
+    pub(super) left_out: BTreeMap<To, BTreeSet<usize>>,
+    pub(super) expired: bool,
+}
+
+pub(super) struct World {
+    /// None only in the middle of a crash.
+    store: Option<Store>,
+    path: std::path::PathBuf,
+    _dir: tempfile::TempDir,
+    under_way: Arc<Mutex<VecDeque<Arc<Parcel>>>>,
+    pub(super) now: i64,
+    pub(super) members: [BTreeSet<usize>; GROUPS],
+    pub(super) pushes: Vec<Push>,
+    pub(super) terminals: [Option<Connection>; TERMINALS],
+    resumes: [Option<crate::door::window::Resume>; TERMINALS],
+    orphans: Vec<CursorMove>,
+    revoked: BTreeSet<Seq>,
+    /// Of the groups.
+    flows: BTreeMap<usize, FlowId>,
+    pub(super) seqs: BTreeMap<(usize, String), Seq>,
+    /// Users who answered a push: known to a worker, and written down.
+    pub(super) answered: BTreeSet<(usize, usize)>,
+    pub(super) durable: BTreeSet<(usize, usize)>,
+    /// Answered by acknowledging, ever.
+    pub(super) got: BTreeSet<(usize, usize)>,
+}
+
+/// The user that a terminal acts for.
+pub(super) fn user_of(terminal: usize) -> usize {
+    terminal % USERS
+}
+
+pub(super) fn user(number: usize) -> UserId {
+    UserId::parse(&format!("u{number}")).unwrap()
+}
+
+fn group(number: usize) -> GroupId {
+    GroupId::parse(&format!("g{number}")).unwrap()
+}
+
+pub(super) fn target(to: To) -> Target {
+    match to {
+        To::Group(number) => Target::Group(group(number)),
+        To::User(number) => Target::User(user(number)),
+    }
+}
+
+fn open(path: &std::path::Path, under_way: &Arc<Mutex<VecDeque<Arc<Parcel>>>>) -> Store {
+    let heard = Arc::clone(under_way);
+    Store::open(path, 1, move |event| match event {
+        Event::Dispatched { parcel, .. } => heard.lock().unwrap().push_back(parcel),
+    })
+    .unwrap()
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        // In memory where that is possible: what is tested here is not the disk.
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let path = dir.path().join("m.db");
+        let under_way = Arc::default();
+        Self {
+            store: Some(open(&path, &under_way)),
+            path,
+            _dir: dir,
+            under_way,
+            now: 1_000_000,
+            members: Default::default(),
+            pushes: Vec::new(),
+            terminals: Default::default(),
+            resumes: Default::default(),
+            orphans: Vec::new(),
+            revoked: BTreeSet::new(),
+            flows: BTreeMap::new(),
+            seqs: BTreeMap::new(),
+            answered: BTreeSet::new(),
+            durable: BTreeSet::new(),
+            got: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    pub(super) async fn step(&mut self, op: &Op) {
+        self.now += 1;
+        match op {
+            Op::Join { user, group } => self.join(*user, *group).await,
+            Op::Leave { user, group } => self.leave(*user, *group).await,
+            Op::Push { to, confirmed, brief } => self.push(to, *confirmed, *brief, None).await,
+            Op::Replace { back, pending_only } => self.replace(*back, *pending_only).await,
+            Op::Cancel { back } => self.cancel(*back).await,
+            Op::Publish { lost } => {
+                self.publish(*lost).await;
+            }
+            Op::Fetch { terminal } => self.fetch(*terminal).await,
+            Op::Connect { terminal } => self.connect(*terminal).await,
+            Op::Break { terminal } => self.disconnect(*terminal).await,
+            Op::Answer { terminal, which, refuse } => self.answer(*terminal, *which, *refuse),
+            Op::Settle => self.settle().await,
+            Op::Pass => {
+                self.now += 400;
+                self.expire().await;
+            }
+            Op::Forget => {
+                while self.store().forget_pushes(self.now).await.unwrap() > 0 {}
+                self.store().forget_bindings(0).await.unwrap();
+            }
+            Op::Crash => self.crash(),
+        }
+    }
+
+    async fn join(&mut self, who: usize, number: usize) {
+        let bind = Bind {
+            user: user(who),
+            group: group(number),
+            source: Source::Join,
+            create: Some(JoinPolicy::Open),
+            limit: 100,
+            reply: PendingReply::default(),
+            now: self.now,
+        };
+        let Bound::Member { membership, .. } = self.store().bind(bind).await.unwrap() else { panic!("an open group") };
+        self.members[number].insert(who);
+        self.flows.insert(number, membership.flow);
+        for (number, terminal) in self.terminals.iter_mut().enumerate() {
+            if let Some(terminal) = terminal.as_mut().filter(|_| user_of(number) == who) {
+                terminal.session.attach(&membership, membership.head);
+            }
+        }
+    }
+
+    async fn leave(&mut self, who: usize, number: usize) {
+        self.settle().await;
+        self.store().unbind(user(who), group(number), Removal::Leave, self.now).await.unwrap();
+        if !self.members[number].remove(&who) {
+            return;
+        }
+        let flow = self.flows[&number];
+        for (number, terminal) in self.terminals.iter_mut().enumerate() {
+            if let Some(terminal) = terminal.as_mut().filter(|_| user_of(number) == who) {
+                self.orphans.extend(terminal.session.detach(flow));
+            }
+        }
+        for push in &mut self.pushes {
+            push.owed.get_mut(&To::Group(number)).map(|owed| owed.remove(&who));
+        }
+    }
+
+    async fn push(&mut self, to: &[To], confirmed: bool, brief: bool, replace: Option<Replacing>) {
+        let number = self.pushes.len();
+        let to: Vec<To> = BTreeSet::from_iter(to.iter().copied()).into_iter().collect();
+        let deadline = self.now + if brief { 100 } else { 1_000_000 };
+        let submission = Submission {
+            initiator: "i".into(),
+            push_id: number.to_string(),
+            digest: 1,
+            now: self.now,
+            deliver_after: 0,
+            deliver_before: deadline,
+            delivery: if confirmed { DeliveryMethod::Confirmed } else { DeliveryMethod::Unconfirmed },
+            priority: Priority::Medium,
+            source: None,
+            notify: None,
+            content_type: "t".into(),
+            headers: vec![],
+            body: Bytes::from(number.to_string()),
+            addresses: to
+                .iter()
+                .map(|to| Address { raw: format!("{to:?}"), target: target(*to), connected: true })
+                .collect(),
+            replace: replace.clone(),
+        };
+        let Submitted::Accepted { revoked } = self.store().submit(submission).await.unwrap() else { return };
+        self.revoked.extend(revoked);
+        let mut push = Push {
+            to: to.clone(),
+            confirmed,
+            deadline,
+            owed: BTreeMap::new(),
+            taken_back: BTreeMap::new(),
+            resolved: BTreeMap::new(),
+            left_out: BTreeMap::new(),
+            expired: false,
+        };
+        for one in &to {
+            let all = match one {
+                To::Group(group) => self.members[*group].clone(),
+                To::User(user) => BTreeSet::from([*user]),
+            };
+            push.owed.insert(*one, all);
+        }
+        for parcel in self.under_way.lock().unwrap().iter() {
+            self.seqs.insert((parcel.push_id.parse().unwrap(), parcel.target.topic()), parcel.seq);
+        }
+        self.pushes.push(push);
+    }
+
+    async fn replace(&mut self, back: usize, pending_only: bool) {
+        let Some(old) = self.pushes.len().checked_sub(back + 1) else { return };
+        let in_progress = self.store().in_progress("i".into(), old.to_string()).await.unwrap();
+        let holders: Vec<(BindingId, Seq)> = in_progress
+            .iter()
+            .flat_map(|(flow, seq)| {
+                let held = self.terminals.iter().flatten().filter_map(|terminal| terminal.session.holds(*flow, *seq));
+                held.map(|binding| (binding, *seq))
+            })
+            .collect();
+        let holding: BTreeSet<usize> = (0..TERMINALS)
+            .filter(|terminal| {
+                let session = self.terminals[*terminal].as_ref().map(|terminal| &terminal.session);
+                session
+                    .is_some_and(|session| in_progress.iter().any(|(flow, seq)| session.holds(*flow, *seq).is_some()))
+            })
+            .map(user_of)
+            .collect();
+        self.settle().await;
+        let before = self.pushes.len();
+        let was_final: BTreeSet<To> = self.finals(old).await;
+        let to = self.pushes[old].to.clone();
+        let held_back = in_progress.iter().map(|(_, seq)| *seq).collect();
+        let replacing = Replacing { push_id: old.to_string(), pending_only, held_back, holders };
+        self.push(&to, self.pushes[old].confirmed, false, Some(replacing)).await;
+        if self.pushes.len() == before {
+            return;
+        }
+        let now_final = self.finals(old).await;
+        for one in now_final.difference(&was_final) {
+            let keep = if pending_only { holding.clone() } else { BTreeSet::new() };
+            self.pushes[old].taken_back.insert(*one, keep);
+        }
+        if !pending_only {
+            return;
+        }
+        let shown = self.listed(before).await;
+        for (to, owed) in &mut self.pushes[before].owed {
+            owed.retain(|who| shown.contains(&(*to, *who)));
+        }
+        for to in now_final.difference(&was_final) {
+            self.check_left_out(before, old, *to, &holding);
+            let To::Group(group) = *to else { continue };
+            let out = self.members[group].difference(&self.pushes[before].owed[to]).copied().collect();
+            self.pushes[before].left_out.insert(*to, out);
+        }
+    }
+
+    async fn cancel(&mut self, back: usize) {
+        let Some(number) = self.pushes.len().checked_sub(back + 1) else { return };
+        self.settle().await;
+        let was_final = self.finals(number).await;
+        let cancelled = self.store().cancel("i".into(), number.to_string(), vec![], self.now).await.unwrap();
+        self.revoked.extend(cancelled.map(|cancelled| cancelled.seqs).unwrap_or_default());
+        for one in self.finals(number).await.difference(&was_final) {
+            self.pushes[number].taken_back.insert(*one, BTreeSet::new());
+        }
+    }
+
+    pub(super) async fn publish_all(&mut self) {
+        while self.publish(false).await {}
+    }
+
+    /// `false`: nothing was under way.
+    async fn publish(&mut self, lost: bool) -> bool {
+        let Some(parcel) = self.under_way.lock().unwrap().pop_front() else { return false };
+        let moment = self.moment();
+        let withheld = self.revoked.contains(&parcel.seq);
+        for number in 0..TERMINALS {
+            self.meet(number, &parcel).await;
+            let Some(terminal) = &mut self.terminals[number] else { continue };
+            if lost {
+                // Found by comparing the heads, some time later.
+                terminal.session.fall_behind(parcel.flow);
+                continue;
+            }
+            let mut frames = Frames::new(&parcel, withheld);
+            let offer = terminal.session.offer(&mut frames, &mut terminal.outbox, &terminal.socket, moment).unwrap();
+            assert!(matches!(offer, Offer::Done | Offer::Behind));
+            self.receive(number);
+        }
+        true
+    }
+
+    /// A first push to a user whose own flow was made just now.
+    async fn meet(&mut self, number: usize, parcel: &Parcel) {
+        let who = user(user_of(number));
+        if parcel.target != Target::User(who.clone()) {
+            return;
+        }
+        let memberships = self.store().memberships(who).await.unwrap();
+        let Some(terminal) = &mut self.terminals[number] else { return };
+        for membership in memberships {
+            terminal.session.attach(&membership, membership.head);
+        }
+    }
+
+    pub(super) async fn fetch(&mut self, number: usize) {
+        let moment = self.moment();
+        let Some(terminal) = &mut self.terminals[number] else { return };
+        if let Some((wanted, portion)) = terminal.fetched.take() {
+            let revoked = &self.revoked;
+            terminal
+                .session
+                .take_portion(&wanted, &portion, &mut terminal.outbox, &terminal.socket, moment, |seq| {
+                    revoked.contains(&seq)
+                })
+                .unwrap();
+            self.receive(number);
+            return;
+        }
+        self.settle().await;
+        let Some(terminal) = &mut self.terminals[number] else { return };
+        let Some(wanted) = terminal.session.next_behind(&terminal.outbox, None) else { return };
+        let fetch = Fetch {
+            binding: wanted.binding,
+            after: wanted.after,
+            limit: wanted.limit,
+            max_bytes: 1_000,
+            now: self.now,
+        };
+        let portion = self.store().fetch(fetch).await.unwrap();
+        let Some(terminal) = &mut self.terminals[number] else { return };
+        match portion {
+            Some(portion) => terminal.fetched = Some((wanted, portion)),
+            None => self.orphans.extend(terminal.session.detach(wanted.flow)),
+        }
+    }
+
+    fn moment(&self) -> Now {
+        Now { wall: self.now, steady: std::time::Instant::now() }
+    }
+
+    fn receive(&mut self, number: usize) {
+        let Some(terminal) = &self.terminals[number] else { return };
+        for arrived in terminal.read() {
+            self.check_arrival(number, &arrived);
+            let Arrived { id, push, .. } = arrived;
+            match id {
+                Some(id) => self.terminals[number].as_mut().unwrap().open.push((id, push)),
+                None => self.note(user_of(number), push, true),
+            }
+        }
+    }
+
+    fn note(&mut self, who: usize, push: usize, got: bool) {
+        self.answered.insert((who, push));
+        if got {
+            self.got.insert((who, push));
+        }
+    }
+
+    pub(super) fn answer(&mut self, number: usize, which: usize, refuse: bool) {
+        let Some(terminal) = &mut self.terminals[number] else { return };
+        if terminal.open.is_empty() {
+            return;
+        }
+        let (id, push) = terminal.open.remove(which % terminal.open.len());
+        assert!(terminal.session.acknowledge(id, if refuse { 0x99 } else { 0 }), "every packet id is known");
+        self.note(user_of(number), push, !refuse);
+    }
+
+    pub(super) async fn settle(&mut self) {
+        let mut moves = std::mem::take(&mut self.orphans);
+        for terminal in self.terminals.iter_mut().flatten() {
+            moves.extend(terminal.session.take_moves());
+        }
+        self.store().settle(moves, self.now).await.unwrap();
+        for (who, push) in std::mem::take(&mut self.answered) {
+            self.durable.insert((who, push));
+            let push = &mut self.pushes[push];
+            for (to, owed) in push.owed.iter().filter(|_| !push.expired) {
+                if owed.contains(&who) && !push.taken_back.contains_key(to) {
+                    push.resolved.entry(*to).or_default().insert(who);
+                }
+            }
+        }
+    }
+
+    pub(super) async fn connect(&mut self, number: usize) {
+        if self.terminals[number].is_some() {
+            return;
+        }
+        self.settle().await;
+        let who = user_of(number);
+        let mut resume = self.resumes[number].take().unwrap_or_default();
+        let memberships = self.store().memberships(user(who)).await.unwrap();
+        resume.keep(|binding| memberships.iter().find(|one| one.binding == binding).map(|one| one.acked));
+        let known = self.durable.iter().filter(|(user, _)| *user == who).map(|(_, push)| *push).collect();
+        let mut connection = Connection::new(&format!("t{number}"), user(who), resume, known);
+        for membership in memberships {
+            connection.session.attach(&membership, membership.head);
+        }
+        self.terminals[number] = Some(connection);
+    }
+
+    async fn disconnect(&mut self, number: usize) {
+        if let Some(mut terminal) = self.terminals[number].take() {
+            self.orphans.extend(terminal.session.take_moves());
+            self.resumes[number] = Some(terminal.session.into_resume(vec![]));
+            self.settle().await;
+        }
+    }
+
+    async fn expire(&mut self) {
+        self.settle().await;
+        while self.store().expire(self.now).await.unwrap() > 0 {}
+        let now = self.now;
+        self.pushes.iter_mut().for_each(|push| push.expired |= push.deadline <= now);
+    }
+
+    /// What was in memory is gone.
+    fn crash(&mut self) {
+        self.terminals = Default::default();
+        self.resumes = Default::default();
+        self.orphans.clear();
+        self.answered.clear();
+        self.revoked.clear();
+        if let Some(store) = self.store.take() {
+            store.close();
+        }
+        self.under_way.lock().unwrap().clear();
+        self.store = Some(open(&self.path, &self.under_way));
+    }
+}
