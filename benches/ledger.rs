@@ -34,7 +34,9 @@ fn main() {
         return;
     }
     rlimit::increase_nofile_limit(20_000).unwrap();
-    acceptance(64, Duration::from_secs(4), 5);
+    for habit in [Habit::Kept, Habit::Anew] {
+        acceptance(habit, 64, Duration::from_secs(3), 5);
+    }
     large_store(1_000_000, 100_000);
     growth(1_000, 1_100);
 }
@@ -71,14 +73,31 @@ impl Drop for Bare {
     }
 }
 
-/// Posts over one connection after the other until told to stop; counts answers with 202.
-fn initiator(at: SocketAddr, name: &str, stop: &AtomicBool, count: &AtomicU64) {
-    let mut stream = TcpStream::connect(at).unwrap();
+/// How an initiator treats its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Habit {
+    /// Every post on the same one.
+    Kept,
+    /// A new one for every post, as simple initiators do.
+    Anew,
+}
+
+fn dial(at: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(at).unwrap();
     stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// Posts one submission after the other until told to stop; counts answers with 202.
+fn initiator(at: SocketAddr, name: &str, habit: Habit, stop: &AtomicBool, count: &AtomicU64) {
+    let mut stream = dial(at);
     let mut buffer = [0; 4_096];
     for n in 0.. {
         if stop.load(Ordering::Relaxed) {
             return;
+        }
+        if habit == Habit::Anew && n > 0 {
+            stream = dial(at);
         }
         let body = Pap::new(&format!("{name}-{n}")).to("WAPPUSH=one/TYPE=USER@ppg").delivery("confirmed").body();
         let head = format!(
@@ -108,13 +127,13 @@ fn whole(answer: &[u8]) -> bool {
     body.len() >= length.unwrap_or(0)
 }
 
-fn rate(at: SocketAddr, name: &str, initiators: usize, time: Duration) -> f64 {
+fn rate(at: SocketAddr, name: &str, habit: Habit, initiators: usize, time: Duration) -> f64 {
     let (stop, count) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for n in 0..initiators {
             let (stop, count) = (&stop, &count);
             let name = format!("{name}-{n}");
-            scope.spawn(move || initiator(at, &name, stop, count));
+            scope.spawn(move || initiator(at, &name, habit, stop, count));
         }
         std::thread::sleep(time);
         stop.store(true, Ordering::Relaxed);
@@ -123,18 +142,18 @@ fn rate(at: SocketAddr, name: &str, initiators: usize, time: Duration) -> f64 {
 }
 
 /// Confirmed single-address submissions, on disk before they are answered, against the bare HTTP stack; in turn.
-fn acceptance(initiators: usize, time: Duration, rounds: usize) {
+fn acceptance(habit: Habit, initiators: usize, time: Duration, rounds: usize) {
     let gateway = Gateway::start();
     gateway.http().bind("any", "one");
     let bare = Bare::start();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        ours.push(rate(gateway.http, &format!("r{round}"), initiators, time));
-        theirs.push(rate(bare.1, "bare", initiators, time));
+        ours.push(rate(gateway.http, &format!("r{round}"), habit, initiators, time));
+        theirs.push(rate(bare.1, "bare", habit, initiators, time));
     }
     let ratios = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
     println!(
-        "submissions from {initiators} initiators, {rounds} rounds: papcast {:.0}/s on disk (WAL, synchronous FULL), the same HTTP stack answering 202 unread {:.0}/s; ratio {:.2}",
+        "submissions from {initiators} initiators (connection {habit:?}), {rounds} rounds: papcast {:.0}/s on disk (WAL, synchronous FULL), the same HTTP stack answering 202 unread {:.0}/s; ratio {:.2}",
         median(ours),
         median(theirs),
         median(ratios)

@@ -38,8 +38,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(mut wants: FeedWants) -> Self {
-        wants.add(&Channel::Direct);
+    pub(super) fn new(wants: FeedWants) -> Self {
         Self { wants, topics: HashMap::new(), users: HashMap::new(), open_exact: HashMap::new(), wild: IndexSet::new() }
     }
 
@@ -82,6 +81,10 @@ impl Table {
     }
 
     pub(super) fn enter(&mut self, user: UserId, conn: ConnId) {
+        // Who wants no direct pushes is not woken by them.
+        if self.users.is_empty() {
+            self.wants.add(&Channel::Direct);
+        }
         self.users.entry(user).or_default().insert(conn);
     }
 
@@ -90,6 +93,9 @@ impl Table {
             present.swap_remove(&conn);
             if present.is_empty() {
                 self.users.remove(user);
+                if self.users.is_empty() {
+                    self.wants.remove(&Channel::Direct);
+                }
             }
         }
     }

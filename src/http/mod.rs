@@ -28,7 +28,7 @@ use axum::routing::{get, post, put};
 pub use server::serve;
 
 use crate::config::Config;
-use crate::gateway::Gateway;
+use crate::gateway::{Accepted, Gateway, PushRequest, Refused};
 
 /// Who submits where nobody has to say who he is.
 const ANYBODY: &str = "anonymous";
@@ -91,6 +91,15 @@ async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
     let unfinished =
         |_| problem::Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; the log says more");
     tokio::spawn(work).await.map_err(unfinished)
+}
+
+/// Submits a push. A replacement holds pushes back for a moment and must come to its end; anything else is one
+/// transaction, with or without somebody to wait for it.
+async fn submit(gateway: Arc<Gateway>, request: PushRequest) -> Result<Result<Accepted, Refused>, problem::Problem> {
+    if request.replace.is_none() {
+        return Ok(gateway.submit(request).await);
+    }
+    to_the_end(async move { gateway.submit(request).await }).await
 }
 
 async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {

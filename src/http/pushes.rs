@@ -86,7 +86,7 @@ pub(super) async fn submit(
     push.hash(&mut hasher);
     let request = request(push, hasher.finish().cast_signed())?;
     let gateway = Arc::clone(&api.gateway);
-    let accepted = to_the_end(async move { gateway.submit(request).await }).await??;
+    let accepted = super::submit(gateway, request).await??;
     Ok((StatusCode::ACCEPTED, Json(Taken { push_id: accepted.push_id, code: 1001 })))
 }
 

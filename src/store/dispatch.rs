@@ -24,7 +24,6 @@ pub(super) const EXPIRED: i64 = 4500;
 
 /// One address that is due.
 pub(super) struct Due<'a> {
-    pub(super) row: i64,
     pub(super) push: PushKey,
     pub(super) flow: FlowId,
     pub(super) target: &'a Target,
@@ -45,22 +44,36 @@ pub(super) struct Content<'a> {
     pub(super) body: &'a Bytes,
 }
 
-/// Gives a due address its seq. The cost is the same for every size of group: the members are a number kept with it.
-pub(super) fn dispatch(tx: &mut Tx<'_>, due: &Due<'_>, now: Millis) -> Result<()> {
+/// The place of a dispatch in the order of all, and in that of its flow.
+pub(super) struct Place {
+    pub(super) seq: Seq,
+    pub(super) prev: Seq,
+}
+
+/// Gives an address that was stored before its seq. The cost is the same for every size of group: the members are a number
+/// kept with it.
+pub(super) fn dispatch(tx: &mut Tx<'_>, row: i64, due: &Due<'_>, now: Millis) -> Result<()> {
     let (prev, all): (Seq, i64) = tx
         .sql
         .prepare_cached("SELECT last_seq, members FROM flows WHERE id = ?1")?
         .query_row([due.flow], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let left_out = due.replaces.map_or(Ok(0), |old| replace::left_out(tx.sql, due.flow, old))?;
     let members = (all - left_out).max(0);
-    let seq = tx.next_seq();
-    tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute([due.flow, seq])?;
+    let place = Place { seq: tx.next_seq(), prev };
+    tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute([due.flow, place.seq])?;
     let (state, code) = if members == 0 { (State::Undeliverable, NOBODY) } else { (State::Pending, OK) };
     tx.sql
         .prepare_cached(
             "UPDATE dispatches SET seq = ?2, prev_seq = ?3, state = ?4, code = ?5, recipients = ?6, event_at = ?7 WHERE id = ?1",
         )?
-        .execute(params![due.row, seq, prev, state.number(), code, members, (members == 0).then_some(now)])?;
+        .execute(params![row, place.seq, place.prev, state.number(), code, members, (members == 0).then_some(now)])?;
+    announce(tx, due, &place);
+    Ok(())
+}
+
+/// Once it is committed, the push is on its way to the workers.
+pub(super) fn announce(tx: &mut Tx<'_>, due: &Due<'_>, place: &Place) {
+    let &Place { seq, prev } = place;
     let topic_prev = if flows::kind(due.target) == flows::USER { tx.advance_direct(seq) } else { prev };
     let content = due.content;
     tx.emit(Event::Dispatched {
@@ -82,7 +95,6 @@ pub(super) fn dispatch(tx: &mut Tx<'_>, due: &Due<'_>, now: Millis) -> Result<()
             body: content.body.clone(),
         }),
     });
-    Ok(())
 }
 
 /// Ends an address that was not dispatched.

@@ -130,7 +130,6 @@ fn release(tx: &mut Tx<'_>, row: i64, now: Millis) -> Result<()> {
         body: &Bytes::from(scheduled.body),
     };
     let due = Due {
-        row,
         push: scheduled.push,
         flow: scheduled.flow,
         target: &flows::target(scheduled.kind, &scheduled.name)?,
@@ -139,5 +138,5 @@ fn release(tx: &mut Tx<'_>, row: i64, now: Millis) -> Result<()> {
         replaces: scheduled.replaces,
         content: &content,
     };
-    dispatch::dispatch(tx, &due, now)
+    dispatch::dispatch(tx, row, &due, now)
 }

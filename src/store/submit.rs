@@ -2,35 +2,46 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::dispatch::{self, Content, Due};
+use super::dispatch::{self, Content, Due, Place};
 use super::replace::{self, NotReplaced, Predecessor, Replaced};
 use super::writer::Tx;
 use super::{Address, DeliveryMethod, Priority, Result, State, Store, Submission, Submitted, flows};
 use crate::ids::Target;
-use crate::parcel::{FlowId, PushKey};
+use crate::parcel::{FlowId, PushKey, Seq};
 
 impl Store {
     /// Stores a push and dispatches it to the addresses that are due.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted> {
-        self.write(move |tx| submit_in(tx, &submission)).await
+        if submission.replace.is_some() {
+            return self.write(move |tx| submit_in(tx, &submission)).await;
+        }
+        self.write_checked(move |tx| submit_in(tx, &submission)).await
     }
 }
 
+/// A flow that an address names, with what a dispatch to it needs.
+#[derive(Debug, Clone, Copy)]
+struct Named {
+    flow: FlowId,
+    members: i64,
+    /// The newest dispatch before this submission.
+    last: Seq,
+}
+
 fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
-    let known: Option<i64> = tx
-        .sql
-        .prepare_cached("SELECT digest FROM pushes WHERE initiator = ?1 AND push_id = ?2")?
-        .query_row([&push.initiator, &push.push_id], |row| row.get(0))
-        .optional()?;
-    if let Some(digest) = known {
-        return Ok(if digest == push.digest { Submitted::Repeated } else { Submitted::Duplicate });
+    if push.replace.is_some()
+        && let Some(known) = known(tx.sql, push)?
+    {
+        return Ok(known);
     }
-    let flows = match resolve(tx, push)? {
-        Ok(flows) => flows,
-        Err(unknown) => return Ok(Submitted::Unknown(unknown)),
+    let named = match resolve(tx, push)? {
+        Ok(named) => named,
+        // A repeat is answered like the first time, whoever has left since.
+        Err(unknown) => return Ok(known(tx.sql, push)?.unwrap_or(Submitted::Unknown(unknown))),
     };
+    let flows: Vec<FlowId> = named.iter().map(|named| named.flow).collect();
     let replaced = match &push.replace {
         Some(replacing) => match replace::take_back(tx, &push.initiator, replacing, &flows, push.now)? {
             Ok(replaced) => replaced,
@@ -40,8 +51,28 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
         },
         None => Replaced::default(),
     };
-    let key = insert_push(tx, push)?;
-    let shared = is_shared(push, &flows);
+    let Some(key) = insert_push(tx, push)? else {
+        return Ok(known(tx.sql, push)?.unwrap_or(Submitted::Duplicate));
+    };
+    insert_dispatches(tx, push, key, &named, &replaced)?;
+    Ok(Submitted::Accepted { revoked: replaced.revoked })
+}
+
+/// What a submission is whose push-id is taken.
+fn known(sql: &Connection, push: &Submission) -> Result<Option<Submitted>> {
+    let mut query = sql.prepare_cached("SELECT digest FROM pushes WHERE initiator = ?1 AND push_id = ?2")?;
+    let digest: Option<i64> = query.query_row([&push.initiator, &push.push_id], |row| row.get(0)).optional()?;
+    Ok(digest.map(|digest| if digest == push.digest { Submitted::Repeated } else { Submitted::Duplicate }))
+}
+
+fn insert_dispatches(
+    tx: &mut Tx<'_>,
+    push: &Submission,
+    key: PushKey,
+    named: &[Named],
+    replaced: &Replaced,
+) -> Result<()> {
+    let shared = is_shared(push, named);
     let content = Content {
         push_id: &push.push_id,
         confirmed: push.delivery != DeliveryMethod::Unconfirmed,
@@ -50,101 +81,153 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
         headers: &push.headers,
         body: &push.body,
     };
-    for (position, (address, &flow)) in push.addresses.iter().zip(&flows).enumerate() {
-        let predecessor = replaced.predecessor(flow);
-        let row = insert_dispatch(tx, push, (key, position, flow), shared, predecessor)?;
+    let is_due = push.deliver_after <= push.now;
+    // Two addresses may name one flow.
+    let mut given: Vec<(FlowId, Seq)> = Vec::new();
+    for (position, (address, named)) in push.addresses.iter().zip(named).enumerate() {
+        let predecessor = replaced.predecessor(named.flow);
+        let due = Due {
+            push: key,
+            flow: named.flow,
+            target: &address.target,
+            address: &address.raw,
+            shared,
+            replaces: predecessor.seq(),
+            content: &content,
+        };
+        if is_due && named.members > 0 && predecessor == Predecessor::None {
+            let prev = given.iter().rfind(|(flow, _)| *flow == named.flow).map_or(named.last, |(_, seq)| *seq);
+            let place = Place { seq: tx.next_seq(), prev };
+            insert_pending(tx, push, position as i64, &due, named.members, &place)?;
+            if shared {
+                given.push((named.flow, place.seq));
+            }
+            dispatch::announce(tx, &due, &place);
+            continue;
+        }
+        let row = insert_scheduled(tx, push, position as i64, &due)?;
         if predecessor == Predecessor::Over {
             dispatch::reject(tx, row, dispatch::NOT_CANCELLABLE, push.now)?;
-        } else if push.deliver_after <= push.now {
-            let due = Due {
-                row,
-                push: key,
-                flow,
-                target: &address.target,
-                address: &address.raw,
-                shared,
-                replaces: predecessor.seq(),
-                content: &content,
-            };
-            dispatch::dispatch(tx, &due, push.now)?;
+        } else if is_due {
+            dispatch::dispatch(tx, row, &due, push.now)?;
         }
     }
-    Ok(Submitted::Accepted { revoked: replaced.revoked })
+    Ok(())
 }
 
-/// One address, not dispatched yet.
-fn insert_dispatch(
+/// The usual case in one step: dispatched as it is stored.
+fn insert_pending(
     tx: &Tx<'_>,
     push: &Submission,
-    (key, position, flow): (PushKey, usize, FlowId),
-    shared: bool,
-    predecessor: Predecessor,
-) -> Result<i64> {
+    position: i64,
+    due: &Due<'_>,
+    members: i64,
+    place: &Place,
+) -> Result<()> {
+    tx.sql
+        .prepare_cached(
+            "INSERT INTO dispatches (push, position, address, flow, seq, prev_seq, priority, shared, due, deadline, state, code,
+                recipients)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute(params![
+            due.push,
+            position,
+            due.address,
+            due.flow,
+            place.seq,
+            place.prev,
+            priority_number(push.priority),
+            due.shared,
+            push.deliver_after,
+            push.deliver_before,
+            State::Pending.number(),
+            dispatch::OK,
+            members,
+        ])?;
+    tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute([due.flow, place.seq])?;
+    Ok(())
+}
+
+/// Not dispatched yet.
+fn insert_scheduled(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>) -> Result<i64> {
     tx.sql
         .prepare_cached(
             "INSERT INTO dispatches (push, position, address, flow, priority, shared, due, deadline, state, code, replaces)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
-            key,
-            position as i64,
-            push.addresses[position].raw,
-            flow,
+            due.push,
+            position,
+            due.address,
+            due.flow,
             priority_number(push.priority),
-            shared,
+            due.shared,
             push.deliver_after,
             push.deliver_before,
             State::Scheduled.number(),
             dispatch::OK,
-            predecessor.seq(),
+            due.replaces,
         ])?;
     Ok(tx.sql.last_insert_rowid())
 }
 
 /// The flow of every address, or the positions of those that name nothing known.
-fn resolve(tx: &Tx<'_>, push: &Submission) -> Result<std::result::Result<Vec<FlowId>, Vec<usize>>> {
+fn resolve(tx: &Tx<'_>, push: &Submission) -> Result<std::result::Result<Vec<Named>, Vec<usize>>> {
     let mut found = Vec::with_capacity(push.addresses.len());
     let mut unknown = Vec::new();
     for (position, address) in push.addresses.iter().enumerate() {
         match resolve_one(tx, address, push)? {
-            Some(flow) => found.push(flow),
+            Some(named) => found.push(named),
             None => unknown.push(position),
         }
     }
     Ok(if unknown.is_empty() { Ok(found) } else { Err(unknown) })
 }
 
-fn resolve_one(tx: &Tx<'_>, address: &Address, push: &Submission) -> Result<Option<FlowId>> {
-    match &address.target {
-        Target::Group(group) => flows::find(tx.sql, flows::GROUP, group.as_str()),
-        Target::User(user) if address.connected => flows::ensure_user(tx, user, push.now).map(Some),
-        Target::User(user) => {
-            let Some(flow) = flows::find(tx.sql, flows::USER, user.as_str())? else { return Ok(None) };
-            Ok(is_bound(tx.sql, flow)?.then_some(flow))
+fn resolve_one(tx: &Tx<'_>, address: &Address, push: &Submission) -> Result<Option<Named>> {
+    let named = |row: &Row<'_>| Ok(Named { flow: row.get(0)?, members: row.get(1)?, last: row.get(2)? });
+    let found = match &address.target {
+        Target::Group(group) => tx
+            .sql
+            .prepare_cached("SELECT id, members, last_seq FROM flows WHERE kind = 0 AND name = ?1")?
+            .query_row([group.as_str()], named),
+        Target::User(user) if address.connected => {
+            let flow = flows::ensure_user(tx, user, push.now)?;
+            tx.sql.prepare_cached("SELECT id, 1, last_seq FROM flows WHERE id = ?1")?.query_row([flow], named)
         }
-    }
-}
-
-fn is_bound(sql: &Connection, user: FlowId) -> Result<bool> {
-    let mut query =
-        sql.prepare_cached("SELECT 1 FROM bindings WHERE user = ?1 AND flow <> ?1 AND left_seq IS NULL LIMIT 1")?;
-    Ok(query.query_row([user], |_| Ok(())).optional()?.is_some())
+        // Known by a binding to a group.
+        Target::User(user) => tx
+            .sql
+            .prepare_cached(
+                "SELECT id, 1, last_seq FROM flows f WHERE kind = 1 AND name = ?1
+                 AND EXISTS (SELECT 1 FROM bindings WHERE user = f.id AND flow <> f.id AND left_seq IS NULL)",
+            )?
+            .query_row([user.as_str()], named),
+    };
+    Ok(found.optional()?)
 }
 
 /// Whether two addresses of this push may reach the same user. Two different users never do; a group and anything may.
-fn is_shared(push: &Submission, flows: &[FlowId]) -> bool {
-    let distinct: HashSet<&FlowId> = flows.iter().collect();
+fn is_shared(push: &Submission, named: &[Named]) -> bool {
+    if named.len() < 2 {
+        return false;
+    }
+    let distinct: HashSet<FlowId> = named.iter().map(|named| named.flow).collect();
     let any_group = push.addresses.iter().any(|address| matches!(address.target, Target::Group(_)));
-    flows.len() > 1 && (any_group || distinct.len() < flows.len())
+    any_group || distinct.len() < named.len()
 }
 
-fn insert_push(tx: &Tx<'_>, push: &Submission) -> Result<i64> {
+/// `None` where the push-id is taken.
+fn insert_push(tx: &Tx<'_>, push: &Submission) -> Result<Option<PushKey>> {
     let headers = serde_json::to_string(&push.headers).unwrap_or_else(|_| "[]".into());
-    tx.sql
+    let inserted = tx
+        .sql
         .prepare_cached(
             "INSERT INTO pushes (initiator, push_id, digest, created_at, deliver_after, deliver_before, delivery, priority,
                 source, content_type, headers, body, notify, notify_form, sender)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+             ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             push.initiator,
@@ -163,7 +246,7 @@ fn insert_push(tx: &Tx<'_>, push: &Submission) -> Result<i64> {
             push.notify.as_ref().map(|notify| &notify.form),
             push.notify.as_ref().map(|notify| &notify.sender),
         ])?;
-    Ok(tx.sql.last_insert_rowid())
+    Ok((inserted > 0).then(|| tx.sql.last_insert_rowid()))
 }
 
 fn priority_number(priority: Priority) -> i64 {

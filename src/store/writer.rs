@@ -32,6 +32,8 @@ pub(super) struct Tx<'a> {
     pub(super) sql: &'a Connection,
     counters: Counters,
     events: Vec<Event>,
+    /// A request without a savepoint has failed: nothing of this batch may be committed.
+    spoiled: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,13 +131,16 @@ fn serve(connection: &Connection, queue: &Receiver<Job>, observer: &Observer) {
 fn commit_all(connection: &Connection, batch: &mut Vec<Job>, answers: &mut Vec<Answer>) -> Result<Vec<Event>> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let before = load_counters(connection)?;
-    let mut tx = Tx { sql: connection, counters: before, events: Vec::new() };
+    let mut tx = Tx { sql: connection, counters: before, events: Vec::new(), spoiled: false };
     batch.reverse();
     while let Some(job) = batch.pop() {
         answers.push(job.run(&mut tx));
         // SQLite itself takes the whole transaction back when the disk is full or fails: nothing after that may run.
         if connection.is_autocommit() {
             return Err(Error::Full);
+        }
+        if tx.spoiled {
+            return Err(Error::Sqlite("another request of the same commit failed".into()));
         }
     }
     store_counters(connection, before, tx.counters)?;
@@ -174,6 +179,8 @@ fn isolated<R>(tx: &mut Tx<'_>, request: impl FnOnce(&mut Tx<'_>) -> Result<R>) 
 
 struct Call<F, R> {
     request: F,
+    /// The request has a savepoint of its own, to which its failure is rolled back.
+    guarded: bool,
     reply: oneshot::Sender<Result<R>>,
 }
 
@@ -183,12 +190,13 @@ where
     R: Send + 'static,
 {
     fn run(self: Box<Self>, tx: &mut Tx<'_>) -> Answer {
-        let Self { request, reply } = *self;
-        let result = isolated(tx, request);
+        let Self { request, guarded, reply } = *self;
+        let result = if guarded { isolated(tx, request) } else { request(tx) };
+        tx.spoiled |= !guarded && result.is_err();
         Box::new(move |committed| {
             let _ = reply.send(match committed {
                 Ok(()) => result,
-                Err(error) => Err(error.clone()),
+                Err(error) => Err(result.err().unwrap_or_else(|| error.clone())),
             });
         })
     }
@@ -199,13 +207,30 @@ where
 }
 
 impl Store {
-    /// Asks the writer; answers after the commit.
+    /// Asks the writer; answers after the commit. What the request changed before it failed is rolled back.
     pub(super) async fn write<R: Send + 'static>(
         &self,
         request: impl FnOnce(&mut Tx<'_>) -> Result<R> + Send + 'static,
     ) -> Result<R> {
+        self.ask(request, true).await
+    }
+
+    /// The same for a request that looks at everything before it changes anything, so that only the disk can make it fail.
+    /// It has no savepoint, which would cost as much as the request; should it fail, its whole batch does.
+    pub(super) async fn write_checked<R: Send + 'static>(
+        &self,
+        request: impl FnOnce(&mut Tx<'_>) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        self.ask(request, false).await
+    }
+
+    async fn ask<R: Send + 'static>(
+        &self,
+        request: impl FnOnce(&mut Tx<'_>) -> Result<R> + Send + 'static,
+        guarded: bool,
+    ) -> Result<R> {
         let (reply, answer) = oneshot::channel();
-        self.writer.submit(Box::new(Call { request, reply }))?;
+        self.writer.submit(Box::new(Call { request, guarded, reply }))?;
         answer.await.map_err(|_| Error::Closed)?
     }
 }

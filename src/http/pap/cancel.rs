@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{ANYBODY, Api, to_the_end};
+use super::super::to_the_end;
+use super::{ANYBODY, Api};
 use crate::pap::code::Code;
 use crate::pap::document::{CancelMessage, CancelResponse, CancelResult};
 

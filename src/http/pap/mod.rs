@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
-use super::{ANYBODY, Api, to_the_end};
+use super::{ANYBODY, Api, submit};
 use crate::clock;
 use crate::config::PapProfile;
 use crate::gateway::{self, Content, NAME, PushRequest, Refused};
@@ -125,7 +125,7 @@ async fn push(
     let push_id = message.push_id.clone();
     let gateway = Arc::clone(&api.gateway);
     let request = push_request(profile, message, content, origin);
-    let (code, desc) = match to_the_end(async move { gateway.submit(request).await }).await {
+    let (code, desc) = match submit(gateway, request).await {
         Ok(Ok(_)) => (Code::ACCEPTED, None),
         Ok(Err(refused)) => (code_of(&refused), Some(refused.to_string())),
         Err(_) => (Code::INTERNAL_ERROR, None),
