@@ -185,8 +185,8 @@ fn fill(path: &Path, bindings: i64, pushes: i64) {
         bindings,
     );
     statement(
-        &format!("INSERT INTO pushes (id, initiator, push_id, digest, created_at, deliver_after, deliver_before, delivery, priority, content_type, headers, body)
-            $n SELECT i, 'anonymous', 'p' || i, 1, 1, 0, 4000000000000, 2, 1, 'text/plain', '[]', zeroblob(100) FROM n"),
+        "INSERT INTO pushes (id, initiator, push_id, digest, created_at, deliver_after, deliver_before, delivery, priority, content_type, headers, body)
+            $n SELECT i, 'anonymous', 'p' || i, 1, 1, 0, 4000000000000, 2, 1, 'text/plain', '[]', zeroblob(100) FROM n",
         pushes,
     );
     statement(

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::{config, store};
+use crate::config;
+use crate::store;
 
 /// Copy the store that the configuration names, while the gateway runs or not.
 ///

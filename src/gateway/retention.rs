@@ -27,9 +27,8 @@ impl Gateway {
         let pause = PAUSE.min(self.rules.retention);
         let mut progress = Progress::default();
         while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
-            match stop.run_until_cancelled(self.forget_some(&mut progress)).await {
-                Some(Err(error)) => tracing::error!(%error, "old pushes could not be forgotten; it is tried again"),
-                Some(Ok(())) | None => {}
+            if let Some(Err(error)) = stop.run_until_cancelled(self.forget_some(&mut progress)).await {
+                tracing::error!(%error, "old pushes could not be forgotten; it is tried again");
             }
         }
     }
