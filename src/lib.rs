@@ -13,7 +13,7 @@
 //! | [`store`] | SQLite remembers bindings, pushes and who has what |
 //! | [`broker`] | rumqttd's router fans one publish out to the door's workers |
 //! | [`pap`] | the Push Access Protocol on the wire; pure |
-//! | [`config`], [`telemetry`], [`clock`], [`ids`], [`parcel`] | settings, logs, time, names, and what travels |
+//! | [`config`], [`telemetry`], [`metrics`], [`clock`], [`ids`], [`parcel`] | settings, logs, counters, time, names, and what travels |
 
 pub mod app;
 pub mod broker;
@@ -24,6 +24,7 @@ pub mod door;
 pub mod gateway;
 pub mod http;
 pub mod ids;
+pub mod metrics;
 pub mod pap;
 pub mod parcel;
 pub mod store;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("ids", &[]),
+    ("metrics", &[]),
     ("parcel", &["clock", "ids"]),
     ("pap", &[]),
     ("config", &["ids"]),
@@ -16,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("broker", &["clock", "ids", "parcel"]),
     ("gateway", &["broker", "clock", "config", "ids", "pap", "parcel", "store"]),
     ("door", &["broker", "clock", "config", "gateway", "ids", "parcel", "store"]),
-    ("http", &["clock", "config", "gateway", "ids", "pap", "store"]),
+    ("http", &["clock", "config", "gateway", "ids", "metrics", "pap", "store"]),
     ("terminal", &[]),
     ("app", &["broker", "clock", "config", "door", "gateway", "http", "store"]),
     ("cli", &["app", "config", "ids", "pap", "store", "telemetry", "terminal"]),

@@ -148,6 +148,19 @@ pub struct Pap {
 #[serde(deny_unknown_fields)]
 pub struct PapEndpoint {
     pub profile: PapProfile,
+    /// Nothing is repaired, and a required bearer or network is refused.
+    #[serde(default)]
+    pub strict: bool,
+    /// A refused submission is answered with a bad message; the profile decides where nothing is said.
+    #[serde(default)]
+    pub errors_as_badmessage: Option<bool>,
+    /// Answers have a DOCTYPE.
+    #[serde(default = "yes")]
+    pub doctype: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// How a PAP endpoint answers: see `broker.toml`.

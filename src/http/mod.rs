@@ -52,16 +52,17 @@ impl Readiness {
 struct Api {
     gateway: Arc<Gateway>,
     readiness: Readiness,
-    limits: crate::pap::Limits,
+    max_addresses: usize,
+    observer: pap::Observer,
 }
 
 /// All paths.
 pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> Router {
-    let limits = crate::pap::Limits { addresses: config.push.max_addresses, strict: false };
-    let api = Api { gateway, readiness, limits };
+    let api = Api { gateway, readiness, max_addresses: config.push.max_addresses, observer: pap::Observer::default() };
     let mut router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .route("/api/v1/pushes", get(pushes::list).post(pushes::submit))
         .route("/api/v1/pushes/{push_id}", get(pushes::show).delete(pushes::cancel))
         .route("/api/v1/pushes/{push_id}/recipients", get(recipients::list))
@@ -74,8 +75,8 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         .route("/api/v1/users/{user}", get(users::show))
         .route("/api/v1/group-requests", post(users::group_request));
     for (path, endpoint) in &config.pap.endpoints {
-        let profile = endpoint.profile;
-        router = router.route(path, post(move |api, request| pap::handle(api, profile, request)));
+        let endpoint = pap::Endpoint::from(endpoint);
+        router = router.route(path, post(move |api, request| pap::handle(api, endpoint, request)));
     }
     router
         .fallback(problem::no_such_path)
@@ -100,6 +101,11 @@ async fn submit(gateway: Arc<Gateway>, request: PushRequest) -> Result<Result<Ac
         return Ok(gateway.submit(request).await);
     }
     to_the_end(async move { gateway.submit(request).await }).await
+}
+
+async fn metrics(State(api): State<Api>) -> impl axum::response::IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(axum::http::header::CONTENT_TYPE, kind)], api.observer.metrics.render())
 }
 
 async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {

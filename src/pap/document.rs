@@ -38,6 +38,21 @@ impl Document {
             Self::BadMessage(_) => "badmessage-response",
         }
     }
+
+    /// The first status code of an answer; a request has none.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::PushResponse(response) => Some(response.code),
+            Self::CancelResponse(response) => response.results.first().map(|result| result.code),
+            Self::ResultNotification(message) => Some(message.code),
+            Self::ResultNotificationResponse(response) => Some(response.code),
+            Self::StatusQueryResponse(response) => response.results.first().map(|result| result.code),
+            Self::CapabilitiesResponse(response) => Some(response.code),
+            Self::BadMessage(message) => Some(message.code),
+            Self::PushMessage(_) | Self::CancelMessage(_) | Self::StatusQuery(_) | Self::CapabilitiesQuery(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

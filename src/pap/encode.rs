@@ -18,9 +18,24 @@ pub const FRAGMENT: usize = 256;
 /// Writes a document in the version of `dialect`, and as that says it.
 #[must_use]
 pub fn encode(document: &Document, dialect: &Dialect) -> String {
+    let mut out = prolog();
+    doctype(&mut out, dialect);
+    body(out, document, dialect)
+}
+
+/// The same without a DOCTYPE, for initiators whose parser would load the DTD from where it was twenty years ago.
+#[must_use]
+pub fn encode_without_doctype(document: &Document, dialect: &Dialect) -> String {
+    body(prolog(), document, dialect)
+}
+
+fn prolog() -> String {
     let mut out = String::with_capacity(512);
     out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    doctype(&mut out, dialect);
+    out
+}
+
+fn body(out: String, document: &Document, dialect: &Dialect) -> String {
     let mut xml = Xml { out };
     xml.out.push_str("<pap>");
     match document {

@@ -39,7 +39,7 @@ pub mod version;
 pub mod xml;
 
 pub use document::Document;
-pub use encode::encode;
+pub use encode::{encode, encode_without_doctype};
 pub use message::{Failure, Limits, Request, parse};
 pub use repair::Repair;
 pub use version::{Dialect, Version};

@@ -8,6 +8,7 @@ mod clients;
 mod control;
 mod delivery;
 mod door;
+mod endpoints;
 mod examples;
 mod groups;
 mod hostile;

@@ -1,59 +1,71 @@
 //! PAP over HTTP POST. PAP's own problems are reported in the XML; HTTP codes are for HTTP's (WAP-247 §13).
 
 mod cancel;
+mod endpoint;
+mod observe;
 mod status;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::header::HeaderName;
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
+
+pub(super) use endpoint::Endpoint;
+pub(super) use observe::Observer;
 
 use super::problem::Problem;
 use super::{ANYBODY, Api, submit};
 use crate::clock;
-use crate::config::PapProfile;
 use crate::gateway::{self, Content, NAME, PushRequest, Refused};
 use crate::pap::code::Code;
 use crate::pap::document::{
-    BadMessage, CapabilitiesResponse, DeliveryMethod, Priority, PushMessage, PushResponse, ReplaceMethod,
+    BadMessage, CapabilitiesResponse, DeliveryMethod, Priority, ProgressNote, PushMessage, PushResponse, ReplaceMethod,
 };
-use crate::pap::{self, Dialect, Document, Failure};
+use crate::pap::{self, Dialect, Document, Failure, Limits};
 use crate::store;
 
 /// Answers one PAP request.
-pub(super) async fn handle(State(api): State<Api>, profile: PapProfile, request: Request) -> Response {
+pub(super) async fn handle(State(api): State<Api>, endpoint: Endpoint, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let sender = sender_address(&parts.headers, &parts.uri);
-    let request = Request::from_parts(parts, body);
-    let headers = request.headers().clone();
-    let body = match Bytes::from_request(request, &()).await {
+    let body = match Bytes::from_request(Request::new(body), &()).await {
         Ok(body) => body,
         Err(rejection) => return Problem::from(rejection).into_response(),
     };
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let (document, dialect) = match pap::parse(content_type, &body, api.limits) {
-        Ok(request) => {
-            let dialect = request.dialect.clone();
+    let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let content_type = text(header::CONTENT_TYPE);
+    let limits = Limits { addresses: api.max_addresses, strict: endpoint.strict };
+    let (operation, document, dialect) = match pap::parse(content_type, &body, limits) {
+        Ok(mut request) => {
+            let (operation, dialect) = (request.document.name(), request.dialect.clone());
+            adopt_application(&mut request, text(APPLICATION));
+            api.observer.repairs(ANYBODY, parts.uri.path(), request.repairs.as_slice());
             let version = dialect.version.to_string();
             let origin = Origin { digest: digest(content_type, &body), sender, version };
-            (answer(&api, profile, request, origin).await, dialect)
+            (operation, answer(&api, endpoint, request, origin).await, dialect)
         }
-        Err(failure) => bad_message(failure),
+        Err(failure) => {
+            let (document, dialect) = bad_message(failure);
+            ("unreadable", document, dialect)
+        }
     };
-    respond(profile, &document, &dialect)
+    api.observer.request(operation, document.code().map_or(0, |code| code.0));
+    endpoint.respond(&document, &dialect)
 }
 
-/// One write with a Content-Length; some initiators cannot read anything else.
-fn respond(profile: PapProfile, document: &Document, dialect: &Dialect) -> Response {
-    let status = match profile {
-        PapProfile::Spec => StatusCode::ACCEPTED,
-        PapProfile::Blackberry => StatusCode::OK,
-    };
-    let body = pap::encode(document, dialect);
-    (status, [(header::CONTENT_TYPE, "application/xml")], Body::from(body)).into_response()
+/// Some initiators name the application in the head of the request instead of the content part, whose word counts more
+/// (docs/pap.md, H3).
+const APPLICATION: HeaderName = HeaderName::from_static("x-wap-application-id");
+
+fn adopt_application(request: &mut pap::Request, named: Option<&str>) {
+    let (Some(content), Some(named)) = (&mut request.content, named) else { return };
+    if !named.is_empty() && !content.headers.iter().any(|(name, _)| name == APPLICATION.as_str()) {
+        content.headers.push((APPLICATION.as_str().to_owned(), named.to_owned()));
+    }
 }
 
 fn bad_message(failure: Failure) -> (Document, Dialect) {
@@ -85,10 +97,10 @@ struct Origin {
     version: String,
 }
 
-async fn answer(api: &Api, profile: PapProfile, request: pap::Request, origin: Origin) -> Document {
+async fn answer(api: &Api, endpoint: Endpoint, request: pap::Request, origin: Origin) -> Document {
     match request.document {
         Document::PushMessage(message) => match request.content {
-            Some(content) => push(api, profile, *message, content, origin).await,
+            Some(content) => push(api, endpoint, *message, content, origin).await,
             None => unexpected("a push-message without content"),
         },
         Document::CancelMessage(message) => Document::CancelResponse(cancel::cancel(api, message).await),
@@ -116,29 +128,43 @@ fn unexpected(what: &str) -> Document {
 
 async fn push(
     api: &Api,
-    profile: PapProfile,
+    endpoint: Endpoint,
     message: PushMessage,
     content: pap::message::Content,
     origin: Origin,
 ) -> Document {
-    let sender = origin.sender.clone();
-    let push_id = message.push_id.clone();
-    let gateway = Arc::clone(&api.gateway);
-    let request = push_request(profile, message, content, origin);
-    let (code, desc) = match submit(gateway, request).await {
-        Ok(Ok(_)) => (Code::ACCEPTED, None),
-        Ok(Err(refused)) => (code_of(&refused), Some(refused.to_string())),
-        Err(_) => (Code::INTERNAL_ERROR, None),
+    let received = clock::now();
+    let (sender, push_id) = (origin.sender.clone(), message.push_id.clone());
+    let asked = message.progress_notes_requested;
+    let refused = message.quality_of_service.as_ref().and_then(|quality| endpoint.refuses(quality));
+    let (code, desc) = match refused {
+        Some((code, desc)) => (code, Some(desc)),
+        None => match submit(Arc::clone(&api.gateway), push_request(endpoint, message, content, origin)).await {
+            Ok(Ok(_)) => (Code::ACCEPTED, None),
+            Ok(Err(refused)) => (code_of(&refused), Some(refused.to_string())),
+            Err(_) => (Code::INTERNAL_ERROR, None),
+        },
     };
-    Document::PushResponse(PushResponse {
+    let progress_notes = if asked && code.is_success() { progress(received) } else { Vec::new() };
+    endpoint.answer(PushResponse {
         push_id,
         sender_address: Some(sender),
         sender_name: Some(NAME.into()),
         reply_time: Some(clock::now() / 1000),
-        progress_notes: Vec::new(),
+        progress_notes,
         code,
         desc,
     })
+}
+
+/// What has happened by the time of the answer (WAP-247 §8.3): nothing more can be said in a reply that is one document.
+fn progress(received: clock::Millis) -> Vec<ProgressNote> {
+    let note = |stage: &str, note: &str, at: clock::Millis| ProgressNote {
+        stage: stage.into(),
+        note: Some(note.into()),
+        time: Some(at / 1000),
+    };
+    vec![note("received", "the request was read", received), note("stored", "the push is on disk", clock::now())]
 }
 
 fn code_of(refused: &Refused) -> Code {
@@ -154,7 +180,7 @@ fn code_of(refused: &Refused) -> Code {
 }
 
 fn push_request(
-    profile: PapProfile,
+    endpoint: Endpoint,
     message: PushMessage,
     content: pap::message::Content,
     origin: Origin,
@@ -184,7 +210,7 @@ fn push_request(
             form: origin.version,
             sender: origin.sender,
         }),
-        push_all: profile == PapProfile::Blackberry,
+        push_all: endpoint.push_all,
         digest: origin.digest,
         replace: message.replace.map(|replace| gateway::Replace {
             push_id: replace.push_id,

@@ -1,0 +1,51 @@
+//! What is counted, as `GET /metrics` shows it in the Prometheus text format. A name exists once, here.
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+/// A PAP request by what it asked for and how it was answered. Bounded: operations and codes are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PapRequest {
+    /// The element of the request, or `unreadable`.
+    pub operation: &'static str,
+    /// The first PAP code of the answer.
+    pub code: u16,
+}
+
+/// A repair by the row of the table in docs/pap.md. Initiators are as many as have credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PapRepair {
+    pub initiator: String,
+    pub row: &'static str,
+}
+
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub pap_requests: Family<PapRequest, Counter>,
+    pub pap_repairs: Family<PapRepair, Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("papcast");
+        let pap_requests = Family::default();
+        registry.register("pap_requests", "PAP requests by operation and answer", pap_requests.clone());
+        let pap_repairs = Family::default();
+        registry.register("pap_repairs", "Requests that were bent and have been straightened", pap_repairs.clone());
+        Self { registry, pap_requests, pap_repairs }
+    }
+}
+
+impl Metrics {
+    /// The whole of it as text (OpenMetrics 1.0, which Prometheus reads).
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        // Writing into a string does not fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
