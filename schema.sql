@@ -154,3 +154,15 @@ CREATE TABLE requests (
     PRIMARY KEY (flow, user)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX requests_user ON requests (user);
+
+-- Devices as they were last seen, for those who ask what a user's terminals can do.
+CREATE TABLE terminals (
+    client          TEXT    PRIMARY KEY,
+    user            TEXT    NOT NULL,
+    protocol        TEXT    NOT NULL,         -- mqtt3.1.1 or mqtt5
+    receive_maximum INTEGER NOT NULL,
+    maximum_packet  INTEGER,                  -- bytes; null: it did not say
+    seen_at         INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX terminals_user ON terminals (user);
+CREATE INDEX terminals_seen ON terminals (seen_at);

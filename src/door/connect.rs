@@ -178,9 +178,12 @@ impl Start {
         };
         self.resume.keep(acked);
         self.install(worker, conn, subscriptions, present);
-        conn.reply(self.connect.version, Reply::ConnAck(Box::new(self.connack(worker, present))));
         if let Some(user) = &self.user {
+            // Before the answer: who has it may push to this user at once.
             serve::enter_user(worker, conn, user);
+        }
+        conn.reply(self.connect.version, Reply::ConnAck(Box::new(self.connack(worker, present))));
+        if self.user.is_some() {
             serve::attach_all(worker, conn, &arrival.memberships, direct);
             subscribe::set_qos(worker, conn);
         }

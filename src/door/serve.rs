@@ -9,13 +9,14 @@ use tokio::io::Interest;
 
 use super::conn::{Close, Conn, State};
 use super::registry::ConnRef;
+use super::session::Session;
 use super::wire::{self, Malformed, Reply, Version, reason};
 use super::worker::Worker;
 use super::{connect, open, packets, pump};
 use crate::clock;
 use crate::ids::{Target, UserId};
 use crate::parcel::Seq;
-use crate::store::Membership;
+use crate::store::{Membership, TerminalSeen};
 
 /// How long the last bytes to a connection that we end may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -160,6 +161,7 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         let subscriptions = std::mem::take(&mut state.subscriptions);
         (subscriptions, state.will.take(), std::mem::take(&mut state.received), state.expiry, state.stored)
     };
+    worker.note(last_seen(&session));
     let client = session.client_id.clone();
     let user = session.user.clone();
     {
@@ -271,18 +273,38 @@ pub(super) fn attach_all(worker: &Rc<Worker>, conn: &Rc<Conn>, memberships: &[Me
     }
 }
 
+fn protocol(session: &Session) -> &'static str {
+    if session.version == Version::V5 { "mqtt5" } else { "mqtt3.1.1" }
+}
+
+/// The terminal as it is when it comes or goes.
+fn last_seen(session: &Session) -> Option<TerminalSeen> {
+    let (receive_maximum, maximum_packet) = session.limits();
+    Some(TerminalSeen {
+        client: session.client_id.clone(),
+        user: session.user.clone()?,
+        protocol: protocol(session).to_owned(),
+        receive_maximum,
+        maximum_packet,
+        seen_at: clock::now(),
+    })
+}
+
 /// The connection enters the tables of those who act for a user.
 pub(super) fn enter_user(worker: &Worker, conn: &Conn, user: &UserId) {
-    let (client_id, version) = {
+    let connection = {
         let state = conn.state.borrow();
         let Some(session) = &state.session else { return };
-        (session.client_id.clone(), session.version)
-    };
-    let connection = crate::gateway::Connection {
-        client_id,
-        protocol: if version == Version::V5 { "mqtt5" } else { "mqtt3.1.1" },
-        remote: conn.remote.to_string(),
-        connected_at: clock::format_utc(clock::now()),
+        worker.note(last_seen(session));
+        let (receive_maximum, maximum_packet_size) = session.limits();
+        crate::gateway::Connection {
+            client_id: session.client_id.clone(),
+            protocol: protocol(session),
+            remote: conn.remote.to_string(),
+            connected_at: clock::format_utc(clock::now()),
+            receive_maximum,
+            maximum_packet_size,
+        }
     };
     worker.table.borrow_mut().enter(user.clone(), conn.id);
     worker.registry.enter(user.clone(), ConnRef { worker: worker.number, id: conn.id }, connection);

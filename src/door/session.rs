@@ -464,6 +464,11 @@ impl Session {
         length <= self.max_packet
     }
 
+    /// What may be under way to the terminal, and the largest packet it takes, where it said.
+    pub(super) fn limits(&self) -> (u16, Option<u32>) {
+        (u16::try_from(self.window.max()).unwrap_or(u16::MAX), u32::try_from(self.max_packet).ok())
+    }
+
     pub(super) fn has_moved(&self) -> bool {
         self.moved
     }

@@ -19,7 +19,7 @@ use crate::broker::{Delivery, Feed, FeedMessages};
 use crate::gateway::Gateway;
 use crate::ids::Target;
 use crate::parcel::{BindingId, FlowId, Parcel, Seq};
-use crate::store::{CursorMove, Membership};
+use crate::store::{CursorMove, Membership, TerminalSeen};
 
 const TICK: Duration = Duration::from_secs(1);
 /// A publish or a fetch that began before a cancel has long arrived by then.
@@ -48,6 +48,8 @@ pub(super) struct Worker {
     settling: tokio::sync::Mutex<()>,
     /// Moves of connections that are gone or flows that were left, and moves that could not be written.
     orphans: RefCell<Vec<CursorMove>>,
+    /// Terminals that came or went, to be noted in the store.
+    seen: RefCell<Vec<TerminalSeen>>,
     /// The newest direct push that arrived, and the newest there was at the last look.
     direct_seen: std::cell::Cell<Seq>,
     direct_head: std::cell::Cell<Seq>,
@@ -84,6 +86,7 @@ pub(super) fn run(
             free: tokio::sync::Notify::new(),
             settling: tokio::sync::Mutex::default(),
             orphans: RefCell::default(),
+            seen: RefCell::default(),
             direct_seen: std::cell::Cell::new(direct),
             direct_head: std::cell::Cell::new(direct),
             scratch: RefCell::new(vec![0; 64 * 1024]),
@@ -205,6 +208,7 @@ impl Worker {
             self.gone.notified().await;
         }
         self.settle().await;
+        self.write_seen().await;
     }
 
     /// The connection serves a flow from now on. `suspicious`: a push may have gone by while the binding was being read.
@@ -278,6 +282,20 @@ impl Worker {
         loop {
             tokio::time::sleep(self.settings.flush_interval).await;
             self.settle().await;
+            self.write_seen().await;
+        }
+    }
+
+    /// Keeps what is known of a terminal that comes or goes.
+    pub(super) fn note(&self, seen: Option<TerminalSeen>) {
+        self.seen.borrow_mut().extend(seen);
+    }
+
+    /// Not worth a second try: the next visit says it again.
+    async fn write_seen(&self) {
+        let seen = self.seen.take();
+        if let Err(error) = self.gateway.store().note_terminals(seen).await {
+            tracing::warn!(%error, "what is known of terminals could not be written");
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod answers;
 mod cancelling;
+mod capabilities;
 mod heads;
 mod housekeeping;
 mod joining;
@@ -17,6 +18,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use answers::{Answer, GroupEntry, Op, Reason, Status};
+pub use capabilities::{Capabilities, NoCapabilities};
 pub use heads::Heads;
 pub use joining::{GroupRequest, SubscribeOutcome};
 pub use notify::pap_state;

@@ -44,6 +44,7 @@ impl Gateway {
                 break;
             }
         }
+        while self.store.forget_terminals(until).await? > 0 {}
         if forgotten > 0 {
             tracing::debug!(pushes = forgotten, "pushes that were over for longer than store.retention are forgotten");
         }

@@ -218,11 +218,17 @@ impl Gateway {
 
     /// Whom an address string names; `None` where nobody can be meant by it.
     fn target(&self, raw: &str, request: &PushRequest) -> Option<Target> {
+        let is_alias = self.rules.aliases.iter().any(|(alias, _)| alias == raw);
+        if request.push_all && raw == "push_all" && !is_alias {
+            return GroupId::parse(request.source.as_deref()?).ok().map(Target::Group);
+        }
+        self.named_target(raw)
+    }
+
+    /// Whom an address string names by itself.
+    pub(super) fn named_target(&self, raw: &str) -> Option<Target> {
         if let Some((_, target)) = self.rules.aliases.iter().find(|(alias, _)| alias == raw) {
             return Some(target.clone());
-        }
-        if request.push_all && raw == "push_all" {
-            return GroupId::parse(request.source.as_deref()?).ok().map(Target::Group);
         }
         match address::parse(raw).ok()? {
             address::Address::Client(client) => match client.kind {

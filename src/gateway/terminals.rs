@@ -20,6 +20,10 @@ pub struct Connection {
     pub protocol: &'static str,
     pub remote: String,
     pub connected_at: String,
+    /// QoS 1 pushes that may be under way to it.
+    pub receive_maximum: u16,
+    /// Bytes; none where it did not say.
+    pub maximum_packet_size: Option<u32>,
 }
 
 /// The terminals that are connected, by the user they act for.

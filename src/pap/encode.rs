@@ -287,7 +287,7 @@ impl Xml {
 
 /// An attribute value. Blanks other than the space are written as references, or a reader would turn them into spaces;
 /// characters that XML 1.0 cannot carry become U+FFFD.
-fn escape(out: &mut String, text: &str) {
+pub(super) fn escape(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {
             '&' => out.push_str("&amp;"),

@@ -22,9 +22,11 @@
 //! | [`xml`] | a bounded reader of elements and attributes |
 //! | [`document`], [`decode`], [`mod@encode`] | the eleven documents, in and out |
 //! | [`address`], [`time`], [`code`] | what stands in their attributes |
+//! | [`capabilities`] | the RDF part that tells of a user's terminals |
 //! | [`repair`] | what was bent and has been straightened |
 
 pub mod address;
+pub mod capabilities;
 pub mod code;
 pub mod decode;
 pub mod doctype;

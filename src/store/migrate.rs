@@ -23,6 +23,17 @@ const STEPS: &[&str] = &[
      CREATE INDEX sessions_user ON sessions (user);
      CREATE INDEX requests_user ON requests (user);
      CREATE INDEX bindings_left ON bindings (flow, left_seq) WHERE left_seq IS NOT NULL;",
+    // 3: what terminals can do.
+    "CREATE TABLE terminals (
+         client          TEXT    PRIMARY KEY,
+         user            TEXT    NOT NULL,
+         protocol        TEXT    NOT NULL,
+         receive_maximum INTEGER NOT NULL,
+         maximum_packet  INTEGER,
+         seen_at         INTEGER NOT NULL
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX terminals_user ON terminals (user);
+     CREATE INDEX terminals_seen ON terminals (seen_at);",
 ];
 
 /// Brings a store of an earlier shape to the present one: all of it or, after a crash, none of it.
@@ -50,7 +61,8 @@ mod tests {
     use crate::store::open;
 
     /// Every shape that a store ever had, oldest first, with rows in it.
-    const EARLIER: [&str; STEPS.len()] = [include_str!("../../tests/data/schema/1.sql")];
+    const EARLIER: [&str; STEPS.len()] =
+        [include_str!("../../tests/data/schema/1.sql"), include_str!("../../tests/data/schema/2.sql")];
 
     /// Tables with their columns, indexes and triggers, without the blanks and comments of the text.
     fn shape(connection: &Connection) -> Vec<String> {

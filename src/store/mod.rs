@@ -1,7 +1,8 @@
 //! The store: SQLite remembers bindings, pushes and who has what. The only user of rusqlite.
 //!
 //! One thread writes ([`writer`]), a few read ([`reader`]); everybody else awaits answers. What can be asked is in the
-//! files by subject: [`bindings`], [`groups`], [`submit`], [`cursors`], [`fetch`], [`sessions`], [`views`]. SQL stays in
+//! files by subject: [`bindings`], [`groups`], [`submit`], [`replace`], [`cursors`], [`fetch`], [`sessions`], [`terminals`],
+//! [`retention`], [`views`]. SQL stays in
 //! this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
 
 mod backup;
@@ -23,6 +24,7 @@ mod requests;
 mod retention;
 mod sessions;
 mod submit;
+mod terminals;
 mod types;
 mod views;
 mod writer;

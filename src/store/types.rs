@@ -473,6 +473,20 @@ pub struct BindingView {
     pub source: String,
 }
 
+/// A device that acts or acted for a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TerminalSeen {
+    pub client: String,
+    pub user: UserId,
+    /// `mqtt3.1.1` or `mqtt5`.
+    pub protocol: String,
+    /// QoS 1 pushes that may be under way to it.
+    pub receive_maximum: u16,
+    /// Bytes; none where it did not say.
+    pub maximum_packet: Option<u32>,
+    pub seen_at: Millis,
+}
+
 /// A join that waits for a decision.
 #[derive(Debug, Clone)]
 pub struct RequestView {

@@ -17,7 +17,8 @@ fn a_strict_endpoint_repairs_nothing_and_promises_no_bearer() {
     let gateway = Gateway::start_with(ENDPOINTS, &[]);
     gateway.http().bind("news", "alice");
     let bent = |id: &str| {
-        let body = Pap::new(id).to("group:news").body().replace("push-message push-id", "push-message custome=\"1\" push-id");
+        let body =
+            Pap::new(id).to("group:news").body().replace("push-message push-id", "push-message custome=\"1\" push-id");
         body.replace("\r\n", "\n")
     };
     let tolerant = gateway.http().send("POST", "/pap", MULTIPART, bent("p1").as_bytes());
@@ -28,7 +29,8 @@ fn a_strict_endpoint_repairs_nothing_and_promises_no_bearer() {
     assert_eq!(post(&gateway, "/strict", &good).pap_code(), 1001);
     for (attribute, code) in [("network", 3009), ("bearer", 3010)] {
         let asked = |id: &str| {
-            let quality = format!("<quality-of-service {attribute}=\"SMS\" {attribute}-required=\"true\"/></push-message>");
+            let quality =
+                format!("<quality-of-service {attribute}=\"SMS\" {attribute}-required=\"true\"/></push-message>");
             Pap::new(id).to("WAPPUSH=news/TYPE=GROUP@ppg").body().replace("</push-message>", &quality)
         };
         let reply = gateway.http().send("POST", "/strict", MULTIPART, asked(attribute).as_bytes());

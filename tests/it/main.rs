@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod capabilities;
 mod clients;
 mod control;
 mod delivery;

@@ -278,18 +278,3 @@ fn limits_of_a_submission() {
         .pap(&Pap::new("late").to("group:news").attribute("deliver-before-timestamp", "2001-01-01T00:00:00Z"));
     assert_eq!(reply.pap_code(), 2001);
 }
-
-#[test]
-fn what_is_not_built_yet_says_so() {
-    let gateway = Gateway::start();
-    gateway.http().bind("news", "alice");
-    let post = |document: &str| {
-        let text = format!(
-            "<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/pap_2.0.dtd\"><pap>{document}</pap>"
-        );
-        gateway.http().send("POST", "/pap", "application/xml", text.as_bytes())
-    };
-    assert!(
-        post("<ccq-message><address address-value=\"a\"/></ccq-message>").body.contains("<ccq-response code=\"3001\"")
-    );
-}

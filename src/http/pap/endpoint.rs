@@ -40,6 +40,13 @@ impl Endpoint {
         (self.status, [(header::CONTENT_TYPE, "application/xml")], Body::from(body)).into_response()
     }
 
+    /// The answer to a capabilities query: with a second part where something is known.
+    pub(super) fn tell(self, document: &Document, dialect: &Dialect, rdf: Option<String>) -> Response {
+        let Some(rdf) = rdf else { return self.respond(document, dialect) };
+        let (content_type, body) = pap::capabilities::encode_with(document, dialect, &rdf);
+        (self.status, [(header::CONTENT_TYPE, content_type)], Body::from(body)).into_response()
+    }
+
     /// The answer to a submission. Some initiators take every push-response for success, so that a refusal has to be a bad
     /// message to be noticed.
     pub(super) fn answer(self, response: PushResponse) -> Document {

@@ -1,6 +1,7 @@
 //! PAP over HTTP POST. PAP's own problems are reported in the XML; HTTP codes are for HTTP's (WAP-247 §13).
 
 mod cancel;
+mod capabilities;
 mod endpoint;
 mod observe;
 mod status;
@@ -23,7 +24,7 @@ use crate::clock;
 use crate::gateway::{self, Content, NAME, PushRequest, Refused};
 use crate::pap::code::Code;
 use crate::pap::document::{
-    BadMessage, CapabilitiesResponse, DeliveryMethod, Priority, ProgressNote, PushMessage, PushResponse, ReplaceMethod,
+    BadMessage, DeliveryMethod, Priority, ProgressNote, PushMessage, PushResponse, ReplaceMethod,
 };
 use crate::pap::{self, Dialect, Document, Failure, Limits};
 use crate::store;
@@ -46,6 +47,11 @@ pub(super) async fn handle(State(api): State<Api>, endpoint: Endpoint, request: 
             api.observer.repairs(ANYBODY, parts.uri.path(), request.repairs.as_slice());
             let version = dialect.version.to_string();
             let origin = Origin { digest: digest(content_type, &body), sender, version };
+            if let Document::CapabilitiesQuery(query) = request.document {
+                let (response, rdf) = capabilities::query(&api, query).await;
+                api.observer.request(operation, response.code.0);
+                return endpoint.tell(&Document::CapabilitiesResponse(response), &dialect, rdf);
+            }
             (operation, answer(&api, endpoint, request, origin).await, dialect)
         }
         Err(failure) => {
@@ -105,17 +111,12 @@ async fn answer(api: &Api, endpoint: Endpoint, request: pap::Request, origin: Or
         },
         Document::CancelMessage(message) => Document::CancelResponse(cancel::cancel(api, message).await),
         Document::StatusQuery(query) => Document::StatusQueryResponse(status::status(api, query).await),
-        Document::CapabilitiesQuery(query) => Document::CapabilitiesResponse(CapabilitiesResponse {
-            query_id: query.query_id,
-            code: Code::NOT_IMPLEMENTED,
-            desc: None,
-            address: query.address,
-        }),
         other @ (Document::PushResponse(_)
         | Document::CancelResponse(_)
         | Document::ResultNotification(_)
         | Document::ResultNotificationResponse(_)
         | Document::StatusQueryResponse(_)
+        | Document::CapabilitiesQuery(_)
         | Document::CapabilitiesResponse(_)
         | Document::BadMessage(_)) => unexpected(other.name()),
     }

@@ -1,0 +1,82 @@
+//! What is known of a user's terminals, for initiators that ask before they push (WAP-247 §5.5).
+
+use std::collections::HashSet;
+
+use super::Gateway;
+use crate::clock;
+use crate::ids::{GroupId, Target, UserId};
+use crate::store::{Error, TerminalSeen};
+
+/// Terminals that one answer tells of.
+const TERMINALS: usize = 100;
+
+/// A user's terminals and groups.
+#[derive(Debug, Clone)]
+pub struct Capabilities {
+    pub terminals: Vec<Terminal>,
+    pub groups: Vec<GroupId>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Terminal {
+    pub known: TerminalSeen,
+    pub connected: bool,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoCapabilities {
+    #[error("the address names no user")]
+    NotAUser,
+    #[error("no terminal of this user has been seen")]
+    NothingKnown,
+    #[error("the store cannot be read now; try again later")]
+    Unavailable,
+}
+
+impl From<Error> for NoCapabilities {
+    fn from(error: Error) -> Self {
+        tracing::error!(%error, "a capabilities query failed");
+        Self::Unavailable
+    }
+}
+
+impl Gateway {
+    /// What is known of the terminals behind an address.
+    pub async fn capabilities(&self, address: &str) -> Result<Capabilities, NoCapabilities> {
+        let Some(Target::User(user)) = self.named_target(address) else { return Err(NoCapabilities::NotAUser) };
+        let terminals = self.known_terminals(&user).await?;
+        if terminals.is_empty() {
+            return Err(NoCapabilities::NothingKnown);
+        }
+        let bindings = self.store().bindings(user).await?;
+        Ok(Capabilities { terminals, groups: bindings.into_iter().map(|binding| binding.group).collect() })
+    }
+
+    /// Those that are connected, and then those that were.
+    async fn known_terminals(&self, user: &UserId) -> Result<Vec<Terminal>, Error> {
+        let now = clock::now();
+        let mut terminals: Vec<Terminal> = self
+            .connections(user)
+            .into_iter()
+            .take(TERMINALS)
+            .map(|connection| {
+                let known = TerminalSeen {
+                    client: connection.client_id,
+                    user: user.clone(),
+                    protocol: connection.protocol.to_owned(),
+                    receive_maximum: connection.receive_maximum,
+                    maximum_packet: connection.maximum_packet_size,
+                    seen_at: now,
+                };
+                Terminal { known, connected: true }
+            })
+            .collect();
+        let connected: HashSet<String> = terminals.iter().map(|terminal| terminal.known.client.clone()).collect();
+        let away = self.store().terminals(user.clone(), TERMINALS).await?;
+        let away = away.into_iter().filter(|known| !connected.contains(&known.client));
+        terminals.extend(away.map(|known| Terminal { known, connected: false }));
+        terminals.truncate(TERMINALS);
+        Ok(terminals)
+    }
+}

@@ -1,0 +1,104 @@
+//! The answer to a client capabilities query that knows something: a multipart body with the ccq-response and an RDF part
+//! (WAP-247 §7.3, §8.10). The specification leaves the vocabulary to the parties; ours is named by [`NAMESPACE`].
+
+use std::fmt::Write as _;
+
+use super::document::Document;
+use super::encode::{encode, escape};
+use super::time::{self, Seconds};
+use super::version::Dialect;
+
+/// Of the properties in the RDF part.
+pub const NAMESPACE: &str = "urn:papcast:terminal:1#";
+const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
+
+/// One device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terminal {
+    pub id: String,
+    pub connected: bool,
+    /// `mqtt3.1.1` or `mqtt5`.
+    pub protocol: String,
+    /// QoS 1 messages that may be under way to it.
+    pub receive_maximum: u16,
+    /// Bytes of the largest packet it takes, where it said.
+    pub maximum_packet_size: Option<u32>,
+    pub last_seen: Seconds,
+}
+
+/// The RDF part: one description for each terminal, and one for the user with its groups.
+#[must_use]
+pub fn rdf(address: &str, terminals: &[Terminal], groups: &[String]) -> String {
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let _ = write!(out, "<rdf:RDF xmlns:rdf=\"{RDF}\" xmlns:t=\"{NAMESPACE}\">");
+    for terminal in terminals {
+        describe(&mut out, &terminal.id);
+        property(&mut out, "connected", if terminal.connected { "true" } else { "false" });
+        property(&mut out, "protocol", &terminal.protocol);
+        property(&mut out, "receiveMaximum", &terminal.receive_maximum.to_string());
+        if let Some(size) = terminal.maximum_packet_size {
+            property(&mut out, "maximumPacketSize", &size.to_string());
+        }
+        property(&mut out, "lastSeen", &time::format(terminal.last_seen));
+        out.push_str("</rdf:Description>");
+    }
+    describe(&mut out, address);
+    groups.iter().for_each(|group| property(&mut out, "group", group));
+    out.push_str("</rdf:Description></rdf:RDF>");
+    out
+}
+
+fn describe(out: &mut String, about: &str) {
+    out.push_str("<rdf:Description><t:id>");
+    escape(out, about);
+    out.push_str("</t:id>");
+}
+
+fn property(out: &mut String, name: &str, value: &str) {
+    let _ = write!(out, "<t:{name}>");
+    escape(out, value);
+    let _ = write!(out, "</t:{name}>");
+}
+
+/// The whole answer: its Content-Type and its body.
+#[must_use]
+pub fn encode_with(document: &Document, dialect: &Dialect, rdf: &str) -> (String, String) {
+    let control = encode(document, dialect);
+    // Longer than any run of its kind in the parts, so that no line of them is a delimiter.
+    let mut boundary = String::from("papcast-capabilities");
+    while control.contains(&boundary) || rdf.contains(&boundary) {
+        boundary.push_str("-x");
+    }
+    let part = |text: &str| format!("--{boundary}\r\nContent-Type: application/xml\r\n\r\n{text}\r\n");
+    let body = format!("{}{}--{boundary}--\r\n", part(&control), part(rdf));
+    (format!("multipart/related; boundary={boundary}; type=\"application/xml\""), body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pap::code::Code;
+    use crate::pap::document::CapabilitiesResponse;
+    use crate::pap::version::Version;
+
+    #[test]
+    fn what_is_known_is_said_and_what_would_be_markup_is_escaped() {
+        let terminal = Terminal {
+            id: "a<b>&\u{1}".into(),
+            connected: true,
+            protocol: "mqtt5".into(),
+            receive_maximum: 32,
+            maximum_packet_size: None,
+            last_seen: 0,
+        };
+        let text = rdf("sip:a@b", &[terminal], &["papcast-capabilities".into()]);
+        assert!(text.contains("<t:id>a&lt;b&gt;&amp;"), "{text}");
+        assert!(!text.contains('\u{1}'), "{text}");
+        assert!(text.contains("<t:receiveMaximum>32</t:receiveMaximum><t:lastSeen>1970-01-01T00:00:00Z</t:lastSeen>"));
+        assert!(!text.contains("maximumPacketSize"));
+        let response = CapabilitiesResponse { query_id: None, code: Code::OK, desc: None, address: "sip:a@b".into() };
+        let (kind, body) = encode_with(&Document::CapabilitiesResponse(response), &Dialect::of(Version::V2_0), &text);
+        assert!(kind.contains("boundary=papcast-capabilities-x;"), "{kind}");
+        assert_eq!(body.matches("--papcast-capabilities-x").count(), 3);
+    }
+}
