@@ -151,3 +151,39 @@ async fn rule_12_the_store_knows_what_a_user_got_by_another_address() {
     let owed = open.store.fetch(fetch).await.unwrap().unwrap();
     assert_eq!(owed.parcels[0].settled, Some(Settled::Got));
 }
+
+#[tokio::test]
+async fn what_was_stepped_over_again_after_a_crash_was_listed_as_delivered() {
+    let open = open().await;
+    for id in ["p1", "p2", "p3"] {
+        open.store.submit(push(id, 10)).await.unwrap();
+    }
+    let binding = open.store.memberships(UserId::parse("alice").unwrap()).await.unwrap();
+    let binding = binding.iter().find(|known| matches!(known.target, Target::Group(_))).unwrap().clone();
+    let first = binding.joined + 1;
+    let stepped = |upto| Exception { seq: first + 1, kind: ExceptionKind::Skipped { upto } };
+    let told = |upto, exceptions| vec![CursorMove { binding: binding.binding, upto, exceptions }];
+    // p2 is cancelled and stepped over while p1 is unanswered; a crash; p3 is cancelled too, and both are stepped over.
+    open.store.cancel("i".into(), "p2".into(), vec![], 20).await.unwrap();
+    open.store.settle(told(first - 1, vec![stepped(first + 1)]), 21).await.unwrap();
+    open.store.cancel("i".into(), "p3".into(), vec![], 22).await.unwrap();
+    open.store.settle(told(first + 2, vec![stepped(first + 2)]), 23).await.unwrap();
+    for (id, state) in [("p1", State::Delivered), ("p2", State::Cancelled), ("p3", State::Cancelled)] {
+        let page = open.store.recipients("i".into(), id.into(), None, (0, 0), 10).await.unwrap().unwrap();
+        assert_eq!(page.recipients[0].state, state, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_checked_request_that_fails_all_the_same_takes_its_batch_with_it() {
+    let open = open().await;
+    let failing = open.store.write_checked(|tx| {
+        tx.sql.execute("UPDATE flows SET policy = 2", [])?;
+        Err::<(), _>(Error::Unreadable("something".into()))
+    });
+    let answer = failing.await;
+    assert!(matches!(&answer, Err(Error::Unreadable(what)) if what == "something"), "{answer:?}");
+    let news = open.store.group(GroupId::parse("news").unwrap()).await.unwrap().unwrap();
+    assert_eq!(news.policy, crate::ids::JoinPolicy::Open, "nothing of it was committed");
+    assert_eq!(open.store.submit(push("after", 10)).await.unwrap(), Submitted::Accepted { revoked: vec![] });
+}

@@ -61,6 +61,7 @@ fn a_client_id_is_taken_over_and_mqtt_5_is_told() {
     let mut second = Raw::connect(gateway.mqtt, &Connect::v5("c", "alice"));
     assert_eq!(first.wait_closed(), Some(0x8E));
     assert_eq!(second.push().text(), "1", "unanswered, so it comes again");
+    second.ping();
     let mut third = Raw::connect(gateway.mqtt, &Connect::v3("c", "alice"));
     assert_eq!(second.wait_closed(), Some(0x8E));
     third.assert_silent();

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::common::http::Pap;
+use crate::common::initiator::Initiator;
 use crate::common::mqtt::{Connect, Raw};
 use crate::common::{Gateway, PAPCAST, wait_for};
 
@@ -54,6 +55,52 @@ fn what_is_over_is_forgotten_after_the_retention_and_what_is_not_stays() {
         let mut terminal = Raw::connect(gateway.mqtt, &Connect::v3(user, user));
         assert_eq!(terminal.push().text(), text);
         terminal.assert_silent();
+    }
+    wait_count(&gateway, "pushes", 0);
+}
+
+/// Something that is over from now on, and forgotten later than all that was over before.
+fn wait_for_the_next_look(gateway: &Gateway) {
+    let http = gateway.http();
+    http.json("PUT", "/api/v1/groups/empty", Value::Null);
+    http.push("probe", "group:empty", "x");
+    wait_for("the probe to be forgotten", || (http.get("/api/v1/pushes/probe").status == 404).then_some(()));
+}
+
+#[test]
+fn a_replaced_push_is_kept_while_it_is_needed_to_know_who_is_left_out() {
+    let gateway = Gateway::start_with("[store]\nretention = \"1s\"\n", &[]);
+    let http = gateway.http();
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
+    alice.join("news");
+    http.bind("news", "away");
+    http.push("old", "group:news", "old");
+    assert_eq!(alice.push().text(), "old");
+    alice.ping();
+    let new = Pap::new("new").to("group:news").text("new").attribute("replace-push-id", "old");
+    assert_eq!(http.pap(&new.attribute("replace-method", "pending-only")).pap_code(), 1001);
+    wait_for_the_next_look(&gateway);
+    assert_eq!(http.get("/api/v1/pushes/old").status, 200);
+    drop(alice);
+    Raw::connect(gateway.mqtt, &Connect::v3("a", "alice")).assert_silent();
+    assert_eq!(Raw::connect(gateway.mqtt, &Connect::v3("b", "away")).push().text(), "new");
+    wait_count(&gateway, "pushes", 0);
+}
+
+#[test]
+fn a_push_whose_sender_could_not_be_told_yet_is_kept() {
+    let gateway = Gateway::start_with("[store]\nretention = \"1s\"\n[notify]\nallow_private = true\n", &[]);
+    let initiator = Initiator::start();
+    let http = gateway.http();
+    http.json("PUT", "/api/v1/groups/empty", Value::Null);
+    for _ in 0..3 {
+        initiator.answer("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n");
+    }
+    http.pap(&Pap::new("told").to("group:empty").attribute("ppg-notify-requested-to", &initiator.url));
+    wait_for_the_next_look(&gateway);
+    assert_eq!(http.get("/api/v1/pushes/told").status, 200);
+    for _ in 0..4 {
+        assert!(initiator.next().body.contains("push-id=\"told\""));
     }
     wait_count(&gateway, "pushes", 0);
 }
