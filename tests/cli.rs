@@ -196,3 +196,44 @@ fn the_reference_terminal_keeps_the_answer_and_uses_it_at_the_next_start() {
     let asked = err.next();
     assert!(!asked.contains("join"), "it did not ask again: {asked}");
 }
+
+#[test]
+fn pap_explain_says_what_a_document_means_and_what_is_wrong_with_it() {
+    let explain = |arguments: &[&str]| Command::new(PAPCAST).arg("pap-explain").args(arguments).output().unwrap();
+    let output = explain(&["examples/pap/group-confirmed.mime"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "version                PAP 2.0",
+        "operation              push submission: to be delivered to every address",
+        "address                WAPPUSH=news/TYPE=GROUP@papcast.example = the group news",
+        "quality-of-service     confirmed: counts when the terminal acknowledges it; priority high",
+        "content                text/plain, 12 bytes",
+        "                       x-wap-application-id: x-wap-application:wml.ua",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("bent.xml");
+    std::fs::write(
+        &file,
+        "POST /pap HTTP/1.1\nContent-Type: application/xml\n\n<!DOCTYPE pap PUBLIC '//WAPFORUM//DTD PAP 2.0//EN' ''><pap><cancel-message push-id='p' custome='1'/></pap>",
+    )
+    .unwrap();
+    let output = explain(&[file.to_str().unwrap(), "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["facts"]["push-id"], "p");
+    assert_eq!(json["facts"]["address"], "all");
+    let rows: Vec<&str> = json["repairs"].as_array().unwrap().iter().map(|row| row["row"].as_str().unwrap()).collect();
+    assert_eq!(rows, ["X1", "X4"]);
+    assert!(json["strict"].is_string(), "{json}");
+    std::fs::write(&file, "<pap/>").unwrap();
+    let output = explain(&[file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains(
+            "bent.xml: a gateway would answer with a badmessage-response 2000: a pap element has exactly one"
+        ),
+        "{error}"
+    );
+}

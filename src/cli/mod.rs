@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod group;
 mod member;
+mod pap_explain;
 mod push;
 mod serve;
 mod status;
@@ -35,6 +36,7 @@ enum Command {
     Terminal(terminal::Args),
     Group(group::Args),
     Member(member::Args),
+    PapExplain(pap_explain::Args),
     Config(config::Args),
     Backup(backup::Args),
     Completions(completions::Args),
@@ -63,6 +65,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Terminal(args) => block_on(terminal::run(args)),
         Command::Group(args) => block_on(group::run(args)),
         Command::Member(args) => block_on(member::run(args)),
+        Command::PapExplain(args) => pap_explain::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Completions(args) => {

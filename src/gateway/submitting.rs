@@ -120,8 +120,6 @@ impl Gateway {
             addresses,
             replace: None,
         };
-        let raws: Vec<String> = submission.addresses.iter().map(|address| address.raw.clone()).collect();
-        let old = request.replace.as_ref().map(|replace| replace.push_id.clone()).unwrap_or_default();
         let submitted = match &request.replace {
             Some(replace) => self.replace(submission, replace).await,
             None => self.store.submit(submission).await,
@@ -129,11 +127,9 @@ impl Gateway {
         match submitted.map_err(|error| refused(&error))? {
             Submitted::Accepted { .. } | Submitted::Repeated => Ok(Accepted { push_id }),
             Submitted::Duplicate => Err(Refused::Duplicate(push_id)),
-            Submitted::Unknown(positions) => {
-                Err(Refused::Unknown(positions.into_iter().filter_map(|at| raws.get(at).cloned()).collect()))
-            }
-            Submitted::UnknownOld => Err(Refused::UnknownOld(old)),
-            Submitted::NothingPending => Err(Refused::NothingPending(old)),
+            Submitted::Unknown(addresses) => Err(Refused::Unknown(addresses)),
+            Submitted::UnknownOld(old) => Err(Refused::UnknownOld(old)),
+            Submitted::NothingPending(old) => Err(Refused::NothingPending(old)),
             // It is dispatched again and again while it is replaced: whoever asks once more finds it at rest.
             Submitted::NotHeldBack => Err(Refused::Unavailable),
         }

@@ -45,8 +45,8 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
     let replaced = match &push.replace {
         Some(replacing) => match replace::take_back(tx, &push.initiator, replacing, &flows, push.now)? {
             Ok(replaced) => replaced,
-            Err(NotReplaced::UnknownPush) => return Ok(Submitted::UnknownOld),
-            Err(NotReplaced::NothingPending) => return Ok(Submitted::NothingPending),
+            Err(NotReplaced::UnknownPush) => return Ok(Submitted::UnknownOld(replacing.push_id.clone())),
+            Err(NotReplaced::NothingPending) => return Ok(Submitted::NothingPending(replacing.push_id.clone())),
             Err(NotReplaced::NotHeldBack) => return Ok(Submitted::NotHeldBack),
         },
         None => Replaced::default(),
@@ -172,14 +172,14 @@ fn insert_scheduled(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>
     Ok(tx.sql.last_insert_rowid())
 }
 
-/// The flow of every address, or the positions of those that name nothing known.
-fn resolve(tx: &Tx<'_>, push: &Submission) -> Result<std::result::Result<Vec<Named>, Vec<usize>>> {
+/// The flow of every address, or those that name nothing known.
+fn resolve(tx: &Tx<'_>, push: &Submission) -> Result<std::result::Result<Vec<Named>, Vec<String>>> {
     let mut found = Vec::with_capacity(push.addresses.len());
     let mut unknown = Vec::new();
-    for (position, address) in push.addresses.iter().enumerate() {
+    for address in &push.addresses {
         match resolve_one(tx, address, push)? {
             Some(named) => found.push(named),
-            None => unknown.push(position),
+            None => unknown.push(address.raw.clone()),
         }
     }
     Ok(if unknown.is_empty() { Ok(found) } else { Err(unknown) })

@@ -238,12 +238,12 @@ pub enum Submitted {
     Repeated,
     /// The push-id belongs to another submission of this initiator.
     Duplicate,
-    /// These addresses (by position) name nothing known; nothing was stored.
-    Unknown(Vec<usize>),
-    /// There is no push that could be replaced; nothing was stored.
-    UnknownOld,
-    /// Nobody is left whose old push could be taken back; nothing was stored.
-    NothingPending,
+    /// These addresses name nothing known; nothing was stored.
+    Unknown(Vec<String>),
+    /// There is no push of this id that could be replaced; nothing was stored.
+    UnknownOld(String),
+    /// Nobody is left whose push of this id could be taken back; nothing was stored.
+    NothingPending(String),
     /// The old push was dispatched a moment ago: to be tried again with that dispatch held back.
     NotHeldBack,
 }
