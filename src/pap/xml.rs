@@ -252,12 +252,12 @@ fn shorten(text: &str) -> String {
     text.chars().take(24).collect()
 }
 
-/// `name;` that is no known reference: an entity somebody expects us to know.
+/// `name;` that is no known reference: an entity somebody expects us to know. Looks no further than the name goes, so
+/// that a value full of `&` is read once and not once for each of them.
 fn is_entity(tail: &str) -> bool {
-    let name = tail.split(';').next().unwrap_or("");
-    name.len() < tail.len()
-        && !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"#-_.".contains(&b))
+    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"#-_.".contains(byte);
+    let end = tail.bytes().position(|byte| !in_name(&byte));
+    end.is_some_and(|end| end > 0 && tail.as_bytes()[end] == b';')
 }
 
 /// The character that a reference stands for, and the length of the reference after its `&`.
@@ -310,6 +310,16 @@ mod tests {
         assert!(matches!(value("&bomb;"), Err(XmlError::UnknownEntity(_))));
         assert!(matches!(value("&#0;"), Err(XmlError::UnknownEntity(_))));
         assert!(unescape("a & b", true, &mut Repairs::default()).is_err());
+    }
+
+    #[test]
+    fn only_a_name_up_to_its_semicolon_is_an_entity() {
+        let value = |text: &str| unescape(text, false, &mut Repairs::default()).map(Cow::into_owned);
+        for lone in ["&;", "&a b;", "&a", "&a&b", "&a=1;", "&\u{e9};"] {
+            assert_eq!(value(lone).as_deref(), Ok(lone));
+        }
+        assert!(value("&a&b;").is_err());
+        assert!(value("&a.b-c_1#;").is_err());
     }
 
     #[test]
