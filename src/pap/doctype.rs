@@ -62,17 +62,14 @@ fn after<'a>(text: &'a str, end: &str) -> Result<&'a str, PrologError> {
 /// The DOCTYPE declaration and what follows. Quotes and the internal subset are respected; where that leads nowhere, it
 /// is taken to end before the root element (the `[[<?…?>]]>` of some initiators).
 fn split_doctype<'a>(text: &'a str, repairs: &mut Repairs) -> Result<(&'a str, &'a str), PrologError> {
-    let root = find_root(text);
-    let proper = proper_end(text).filter(|end| root.is_none_or(|root| *end <= root));
-    let proper = proper.filter(|end| text[*end..].trim_start().starts_with('<'));
-    match (proper, root) {
-        (Some(end), _) => Ok((&text[..end], &text[end..])),
-        (None, Some(root)) => {
-            repairs.note(Repair::BentDoctype);
-            Ok((&text[..root], &text[root..]))
-        }
-        (None, None) => Err(PrologError::Unterminated),
+    // The root is looked for inside the declaration only, or many declarations would mean many searches of the whole.
+    let proper = proper_end(text).filter(|end| find_root(&text[..*end]).is_none());
+    if let Some(end) = proper.filter(|end| text[*end..].trim_start().starts_with('<')) {
+        return Ok((&text[..end], &text[end..]));
     }
+    let root = find_root(text).ok_or(PrologError::Unterminated)?;
+    repairs.note(Repair::BentDoctype);
+    Ok((&text[..root], &text[root..]))
 }
 
 /// Where an element begins: `<` and a letter.
