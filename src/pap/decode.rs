@@ -184,7 +184,8 @@ impl<'r> Decoder<'r> {
     fn code(fields: &mut Fields<'_>) -> Result<Code, SchemaError> {
         let text = fields.required("code")?;
         let digits = text.trim();
-        let code = digits.parse().ok().filter(|_| digits.len() == 4).map(Code);
+        let four = digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let code = digits.parse().ok().filter(|_| four).map(Code);
         code.ok_or_else(|| fields.value("code", &text))
     }
 
