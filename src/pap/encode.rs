@@ -111,8 +111,9 @@ impl Xml {
         self.out.push('"');
     }
 
+    /// Nothing for an empty value: there are readers that take it for a fault.
     fn optional(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
             self.attribute(name, value);
         }
     }
@@ -277,10 +278,8 @@ impl Xml {
     fn bad_message(&mut self, message: &BadMessage) {
         self.open("badmessage-response");
         self.code(message.code, message.desc.as_deref());
-        if let Some(fragment) = &message.fragment {
-            let cut: String = fragment.chars().take(FRAGMENT).collect();
-            self.attribute("bad-message-fragment", &cut);
-        }
+        let cut = message.fragment.as_ref().map(|fragment| fragment.chars().take(FRAGMENT).collect::<String>());
+        self.optional("bad-message-fragment", cut.as_deref());
         self.empty();
     }
 }
