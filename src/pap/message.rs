@@ -87,7 +87,7 @@ pub fn parse(content_type: Option<&str>, body: &[u8], limits: Limits) -> Result<
         return Err(failure(dialect, "the DOCTYPE is not one of PAP's".into(), control));
     }
     let reading = Reading { strict: limits.strict, newer: dialect.version > Version::V2_1 };
-    let document = xml::read(prolog.rest, limits.addresses + 16, limits.strict, &mut repairs)
+    let document = xml::read(prolog.rest, limits.addresses.saturating_add(16), limits.strict, &mut repairs)
         .map_err(|error| error.to_string())
         .and_then(|root| decode::document(root, reading, &mut repairs).map_err(|error| error.to_string()))
         .map_err(|desc| failure(dialect.clone(), desc, control))?;
