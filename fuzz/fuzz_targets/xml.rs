@@ -1,0 +1,7 @@
+//! A control document: prolog, elements, schema, and back.
+#![no_main]
+
+#[path = "../../tests/codec/entries.rs"]
+mod entries;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entries::xml(bytes));
