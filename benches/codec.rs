@@ -41,7 +41,7 @@ fn addresses(bencher: Bencher<'_, '_>, count: usize) {
 }
 
 fn read(body: &[u8]) -> Request {
-    pap::parse(Some(TYPE), body, Limits { addresses: 2_000, strict: false }).unwrap()
+    pap::parse(Some(TYPE), body, Limits::default()).unwrap()
 }
 
 /// What the gateway answers when it has taken a push.

@@ -159,7 +159,7 @@ fn read(reply: &Reply) -> anyhow::Result<Document> {
     if !reply.status.is_success() {
         bail!("the gateway answered {} to a PAP request", reply.status);
     }
-    let limits = Limits { addresses: 1_000_000, strict: false };
+    let limits = Limits { addresses: 1_000_000, ..Limits::default() };
     let answer = pap::parse(Some("application/xml"), &reply.body, limits);
     Ok(answer.map_err(|failure| anyhow::anyhow!("the gateway's answer is no PAP: {}", failure.desc))?.document)
 }

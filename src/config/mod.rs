@@ -141,6 +141,10 @@ pub struct Notify {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pap {
+    pub max_depth: usize,
+    pub max_attributes: usize,
+    pub max_parts: usize,
+    pub max_header_lines: usize,
     pub endpoints: BTreeMap<String, PapEndpoint>,
 }
 
@@ -230,6 +234,10 @@ impl Config {
             ("notify.timeout", self.notify.timeout.as_millis(), 100, 600_000),
             ("notify.give_up", self.notify.give_up.as_millis(), 0, 2_592_000_000),
             ("notify.parallel", self.notify.parallel as u128, 1, 1_024),
+            ("pap.max_depth", self.pap.max_depth as u128, 4, 64),
+            ("pap.max_attributes", self.pap.max_attributes as u128, 10, 1_024),
+            ("pap.max_parts", self.pap.max_parts as u128, 3, 1_024),
+            ("pap.max_header_lines", self.pap.max_header_lines as u128, 8, 1_024),
             ("push.max_content", self.push.max_content as u128, 1, 268_000_000),
         ];
         for &(key, value, low, high) in bounds {

@@ -52,13 +52,21 @@ impl Readiness {
 struct Api {
     gateway: Arc<Gateway>,
     readiness: Readiness,
-    max_addresses: usize,
+    limits: crate::pap::Limits,
     observer: pap::Observer,
 }
 
 /// All paths.
 pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> Router {
-    let api = Api { gateway, readiness, max_addresses: config.push.max_addresses, observer: pap::Observer::default() };
+    let limits = crate::pap::Limits {
+        addresses: config.push.max_addresses,
+        depth: config.pap.max_depth,
+        attributes: config.pap.max_attributes,
+        parts: config.pap.max_parts,
+        header_lines: config.pap.max_header_lines,
+        strict: false,
+    };
+    let api = Api { gateway, readiness, limits, observer: pap::Observer::default() };
     let mut router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

@@ -5,10 +5,10 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
+use super::limits::Limits;
 use super::multipart::MediaType;
 use super::repair::{Repair, Repairs};
 
-const HEADERS: usize = 64;
 const LINE: usize = 8 * 1024;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -20,8 +20,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntityError {
-    #[error("a part has more than {HEADERS} headers")]
-    TooManyHeaders,
+    #[error("a part has more than {0} headers")]
+    TooManyHeaders(usize),
     #[error("a header line is longer than {LINE} bytes")]
     LineTooLong,
     #[error("a part has no blank line between its headers and its body")]
@@ -51,8 +51,8 @@ impl Entity {
 }
 
 /// Reads a part.
-pub fn read(part: &[u8], strict: bool, repairs: &mut Repairs) -> Result<Entity, EntityError> {
-    let (lines, body_at) = header_lines(part, strict, repairs)?;
+pub fn read(part: &[u8], limits: &Limits, repairs: &mut Repairs) -> Result<Entity, EntityError> {
+    let (lines, body_at) = header_lines(part, limits, repairs)?;
     let mut headers: Vec<(String, String)> = Vec::new();
     for line in lines {
         let text = String::from_utf8_lossy(line);
@@ -69,8 +69,8 @@ pub fn read(part: &[u8], strict: bool, repairs: &mut Repairs) -> Result<Entity, 
         if let Some((name, value)) = bent.split_once(':') {
             headers.push((name.trim().to_ascii_lowercase(), clean(value.trim())));
         }
-        if headers.len() > HEADERS {
-            return Err(EntityError::TooManyHeaders);
+        if headers.len() > limits.header_lines {
+            return Err(EntityError::TooManyHeaders(limits.header_lines));
         }
     }
     let mut entity = Entity { headers, body: Bytes::new() };
@@ -90,12 +90,13 @@ fn clean(value: &str) -> String {
 /// The header lines of a part and where its body begins.
 fn header_lines<'a>(
     part: &'a [u8],
-    strict: bool,
+    limits: &Limits,
     repairs: &mut Repairs,
 ) -> Result<(Vec<&'a [u8]>, usize), EntityError> {
     let mut lines = Vec::new();
     let mut starts = Vec::new();
     let mut at = 0;
+    let strict = limits.strict;
     if !strict && begins_blank(part) {
         // An empty line first, and headers after it all the same.
         repairs.note(Repair::BlankLineFirst);
@@ -121,8 +122,8 @@ fn header_lines<'a>(
             }
             return body_without_blank(part, lines, &starts, at, repairs);
         }
-        if lines.len() >= HEADERS {
-            return Err(EntityError::TooManyHeaders);
+        if lines.len() >= limits.header_lines {
+            return Err(EntityError::TooManyHeaders(limits.header_lines));
         }
         lines.push(line);
         starts.push(at);
@@ -239,7 +240,7 @@ mod tests {
 
     fn entity(part: &str) -> (Entity, Vec<Repair>) {
         let mut repairs = Repairs::default();
-        let entity = read(part.as_bytes(), false, &mut repairs).unwrap();
+        let entity = read(part.as_bytes(), &Limits::default(), &mut repairs).unwrap();
         (entity, repairs.as_slice().to_vec())
     }
 
@@ -274,7 +275,7 @@ mod tests {
         assert_eq!(&entity("Content-Transfer-Encoding: BASE64\r\n\r\naGVs\r\nbG8").0.body[..], b"hello");
         assert_eq!(&entity("Content-Transfer-Encoding: quoted-printable\r\n\r\na=3Db=\r\nc=zz").0.body[..], b"a=bc=zz");
         assert_eq!(&entity("Content-Transfer-Encoding: binary\r\n\r\n\0\u{ff}").0.body[..], "\0\u{ff}".as_bytes());
-        let fail = |part: &str| read(part.as_bytes(), false, &mut Repairs::default()).unwrap_err();
+        let fail = |part: &str| read(part.as_bytes(), &Limits::default(), &mut Repairs::default()).unwrap_err();
         assert!(matches!(fail("Content-Transfer-Encoding: base64\r\n\r\n!!!"), EntityError::Encoding(..)));
         assert!(matches!(fail("Content-Transfer-Encoding: uuencode\r\n\r\nx"), EntityError::Encoding(..)));
     }
@@ -282,8 +283,11 @@ mod tests {
     #[test]
     fn limits() {
         let many = format!("{}\r\n", "a: b\r\n".repeat(100));
-        assert_eq!(read(many.as_bytes(), false, &mut Repairs::default()), Err(EntityError::TooManyHeaders));
+        assert_eq!(
+            read(many.as_bytes(), &Limits::default(), &mut Repairs::default()),
+            Err(EntityError::TooManyHeaders(64))
+        );
         let long = format!("a: {}\r\n\r\n", "x".repeat(9_000));
-        assert_eq!(read(long.as_bytes(), false, &mut Repairs::default()), Err(EntityError::LineTooLong));
+        assert_eq!(read(long.as_bytes(), &Limits::default(), &mut Repairs::default()), Err(EntityError::LineTooLong));
     }
 }

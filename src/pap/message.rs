@@ -9,19 +9,11 @@ use super::decode::{self, Reading};
 use super::doctype;
 use super::document::Document;
 use super::entity::{self, Entity};
+use super::limits::Limits;
 use super::multipart::{self, MediaType};
 use super::repair::{Repair, Repairs};
 use super::version::{Dialect, Version};
 use super::xml;
-
-/// What a request may have at most; beyond it, it is answered with 2000.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// `address` elements of one document.
-    pub addresses: usize,
-    /// Nothing is repaired.
-    pub strict: bool,
-}
 
 /// A request that could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +61,7 @@ struct Parts<'a> {
 /// Reads the body of an HTTP request with this Content-Type.
 pub fn parse(content_type: Option<&str>, body: &[u8], limits: Limits) -> Result<Request, Failure> {
     let mut repairs = Repairs::default();
-    let parts = parts(content_type, body, limits.strict, &mut repairs)
+    let parts = parts(content_type, body, &limits, &mut repairs)
         .map_err(|desc| failure(Dialect::of(Version::V1_0), desc, body))?;
     let control: &[u8] = &parts.control;
     let text = decode_text(control, parts.charset.as_deref())
@@ -87,7 +79,7 @@ pub fn parse(content_type: Option<&str>, body: &[u8], limits: Limits) -> Result<
         return Err(failure(dialect, "the DOCTYPE is not one of PAP's".into(), control));
     }
     let reading = Reading { strict: limits.strict, newer: dialect.version > Version::V2_1 };
-    let document = xml::read(prolog.rest, limits.addresses.saturating_add(16), limits.strict, &mut repairs)
+    let document = xml::read(prolog.rest, &limits, &mut repairs)
         .map_err(|error| error.to_string())
         .and_then(|root| decode::document(root, reading, &mut repairs).map_err(|error| error.to_string()))
         .map_err(|desc| failure(dialect.clone(), desc, control))?;
@@ -112,9 +104,10 @@ fn failure(dialect: Dialect, desc: String, at: &[u8]) -> Failure {
 fn parts<'a>(
     content_type: Option<&str>,
     body: &'a [u8],
-    strict: bool,
+    limits: &Limits,
     repairs: &mut Repairs,
 ) -> Result<Parts<'a>, String> {
+    let strict = limits.strict;
     let media = content_type.map(MediaType::parse);
     let is_multipart = media.as_ref().is_some_and(|media| media.essence.starts_with("multipart/"));
     let is_xml = media.as_ref().is_some_and(|media| matches!(media.essence.as_str(), "application/xml" | "text/xml"));
@@ -133,7 +126,7 @@ fn parts<'a>(
         }
     }
     let boundary = media.as_ref().and_then(|media| media.parameter("boundary"));
-    let split = match multipart::split(body, boundary, strict, repairs) {
+    let split = match multipart::split(body, boundary, limits, repairs) {
         Ok(split) => split,
         Err(_) if looks_like_xml && !strict => {
             repairs.note(Repair::PlainXml);
@@ -146,7 +139,7 @@ fn parts<'a>(
     if strict && !related {
         return Err("the Content-Type is not multipart/related".into());
     }
-    let entities = split.into_iter().map(|part| entity::read(part, strict, repairs).map_err(|error| error.to_string()));
+    let entities = split.into_iter().map(|part| entity::read(part, limits, repairs).map_err(|error| error.to_string()));
     let mut entities: Vec<Entity> = entities.collect::<Result<_, _>>()?;
     let control_at = if related { Some(0) } else { entities.iter().position(is_control) };
     let control_at = control_at.filter(|at| *at < entities.len()).ok_or("no part is a PAP document")?;
@@ -230,7 +223,8 @@ mod tests {
     use super::*;
     use crate::pap::document::{DeliveryMethod, PushMessage};
 
-    const LIMITS: Limits = Limits { addresses: 100, strict: false };
+    const LIMITS: Limits =
+        Limits { addresses: 100, depth: 8, attributes: 32, parts: 16, header_lines: 64, strict: false };
 
     const CONTROL: &str = "<?xml version=\"1.0\"?>\r\n<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/pap_2.0.dtd\" [<?wap-pap-ver supported-versions=\"2.0,1.*\"?>]>\r\n<pap><push-message push-id=\"9fjeo39jf084@pi.com\"><address address-value=\"WAPPUSH=news/TYPE=GROUP@ppg\"></address><quality-of-service delivery-method=\"confirmed\"/></push-message></pap>";
 

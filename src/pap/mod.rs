@@ -8,7 +8,7 @@
 //!
 //! let body = br#"<!DOCTYPE pap PUBLIC "-//WAPFORUM//DTD PAP 2.0//EN" "http://www.wapforum.org/DTD/pap_2.0.dtd">
 //! <pap><cancel-message push-id="17@pi.example"/></pap>"#;
-//! let request = pap::parse(Some("application/xml"), body, Limits { addresses: 10, strict: false }).unwrap();
+//! let request = pap::parse(Some("application/xml"), body, Limits::default()).unwrap();
 //! let Document::CancelMessage(cancel) = &request.document else { panic!("not a cancel-message") };
 //! assert_eq!(cancel.push_id, "17@pi.example");
 //! assert!(pap::encode(&request.document, &request.dialect).ends_with(r#"<cancel-message push-id="17@pi.example"></cancel-message></pap>"#));
@@ -23,6 +23,7 @@
 //! | [`document`], [`decode`], [`mod@encode`] | the eleven documents, in and out |
 //! | [`address`], [`time`], [`code`] | what stands in their attributes |
 //! | [`capabilities`] | the RDF part that tells of a user's terminals |
+//! | [`limits`] | how much of everything a request may have |
 //! | [`repair`] | what was bent and has been straightened |
 
 pub mod address;
@@ -33,6 +34,7 @@ pub mod doctype;
 pub mod document;
 pub mod encode;
 pub mod entity;
+pub mod limits;
 pub mod message;
 pub mod multipart;
 pub mod repair;
@@ -42,6 +44,7 @@ pub mod xml;
 
 pub use document::Document;
 pub use encode::{encode, encode_without_doctype};
-pub use message::{Failure, Limits, Request, parse};
+pub use limits::Limits;
+pub use message::{Failure, Request, parse};
 pub use repair::Repair;
 pub use version::{Dialect, Version};

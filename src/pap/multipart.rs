@@ -1,10 +1,8 @@
 //! Splitting a multipart body (RFC 2046 §5.1), and what initiators make of it (docs/pap.md, rows M1 to M7). Every byte
 //! is looked at a fixed number of times.
 
+use super::limits::Limits;
 use super::repair::{Repair, Repairs};
-
-/// Parts of one body; PAP has three.
-const PARTS: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MultipartError {
@@ -12,8 +10,8 @@ pub enum MultipartError {
     NoBoundary,
     #[error("no line of the body is the delimiter --{0}")]
     NoDelimiter(String),
-    #[error("there are more than {PARTS} parts")]
-    TooManyParts,
+    #[error("there are more than {0} parts")]
+    TooManyParts(usize),
     #[error("no closing delimiter")]
     NotClosed,
 }
@@ -71,9 +69,10 @@ fn parameter_value(text: &str) -> (String, &str) {
 pub fn split<'a>(
     body: &'a [u8],
     boundary: Option<&str>,
-    strict: bool,
+    limits: &Limits,
     repairs: &mut Repairs,
 ) -> Result<Vec<&'a [u8]>, MultipartError> {
+    let strict = limits.strict;
     let found;
     let boundary = match boundary.filter(|boundary| !boundary.is_empty()) {
         Some(boundary) => boundary,
@@ -85,11 +84,11 @@ pub fn split<'a>(
         }
     };
     let delimiter = format!("--{boundary}");
-    match split_at(body, delimiter.as_bytes(), false, strict, repairs)? {
+    match split_at(body, delimiter.as_bytes(), false, limits, repairs)? {
         Some(parts) => Ok(parts),
         None if strict => Err(MultipartError::NoDelimiter(boundary.to_owned())),
         None => {
-            let parts = split_at(body, delimiter.as_bytes(), true, strict, repairs)?;
+            let parts = split_at(body, delimiter.as_bytes(), true, limits, repairs)?;
             repairs.note(Repair::IndentedDelimiter);
             parts.ok_or_else(|| MultipartError::NoDelimiter(boundary.to_owned()))
         }
@@ -118,7 +117,7 @@ fn split_at<'a>(
     body: &'a [u8],
     delimiter: &[u8],
     indented: bool,
-    strict: bool,
+    limits: &Limits,
     repairs: &mut Repairs,
 ) -> Result<Option<Vec<&'a [u8]>>, MultipartError> {
     let mut parts = Vec::new();
@@ -134,8 +133,8 @@ fn split_at<'a>(
             Some(last) => {
                 match start {
                     Some(start) => {
-                        if parts.len() >= PARTS {
-                            return Err(MultipartError::TooManyParts);
+                        if parts.len() >= limits.parts {
+                            return Err(MultipartError::TooManyParts(limits.parts));
                         }
                         parts.push(&body[start..before_line_end(body, start, at)]);
                     }
@@ -156,7 +155,7 @@ fn split_at<'a>(
     }
     let Some(start) = start else { return Ok(None) };
     if !closed {
-        if strict {
+        if limits.strict {
             return Err(MultipartError::NotClosed);
         }
         repairs.note(Repair::NoClosingDelimiter);
@@ -195,7 +194,7 @@ mod tests {
 
     fn parts(body: &str, boundary: Option<&str>) -> (Vec<String>, Vec<Repair>) {
         let mut repairs = Repairs::default();
-        let parts = split(body.as_bytes(), boundary, false, &mut repairs).unwrap();
+        let parts = split(body.as_bytes(), boundary, &Limits::default(), &mut repairs).unwrap();
         (parts.iter().map(|part| String::from_utf8_lossy(part).into_owned()).collect(), repairs.as_slice().to_vec())
     }
 
@@ -230,10 +229,12 @@ mod tests {
 
     #[test]
     fn the_impossible() {
-        let fail = |body: &str, boundary| split(body.as_bytes(), boundary, false, &mut Repairs::default()).unwrap_err();
+        let fail = |body: &str, boundary| {
+            split(body.as_bytes(), boundary, &Limits::default(), &mut Repairs::default()).unwrap_err()
+        };
         assert_eq!(fail("hello", None), MultipartError::NoBoundary);
         assert_eq!(fail("hello", Some("b")), MultipartError::NoDelimiter("b".into()));
-        assert_eq!(fail(&"--b\r\nx\r\n".repeat(30), Some("b")), MultipartError::TooManyParts);
+        assert_eq!(fail(&"--b\r\nx\r\n".repeat(30), Some("b")), MultipartError::TooManyParts(16));
     }
 
     #[test]

@@ -6,12 +6,9 @@ use std::borrow::Cow;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use super::limits::Limits;
 use super::repair::{Repair, Repairs};
 
-/// PAP needs 4.
-const DEPTH: usize = 8;
-/// The richest element of PAP has 8.
-const ATTRIBUTES: usize = 32;
 /// Longest attribute value, in bytes.
 const VALUE: usize = 16 * 1024;
 
@@ -19,10 +16,10 @@ const VALUE: usize = 16 * 1024;
 pub enum XmlError {
     #[error("not well-formed XML at byte {at}: {reason}")]
     Malformed { at: u64, reason: String },
-    #[error("elements are nested more than {DEPTH} deep")]
-    TooDeep,
-    #[error("an element has more than {ATTRIBUTES} attributes")]
-    TooManyAttributes,
+    #[error("elements are nested more than {0} deep")]
+    TooDeep(usize),
+    #[error("an element has more than {0} attributes")]
+    TooManyAttributes(usize),
     #[error("the value of {0:?} is longer than {VALUE} bytes")]
     ValueTooLong(String),
     #[error("there are more than {0} elements")]
@@ -58,32 +55,29 @@ impl<'a> Element<'a> {
     }
 }
 
-/// Reads one root element. `strict`: nothing is repaired.
-pub fn read<'a>(
-    text: &'a str,
-    max_elements: usize,
-    strict: bool,
-    repairs: &mut Repairs,
-) -> Result<Element<'a>, XmlError> {
+/// Reads one root element.
+pub fn read<'a>(text: &'a str, limits: &Limits, repairs: &mut Repairs) -> Result<Element<'a>, XmlError> {
     let mut reader = Reader::from_str(text);
     let mut open: Vec<Element<'a>> = Vec::with_capacity(4);
+    // A document has some elements besides its addresses.
+    let max_elements = limits.addresses.saturating_add(16);
     let mut count = 0;
     loop {
         let event = reader.read_event().map_err(|error| malformed(&reader, &error))?;
         let done = match event {
             Event::Start(start) => {
-                if open.len() >= DEPTH {
-                    return Err(XmlError::TooDeep);
+                if open.len() >= limits.depth {
+                    return Err(XmlError::TooDeep(limits.depth));
                 }
                 count += 1;
                 let at = reader.buffer_position();
-                open.push(element(text, at, &start, strict, repairs)?);
+                open.push(element(text, at, &start, limits, repairs)?);
                 None
             }
             Event::Empty(start) => {
                 count += 1;
                 let at = reader.buffer_position();
-                let element = element(text, at, &start, strict, repairs)?;
+                let element = element(text, at, &start, limits, repairs)?;
                 close(&mut open, element)
             }
             Event::End(_) => {
@@ -147,13 +141,13 @@ fn element<'a>(
     text: &'a str,
     at: u64,
     start: &BytesStart<'_>,
-    strict: bool,
+    limits: &Limits,
     repairs: &mut Repairs,
 ) -> Result<Element<'a>, XmlError> {
     let inner = same_slice(text, start).ok_or_else(|| XmlError::Malformed { at, reason: "no tag".into() })?;
     let name_end = inner.find(|c: char| c.is_ascii_whitespace()).unwrap_or(inner.len());
     let (name, rest) = inner.split_at(name_end);
-    let attributes = attributes(rest, strict, repairs).map_err(|error| match error {
+    let attributes = attributes(rest, limits, repairs).map_err(|error| match error {
         XmlError::Malformed { reason, .. } => XmlError::Malformed { at, reason },
         other => other,
     })?;
@@ -168,7 +162,7 @@ fn same_slice<'a>(whole: &'a str, part: &str) -> Option<&'a str> {
 
 fn attributes<'a>(
     mut rest: &'a str,
-    strict: bool,
+    limits: &Limits,
     repairs: &mut Repairs,
 ) -> Result<Vec<(&'a str, Cow<'a, str>)>, XmlError> {
     let fault = |reason: &str| XmlError::Malformed { at: 0, reason: reason.into() };
@@ -193,13 +187,13 @@ fn attributes<'a>(
         if found.iter().any(|(known, _)| *known == name) {
             return Err(XmlError::Twice(name.to_owned()));
         }
-        if found.len() >= ATTRIBUTES {
-            return Err(XmlError::TooManyAttributes);
+        if found.len() >= limits.attributes {
+            return Err(XmlError::TooManyAttributes(limits.attributes));
         }
         if found.capacity() == 0 {
             found.reserve_exact(4);
         }
-        found.push((name, unescape(value, strict, repairs)?));
+        found.push((name, unescape(value, limits.strict, repairs)?));
         rest = tail;
     }
 }
@@ -287,7 +281,7 @@ mod tests {
     use super::*;
 
     fn tree(text: &str) -> Result<Element<'_>, XmlError> {
-        read(text, 100, false, &mut Repairs::default())
+        read(text, &Limits { addresses: 100, strict: false, ..Limits::default() }, &mut Repairs::default())
     }
 
     #[test]
@@ -330,10 +324,10 @@ mod tests {
         assert!(matches!(tree("<a b></a>"), Err(XmlError::Malformed { .. })));
         assert!(matches!(tree("<a b=c/>"), Err(XmlError::Malformed { .. })));
         assert_eq!(tree("<a b='1' b='2'/>").unwrap_err(), XmlError::Twice("b".into()));
-        assert_eq!(tree(&format!("{}{}", "<a>".repeat(9), "</a>".repeat(9))).unwrap_err(), XmlError::TooDeep);
-        assert_eq!(tree(&format!("<a>{}</a>", "<b/>".repeat(100))).unwrap_err(), XmlError::TooManyElements(100));
+        assert_eq!(tree(&format!("{}{}", "<a>".repeat(9), "</a>".repeat(9))).unwrap_err(), XmlError::TooDeep(8));
+        assert_eq!(tree(&format!("<a>{}</a>", "<b/>".repeat(116))).unwrap_err(), XmlError::TooManyElements(116));
         let many: String = (0..33).map(|n| format!(" a{n}='1'")).collect();
-        assert_eq!(tree(&format!("<a{many}/>")).unwrap_err(), XmlError::TooManyAttributes);
+        assert_eq!(tree(&format!("<a{many}/>")).unwrap_err(), XmlError::TooManyAttributes(32));
         assert_eq!(tree(&format!("<a b='{}'/>", "x".repeat(20_000))).unwrap_err(), XmlError::ValueTooLong("b".into()));
     }
 }

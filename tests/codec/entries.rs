@@ -23,11 +23,15 @@ pub fn xml(bytes: &[u8]) {
     assert!(strict.is_none() || strict == tolerant, "what needs no repair is read the same way without");
 }
 
+fn limits(strict: bool) -> Limits {
+    Limits { addresses: ADDRESSES, strict, ..Limits::default() }
+}
+
 /// Reads the prolog, the elements and the document, as [`pap::parse`] does.
 fn document(text: &str, strict: bool) -> Option<(Dialect, Document)> {
     let mut repairs = Repairs::default();
     let prolog = doctype::read(text, &mut repairs).ok()?;
-    let root = xml::read(prolog.rest, ADDRESSES, strict, &mut repairs).ok()?;
+    let root = xml::read(prolog.rest, &limits(strict), &mut repairs).ok()?;
     let document = decode::document(root, Reading { strict, newer: false }, &mut repairs).ok()?;
     Some((prolog.dialect, document))
 }
@@ -38,7 +42,7 @@ fn settles(document: &Document, dialect: &Dialect) {
     let once = pap::encode(document, dialect);
     let mut repairs = Repairs::default();
     let prolog = doctype::read(&once, &mut repairs).unwrap();
-    let root = match xml::read(prolog.rest, ADDRESSES, true, &mut repairs) {
+    let root = match xml::read(prolog.rest, &limits(true), &mut repairs) {
         // References are longer than what they stand for.
         Err(XmlError::ValueTooLong(_)) => return,
         other => other.unwrap(),
@@ -52,10 +56,10 @@ pub fn multipart(bytes: &[u8]) {
     let (boundary, body) = first_line(bytes);
     for strict in [false, true] {
         let mut repairs = Repairs::default();
-        let Ok(parts) = multipart::split(body, boundary.as_deref(), strict, &mut repairs) else { continue };
+        let Ok(parts) = multipart::split(body, boundary.as_deref(), &limits(strict), &mut repairs) else { continue };
         assert!(parts.iter().map(|part| part.len()).sum::<usize>() <= body.len(), "parts do not overlap");
         for part in parts {
-            let Ok(entity) = entity::read(part, strict, &mut repairs) else { continue };
+            let Ok(entity) = entity::read(part, &limits(strict), &mut repairs) else { continue };
             assert!(entity.body.len() <= part.len(), "no encoding makes a part longer");
             let values = entity.headers.iter().map(|(_, value)| value);
             assert!(values.into_iter().all(|value| !value.contains(char::is_control)), "values are clean");
@@ -83,7 +87,7 @@ pub fn address(bytes: &[u8]) {
 pub fn body(bytes: &[u8]) {
     let (content_type, body) = first_line(bytes);
     for strict in [false, true] {
-        let limits = Limits { addresses: ADDRESSES, strict };
+        let limits = limits(strict);
         match pap::parse(content_type.as_deref(), body, limits) {
             Ok(request) => {
                 assert_eq!(matches!(request.document, Document::PushMessage(_)), request.content.is_some());

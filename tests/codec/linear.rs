@@ -61,7 +61,7 @@ fn grows_linearly<T>(name: &str, build: impl Fn(usize) -> T, read: impl Fn(&T)) 
 fn request(name: &str, build: impl Fn(usize) -> (String, Vec<u8>)) {
     for strict in [false, true] {
         grows_linearly(name, &build, |(content_type, body)| {
-            let limits = Limits { addresses: usize::MAX, strict };
+            let limits = Limits { addresses: usize::MAX, strict, ..Limits::default() };
             let _ = black_box(pap::parse(Some(content_type), body, limits));
         });
     }
@@ -251,7 +251,7 @@ fn parts_and_delimiters() {
             name,
             |size| fill(size, unit),
             |text| {
-                let _ = black_box(entity::read(text.as_bytes(), false, &mut Repairs::default()));
+                let _ = black_box(entity::read(text.as_bytes(), &Limits::default(), &mut Repairs::default()));
             },
         );
     }

@@ -124,7 +124,7 @@ fn the_samples_can_be_read() {
     for sample in samples() {
         let text = String::from_utf8(sample).unwrap();
         let (content_type, body) = text.split_once('\n').unwrap();
-        let limits = papcast::pap::Limits { addresses: 10, strict: false };
+        let limits = papcast::pap::Limits { addresses: 10, ..Default::default() };
         papcast::pap::parse(Some(content_type.trim()), body.as_bytes(), limits).unwrap();
         everywhere(text.as_bytes());
     }

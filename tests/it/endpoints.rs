@@ -114,3 +114,27 @@ fn what_is_repaired_is_counted_and_logged_once() {
     }
     assert_eq!(gateway.log().matches("a bent PAP request was straightened").count(), 1, "{}", gateway.log());
 }
+
+#[test]
+fn what_a_request_may_have_is_configured() {
+    let settings = "[pap]\nmax_depth = 4\nmax_attributes = 10\nmax_parts = 3\nmax_header_lines = 8\n";
+    let gateway = Gateway::start_with(settings, &[]);
+    gateway.http().bind("news", "alice");
+    assert_eq!(gateway.http().pap(&Pap::new("p1").to("group:news")).pap_code(), 1001);
+    let too_much = |what: &str, pap: &Pap, change: &dyn Fn(String) -> String| {
+        let reply = gateway.http().send("POST", "/pap", MULTIPART, change(pap.body()).as_bytes());
+        assert_eq!(reply.pap_code(), 2000, "{reply:?}");
+        assert!(reply.body.contains(what), "{what}: {reply:?}");
+    };
+    let push = Pap::new("p2").to("group:news");
+    let attributes = (0..10).fold(push.clone(), |push, n| push.attribute(&format!("a{n}"), "x"));
+    let headers = (0..9).fold(push.clone(), |push, n| push.header(&format!("X-{n}"), "x"));
+    too_much("more than 10 attributes", &attributes, &|body| body);
+    too_much("more than 8 headers", &headers, &|body| body);
+    too_much("nested more than 4 deep", &push, &|body| {
+        body.replace("<push-message", "<a><b><c><d><e/></d></c></b></a><push-message")
+    });
+    too_much("more than 3 parts", &push, &|body| {
+        body.replace("--xyz--", "--xyz\r\nA: b\r\n\r\n\r\n--xyz\r\nA: b\r\n\r\n\r\n--xyz--")
+    });
+}

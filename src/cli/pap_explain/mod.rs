@@ -32,7 +32,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let bytes = std::fs::read(&args.file).with_context(|| format!("{name}: cannot be read"))?;
     let (head_type, body) = without_head(&bytes);
     let content_type = args.content_type.clone().or(head_type).or_else(|| guess(body));
-    let read = |strict| pap::parse(content_type.as_deref(), body, Limits { addresses: ADDRESSES, strict });
+    let read = |strict| {
+        pap::parse(content_type.as_deref(), body, Limits { addresses: ADDRESSES, strict, ..Limits::default() })
+    };
     let request = read(false).map_err(|failure| {
         let code = if failure.version { 3002 } else { 2000 };
         anyhow::anyhow!("{name}: a gateway would answer with a badmessage-response {code}: {}", failure.desc)

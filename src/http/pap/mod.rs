@@ -39,7 +39,7 @@ pub(super) async fn handle(State(api): State<Api>, endpoint: Endpoint, request: 
     };
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let content_type = text(header::CONTENT_TYPE);
-    let limits = Limits { addresses: api.max_addresses, strict: endpoint.strict };
+    let limits = Limits { strict: endpoint.strict, ..api.limits };
     let (operation, document, dialect) = match pap::parse(content_type, &body, limits) {
         Ok(mut request) => {
             let (operation, dialect) = (request.document.name(), request.dialect.clone());
