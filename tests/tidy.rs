@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["clock", "config", "gateway", "ids", "metrics", "pap", "store"]),
     ("terminal", &[]),
     ("app", &["broker", "clock", "config", "door", "gateway", "http", "store"]),
-    ("cli", &["app", "config", "ids", "pap", "store", "telemetry", "terminal"]),
+    ("cli", &["app", "clock", "config", "ids", "pap", "store", "telemetry", "terminal"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

@@ -52,12 +52,27 @@ impl Gateway {
         Ok(Self { gateway: format!("http://{address}").parse()? })
     }
 
-    /// Sends one request on a connection of its own.
+    pub(super) fn of(gateway: Uri) -> Self {
+        Self { gateway }
+    }
+
+    /// Sends a body of this type.
     pub(super) async fn send(
         &self,
         method: Method,
         path: &str,
         content_type: &str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<Reply> {
+        self.request(method, path, &[("content-type".to_owned(), content_type.to_owned())], body).await
+    }
+
+    /// Sends one request on a connection of its own.
+    pub(super) async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(String, String)],
         body: Vec<u8>,
     ) -> anyhow::Result<Reply> {
         let Some(authority) = self.gateway.authority() else {
@@ -71,12 +86,9 @@ impl Gateway {
             TcpStream::connect(place).await.with_context(|| format!("no gateway answers at {}", self.gateway))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", authority.as_str())
-            .header("content-type", content_type)
-            .body(Full::new(Bytes::from(body)))?;
+        let request = Request::builder().method(method).uri(path).header("host", authority.as_str());
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        let request = request.body(Full::new(Bytes::from(body)))?;
         let response = sender.send_request(request).await?;
         let status = response.status();
         let body =

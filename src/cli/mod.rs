@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod group;
 mod member;
+mod pap_check;
 mod pap_explain;
 mod push;
 mod serve;
@@ -36,6 +37,7 @@ enum Command {
     Terminal(terminal::Args),
     Group(group::Args),
     Member(member::Args),
+    PapCheck(pap_check::Args),
     PapExplain(pap_explain::Args),
     Config(config::Args),
     Backup(backup::Args),
@@ -65,6 +67,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Terminal(args) => block_on(terminal::run(args)),
         Command::Group(args) => block_on(group::run(args)),
         Command::Member(args) => block_on(member::run(args)),
+        Command::PapCheck(args) => block_on(pap_check::run(args)),
         Command::PapExplain(args) => pap_explain::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Backup(args) => backup::run(&args),

@@ -14,6 +14,7 @@ mod examples;
 mod groups;
 mod hostile;
 mod housekeeping;
+mod kit;
 mod lifecycle;
 mod notify;
 mod open_topics;
