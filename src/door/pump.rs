@@ -36,7 +36,6 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         let wanted = conn.with_session(|session, outbox, _| Ok(session.next_behind(outbox, last)));
         let Some(Some(wanted)) = wanted else { return };
         last = Some(wanted.flow);
-        worker.nothing_held_back().await;
         // Report before fetch: what was answered on this connection must not count as missing (docs/ledger.md, rule 13).
         worker.list(conn);
         worker.settle().await;
@@ -64,8 +63,11 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
                 continue;
             }
         };
-        conn.with_session(|session, outbox, socket| {
+        let sent = conn.with_session(|session, outbox, socket| {
             session.take_portion(&wanted, &portion, outbox, socket, Now::read(), |seq| worker.is_withheld(seq))
         });
+        if sent == Some(false) {
+            worker.nothing_held_back().await;
+        }
     }
 }

@@ -76,9 +76,10 @@ pub(super) fn bind_in(tx: &mut Tx<'_>, bind: &Bind) -> Result<Bound> {
 pub(super) fn insert(tx: &Tx<'_>, flow: FlowId, user: FlowId, source: Source, now: Millis) -> Result<BindingId> {
     tx.sql
         .prepare_cached(
-            "INSERT INTO bindings (flow, user, sources, joined_seq, acked_seq, joined_at) VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
+            "INSERT INTO bindings (id, flow, user, sources, joined_seq, acked_seq, joined_at)
+             VALUES (?6, ?1, ?2, ?3, ?4, ?4, ?5)",
         )?
-        .execute(params![flow, user, source.bit(), tx.seq(), now])?;
+        .execute(params![flow, user, source.bit(), tx.seq(), now, tx.new_binding()])?;
     let binding = tx.sql.last_insert_rowid();
     tx.sql.prepare_cached("UPDATE flows SET members = members + 1 WHERE id = ?1")?.execute([flow])?;
     Ok(binding)

@@ -48,8 +48,8 @@ pub(super) fn find(sql: &Connection, kind: i64, name: &str) -> Result<Option<Flo
 
 pub(super) fn insert_group(tx: &Tx<'_>, group: &GroupId, policy: JoinPolicy, now: Millis) -> Result<FlowId> {
     tx.sql
-        .prepare_cached("INSERT INTO flows (kind, name, policy, created_at) VALUES (0, ?1, ?2, ?3)")?
-        .execute(params![group.as_str(), policy_number(policy), now])?;
+        .prepare_cached("INSERT INTO flows (id, kind, name, policy, created_at) VALUES (?4, 0, ?1, ?2, ?3)")?
+        .execute(params![group.as_str(), policy_number(policy), now, tx.new_flow()])?;
     Ok(tx.sql.last_insert_rowid())
 }
 
@@ -59,13 +59,14 @@ pub(super) fn ensure_user(tx: &Tx<'_>, user: &UserId, now: Millis) -> Result<Flo
         return Ok(id);
     }
     tx.sql
-        .prepare_cached("INSERT INTO flows (kind, name, members, created_at) VALUES (1, ?1, 1, ?2)")?
-        .execute(params![user.as_str(), now])?;
+        .prepare_cached("INSERT INTO flows (id, kind, name, members, created_at) VALUES (?3, 1, ?1, 1, ?2)")?
+        .execute(params![user.as_str(), now, tx.new_flow()])?;
     let id = tx.sql.last_insert_rowid();
     tx.sql
         .prepare_cached(
-            "INSERT INTO bindings (flow, user, sources, joined_seq, acked_seq, joined_at) VALUES (?1, ?1, 1, ?2, ?2, ?3)",
+            "INSERT INTO bindings (id, flow, user, sources, joined_seq, acked_seq, joined_at)
+             VALUES (?4, ?1, ?1, 1, ?2, ?2, ?3)",
         )?
-        .execute(params![id, tx.seq(), now])?;
+        .execute(params![id, tx.seq(), now, tx.new_binding()])?;
     Ok(id)
 }

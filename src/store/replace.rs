@@ -103,7 +103,14 @@ pub(super) fn take_back(
     if replacing.pending_only {
         replaced.by_flow.extend(flows.iter().map(|flow| (*flow, Predecessor::Over)));
     }
-    for old in addresses(tx.sql, push)?.iter().filter(|old| flows.contains(&old.flow)) {
+    let olds = addresses(tx.sql, push)?;
+    let of_ours = |old: &&Old| flows.contains(&old.flow);
+    // Before anything is changed.
+    let pending = olds.iter().filter(of_ours).filter(|old| old.state == State::Pending);
+    if replacing.pending_only && pending.filter_map(|old| old.seq).any(|seq| !replacing.held_back.contains(&seq)) {
+        return Ok(Err(NotReplaced::NotHeldBack));
+    }
+    for old in olds.iter().filter(|old| flows.contains(&old.flow)) {
         match old.state {
             State::Scheduled => {
                 cancel(tx, old, &mut replaced, now)?;
@@ -113,9 +120,6 @@ pub(super) fn take_back(
             }
             State::Pending if replacing.pending_only => {
                 let Some(seq) = old.seq else { continue };
-                if !replacing.held_back.contains(&seq) {
-                    return Ok(Err(NotReplaced::NotHeldBack));
-                }
                 let holders = holders(tx.sql, replacing, seq)?;
                 if old.open > holders.len() as i64 && chain(tx.sql, seq)?.len() < CHAIN {
                     hold(tx, &holders, old.row, seq, now)?;
@@ -202,7 +206,7 @@ fn chain(sql: &Connection, newest: Seq) -> Result<Vec<Seq>> {
 /// What is known of it after it was final (late) does not count: the new push had been promised by then.
 pub(super) fn is_left_out(sql: &Connection, flow: FlowId, user: FlowId, old: Seq) -> Result<bool> {
     let mut query = sql.prepare_cached(
-        "SELECT 1 FROM bindings b WHERE b.user = ?1 AND b.flow = ?2 AND b.joined_seq < ?3
+        "SELECT 1 FROM bindings b INDEXED BY bindings_user WHERE b.user = ?1 AND b.flow = ?2 AND b.joined_seq < ?3
            AND (b.left_seq IS NULL OR ?3 <= b.left_seq)
            AND (EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.seq = ?3 AND e.kind IN (?4, ?5, ?6))
                 OR (?3 <= b.acked_seq AND NOT EXISTS

@@ -16,8 +16,12 @@ const WINDOW: i64 = 5_000;
 
 /// A push may go when all its addresses are over since before the time given, nobody waits to be told of it, and no push
 /// that replaces it is left: who is left out of that one is looked up here.
-const FORGOTTEN: &str = "SELECT DISTINCT d.push FROM dispatches d WHERE d.state >= 2 AND d.event_at < ?1
-     AND NOT EXISTS (SELECT 1 FROM dispatches o WHERE o.push = d.push AND (o.state < 2 OR o.event_at >= ?1
+///
+/// Nor one that somebody holds, before its deadline.
+const FORGOTTEN: &str = "SELECT d.push FROM (SELECT DISTINCT push FROM dispatches INDEXED BY dispatches_over
+     WHERE state >= 2 AND event_at < ?1) d
+     WHERE NOT EXISTS (SELECT 1 FROM dispatches o WHERE o.push = d.push AND (o.state < 2 OR o.event_at >= ?1
+         OR (o.state = 7 AND o.held > 0 AND o.deadline > ?1)
          OR EXISTS (SELECT 1 FROM outbox w WHERE w.dispatch = o.id AND w.given_up = 0)
          OR EXISTS (SELECT 1 FROM dispatches r WHERE r.replaces = o.seq)))
      LIMIT ?2";

@@ -224,9 +224,9 @@ fn insert_push(tx: &Tx<'_>, push: &Submission) -> Result<Option<PushKey>> {
     let inserted = tx
         .sql
         .prepare_cached(
-            "INSERT INTO pushes (initiator, push_id, digest, created_at, deliver_after, deliver_before, delivery, priority,
+            "INSERT INTO pushes (id, initiator, push_id, digest, created_at, deliver_after, deliver_before, delivery, priority,
                 source, content_type, headers, body, notify, notify_form, sender)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+             VALUES (?16, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -245,6 +245,7 @@ fn insert_push(tx: &Tx<'_>, push: &Submission) -> Result<Option<PushKey>> {
             push.notify.as_ref().map(|notify| &notify.url),
             push.notify.as_ref().map(|notify| &notify.form),
             push.notify.as_ref().map(|notify| &notify.sender),
+            tx.new_push(),
         ])?;
     Ok((inserted > 0).then(|| tx.sql.last_insert_rowid()))
 }

@@ -4,6 +4,7 @@
 //! A request that fails is rolled back alone (savepoint). Answers go out, and the observer is told, only after the
 //! commit: nothing is ever reported that a crash could take back.
 
+use std::cell::Cell;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -32,8 +33,33 @@ pub(super) struct Tx<'a> {
     pub(super) sql: &'a Connection,
     counters: Counters,
     events: Vec<Event>,
+    ids: &'a Ids,
     /// A request without a savepoint has failed: nothing of this batch may be committed.
     spoiled: bool,
+}
+
+/// The newest row ids. SQLite would give the id of a forgotten row to the next one, and connections that have been there
+/// all the time would take one for the other.
+#[derive(Debug)]
+struct Ids {
+    flow: Cell<i64>,
+    binding: Cell<i64>,
+    push: Cell<i64>,
+}
+
+impl Ids {
+    fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let newest = |table: &str| {
+            let text = format!("SELECT coalesce(max(id), 0) FROM {table}");
+            connection.query_row(&text, [], |row| row.get(0)).map(Cell::new)
+        };
+        Ok(Self { flow: newest("flows")?, binding: newest("bindings")?, push: newest("pushes")? })
+    }
+}
+
+fn next(id: &Cell<i64>) -> i64 {
+    id.set(id.get() + 1);
+    id.get()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +77,18 @@ impl Tx<'_> {
     pub(super) fn next_seq(&mut self) -> Seq {
         self.counters.seq += 1;
         self.counters.seq
+    }
+
+    pub(super) fn new_flow(&self) -> i64 {
+        next(&self.ids.flow)
+    }
+
+    pub(super) fn new_binding(&self) -> i64 {
+        next(&self.ids.binding)
+    }
+
+    pub(super) fn new_push(&self) -> i64 {
+        next(&self.ids.push)
     }
 
     /// Notes `seq` as the newest dispatch to any user; answers the one before.
@@ -78,9 +116,10 @@ struct Inner {
 impl Writer {
     pub(super) fn start(connection: Connection, observer: Observer) -> Result<Self> {
         let (jobs, queue) = channel();
+        let ids = Ids::load(&connection)?;
         let thread = std::thread::Builder::new()
             .name("store-write".into())
-            .spawn(move || serve(&connection, &queue, &observer))
+            .spawn(move || serve(&connection, &ids, &queue, &observer))
             .map_err(|error| Error::Open(format!("the writer thread cannot be started: {error}")))?;
         Ok(Self { inner: Mutex::new(Inner { jobs: Some(jobs), thread: Some(thread) }) })
     }
@@ -102,13 +141,13 @@ impl Writer {
     }
 }
 
-fn serve(connection: &Connection, queue: &Receiver<Job>, observer: &Observer) {
+fn serve(connection: &Connection, ids: &Ids, queue: &Receiver<Job>, observer: &Observer) {
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
     while let Ok(first) = queue.recv() {
         batch.push(first);
         batch.extend(queue.try_iter().take(BATCH - 1));
         let mut answers = Vec::with_capacity(batch.len());
-        match commit_all(connection, &mut batch, &mut answers) {
+        match commit_all(connection, ids, &mut batch, &mut answers) {
             Ok(events) => {
                 events.into_iter().for_each(observer);
                 answers.into_iter().for_each(|answer| answer(Ok(())));
@@ -128,10 +167,15 @@ fn serve(connection: &Connection, queue: &Receiver<Job>, observer: &Observer) {
 }
 
 /// Runs the batch in one transaction. What could not be run any more stays in `batch`.
-fn commit_all(connection: &Connection, batch: &mut Vec<Job>, answers: &mut Vec<Answer>) -> Result<Vec<Event>> {
+fn commit_all(
+    connection: &Connection,
+    ids: &Ids,
+    batch: &mut Vec<Job>,
+    answers: &mut Vec<Answer>,
+) -> Result<Vec<Event>> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let before = load_counters(connection)?;
-    let mut tx = Tx { sql: connection, counters: before, events: Vec::new(), spoiled: false };
+    let mut tx = Tx { sql: connection, counters: before, events: Vec::new(), ids, spoiled: false };
     batch.reverse();
     while let Some(job) = batch.pop() {
         answers.push(job.run(&mut tx));
