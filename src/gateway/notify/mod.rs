@@ -67,6 +67,7 @@ impl Attempts {
             Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => Some(ended),
             () = tokio::time::sleep(TICK) => None,
         };
+        let mut failed = false;
         while let Some(attempt) = ended.take().or_else(|| self.tasks.try_join_next_with_id()) {
             let (id, failure) = match attempt {
                 Ok((id, outcome)) => (id, outcome.err().map(|error| error.to_string())),
@@ -74,8 +75,13 @@ impl Attempts {
             };
             self.rows.remove(&id);
             if let Some(error) = failure {
+                failed = true;
                 tracing::error!(error, "what became of a result notification could not be stored; it is sent again");
             }
+        }
+        if failed {
+            // The row is still due: without a pause it would be posted as fast as its receiver answers.
+            tokio::time::sleep(TICK).await;
         }
     }
 }
