@@ -54,6 +54,20 @@ impl Gateway {
         Self { child, http, mqtt, dir, env }
     }
 
+    /// Starts another one in the same folder, which has to refuse; answers what it says.
+    pub fn start_refused(&self) -> String {
+        let output = Command::new(PAPCAST)
+            .arg("serve")
+            .current_dir(self.dir.path())
+            .env("PAPCAST_HTTP__LISTEN", "127.0.0.1:0")
+            .env("PAPCAST_MQTT__LISTEN", "127.0.0.1:0")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stdout.is_empty(), "no ready line");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

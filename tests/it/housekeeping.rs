@@ -268,26 +268,13 @@ fn damage(gateway: &mut Gateway, change: impl FnOnce(&mut Vec<u8>)) {
     std::fs::write(&path, bytes).unwrap();
 }
 
-fn start_fails(gateway: &Gateway) -> String {
-    let output = Command::new(PAPCAST)
-        .arg("serve")
-        .current_dir(gateway.dir.path())
-        .env("PAPCAST_HTTP__LISTEN", "127.0.0.1:0")
-        .env("PAPCAST_MQTT__LISTEN", "127.0.0.1:0")
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(output.stdout.is_empty());
-    String::from_utf8(output.stderr).unwrap()
-}
-
 #[test]
 fn a_damaged_file_is_refused_at_the_start_and_left_as_it_is() {
     let mut gateway = Gateway::start();
     gateway.http().bind("news", "alice");
     damage(&mut gateway, |bytes| bytes[..100].fill(0xFF));
     let before = std::fs::read(gateway.dir.path().join("papcast.db")).unwrap();
-    let error = start_fails(&gateway);
+    let error = gateway.start_refused();
     assert!(error.contains("papcast.db: cannot be opened as a store"), "{error}");
     assert_eq!(std::fs::read(gateway.dir.path().join("papcast.db")).unwrap(), before);
 }

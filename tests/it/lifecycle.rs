@@ -1,6 +1,6 @@
 //! Start, stop, fail.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::common::http::Client;
 use crate::common::mqtt::{Connect, Raw};
@@ -95,30 +95,15 @@ fn a_store_of_a_newer_papcast_is_refused() {
     gateway.terminate();
     let path = gateway.dir.path().join("papcast.db");
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 999).unwrap();
-    let output = Command::new(PAPCAST)
-        .arg("serve")
-        .current_dir(gateway.dir.path())
-        .env("PAPCAST_HTTP__LISTEN", "127.0.0.1:0")
-        .env("PAPCAST_MQTT__LISTEN", "127.0.0.1:0")
-        .stdout(Stdio::piped())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("has schema 999"), "{output:?}");
+    let error = gateway.start_refused();
+    assert!(error.contains("has schema 999"), "{error}");
 }
 
 #[test]
 fn two_gateways_on_one_store_lost_sight_of_each_other() {
     let mut gateway = Gateway::start();
-    let output = Command::new(PAPCAST)
-        .arg("serve")
-        .current_dir(gateway.dir.path())
-        .env("PAPCAST_HTTP__LISTEN", "127.0.0.1:0")
-        .env("PAPCAST_MQTT__LISTEN", "127.0.0.1:0")
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("another gateway uses this store"), "{output:?}");
+    let error = gateway.start_refused();
+    assert!(error.contains("another gateway uses this store"), "{error}");
     // A crash leaves nothing that would have to be cleared away.
     gateway.kill();
     gateway.restart();
