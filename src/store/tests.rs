@@ -187,3 +187,28 @@ async fn a_checked_request_that_fails_all_the_same_takes_its_batch_with_it() {
     assert_eq!(news.policy, crate::ids::JoinPolicy::Open, "nothing of it was committed");
     assert_eq!(open.store.submit(push("after", 10)).await.unwrap(), Submitted::Accepted { revoked: vec![] });
 }
+
+#[tokio::test]
+async fn a_replacement_that_came_upon_what_is_not_held_back_was_half_done() {
+    let open = open().await;
+    let two = |id: &str, replace| {
+        let user = Address {
+            raw: "user:alice".into(),
+            target: Target::User(UserId::parse("alice").unwrap()),
+            connected: true,
+        };
+        let mut push = push(id, 10);
+        push.addresses.push(user);
+        Submission { replace, ..push }
+    };
+    open.store.submit(two("old", None)).await.unwrap();
+    let pending = open.store.in_progress("i".into(), "old".into()).await.unwrap();
+    assert_eq!(pending.len(), 2);
+    let replacing =
+        |held_back| Some(Replacing { push_id: "old".into(), pending_only: true, held_back, holders: vec![] });
+    let answer = open.store.submit(two("new", replacing(vec![pending[0].1]))).await.unwrap();
+    assert_eq!(answer, Submitted::NotHeldBack);
+    assert_eq!(open.store.in_progress("i".into(), "old".into()).await.unwrap(), pending, "nothing was taken back");
+    let all = pending.iter().map(|(_, seq)| *seq).collect();
+    assert!(matches!(open.store.submit(two("new", replacing(all))).await.unwrap(), Submitted::Accepted { .. }));
+}
