@@ -2,7 +2,8 @@
 //! anything grows.
 //!
 //! ```text
-//! cargo bench --bench ledger
+//! cargo bench --bench ledger              all of it
+//! cargo bench --bench ledger -- accept    one part: accept, large, growth
 //! ```
 //!
 //! Needs about 1 GB of disk in the folder for temporary files, which should be on a disk and not in memory.
@@ -34,11 +35,20 @@ fn main() {
         return;
     }
     rlimit::increase_nofile_limit(20_000).unwrap();
-    for habit in [Habit::Kept, Habit::Anew] {
-        acceptance(habit, 64, Duration::from_secs(3), 5);
+    let parts = ["accept", "large", "growth"];
+    let named = |part: &str| arguments.iter().any(|argument| argument == part);
+    let wanted = |part: &str| named(part) || !parts.iter().any(|part| named(part));
+    if wanted("accept") {
+        for habit in [Habit::Kept, Habit::Anew] {
+            acceptance(habit, 64, Duration::from_secs(3), 5);
+        }
     }
-    large_store(1_000_000, 100_000);
-    growth(1_000, 1_100);
+    if wanted("large") {
+        large_store(1_000_000, 100_000);
+    }
+    if wanted("growth") {
+        growth(1_000, 1_100);
+    }
 }
 
 /// The HTTP stack of papcast with nothing behind it: 202 to everything, the body not looked at. In a process of its own.
