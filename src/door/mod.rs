@@ -6,7 +6,7 @@
 //! | [`worker`] | a thread and its connections; orders from outside, pushes from the broker |
 //! | [`serve`], [`conn`], [`outbox`] | one connection: its task, its state, what its socket has not taken |
 //! | [`connect`], [`packets`], [`subscribe`], [`control`], [`open`] | what packets do |
-//! | [`session`], [`flow`], [`window`], [`pump`] | delivery: the one rule, the cursor, QoS 1, catching up |
+//! | [`session`], [`flow`], [`window`], [`pump`], [`withheld`] | delivery: the one rule, the cursor, QoS 1, catching up, what is taken back |
 //! | [`wire`], [`frame`], [`frames`], [`topics`], [`acl`] | bytes and names |
 //! | [`table`], [`registry`] | who wants what: within a worker, and between workers |
 
@@ -31,6 +31,7 @@ mod table;
 mod topics;
 mod window;
 mod wire;
+mod withheld;
 mod worker;
 
 use std::net::SocketAddr;

@@ -64,10 +64,15 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
             }
         };
         let sent = conn.with_session(|session, outbox, socket| {
-            session.take_portion(&wanted, &portion, outbox, socket, Now::read(), |seq| worker.is_withheld(seq))
+            session.take_portion(&wanted, &portion, outbox, socket, Now::read(), |seq| worker.withheld.is_withheld(seq))
         });
         if sent == Some(false) {
-            worker.nothing_held_back().await;
+            // It may have come upon something whose replacement is being decided.
+            let reached = conn.with_session(|session, _, _| Ok(session.sent_of(wanted.flow))).flatten();
+            let next = portion.parcels.iter().map(|owed| owed.parcel.seq).find(|seq| Some(*seq) > reached);
+            if let Some(seq) = next {
+                worker.withheld.until_let_go(seq).await;
+            }
         }
     }
 }

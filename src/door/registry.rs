@@ -64,7 +64,6 @@ pub(super) enum Command {
     },
     LetGo {
         dispatches: Arc<[(FlowId, Seq)]>,
-        reply: oneshot::Sender<()>,
     },
     Stop {
         reply: oneshot::Sender<()>,
@@ -289,11 +288,11 @@ impl Terminals for Registry {
         })
     }
 
-    fn let_go<'a>(&'a self, dispatches: &'a [(FlowId, Seq)]) -> Later<'a, ()> {
-        Box::pin(async move {
-            let dispatches: Arc<[(FlowId, Seq)]> = dispatches.into();
-            self.order_workers(|reply| Command::LetGo { dispatches: Arc::clone(&dispatches), reply }).await;
-        })
+    fn let_go(&self, dispatches: &[(FlowId, Seq)]) {
+        let dispatches: Arc<[(FlowId, Seq)]> = dispatches.into();
+        for worker in 0..self.workers.len() {
+            self.send(worker, Command::LetGo { dispatches: Arc::clone(&dispatches) });
+        }
     }
 
     fn forget_session(&self, client: &str) {

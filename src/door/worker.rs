@@ -14,6 +14,7 @@ use super::frames::{Frames, Now};
 use super::registry::{Command, ConnId, ConnRef, Registry};
 use super::session::Offer;
 use super::table::Table;
+use super::withheld::Withheld;
 use super::{Settings, control, pump, serve};
 use crate::broker::{Delivery, Feed, FeedMessages};
 use crate::gateway::Gateway;
@@ -22,8 +23,6 @@ use crate::parcel::{BindingId, FlowId, Parcel, Seq};
 use crate::store::{CursorMove, Membership, TerminalSeen};
 
 const TICK: Duration = Duration::from_secs(1);
-/// A publish or a fetch that began before a cancel has long arrived by then.
-const REVOKED: Duration = Duration::from_secs(300);
 
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -38,12 +37,7 @@ pub(super) struct Worker {
     next_id: std::cell::Cell<ConnId>,
     /// Connections with something to write down.
     listed: RefCell<Vec<Rc<Conn>>>,
-    /// Cancelled dispatches that may still be on their way, and until when that is believed.
-    revoked: RefCell<HashMap<Seq, std::time::Instant>>,
-    /// Dispatches whose replacement is being decided, and by how many.
-    held_back: RefCell<HashMap<Seq, usize>>,
-    /// The last of them was let go.
-    free: tokio::sync::Notify,
+    pub(super) withheld: Withheld,
     /// One settling at a time: who asks for it has to wait for the one under way.
     settling: tokio::sync::Mutex<()>,
     /// Moves of connections that are gone or flows that were left, and moves that could not be written.
@@ -81,9 +75,7 @@ pub(super) fn run(
             gone: tokio::sync::Notify::new(),
             next_id: std::cell::Cell::new(1),
             listed: RefCell::default(),
-            revoked: RefCell::default(),
-            held_back: RefCell::default(),
-            free: tokio::sync::Notify::new(),
+            withheld: Withheld::default(),
             settling: tokio::sync::Mutex::default(),
             orphans: RefCell::default(),
             seen: RefCell::default(),
@@ -153,17 +145,13 @@ impl Worker {
                     }
                 }
                 Command::Revoke { seqs, reply } => {
-                    let until = std::time::Instant::now() + REVOKED;
-                    self.revoked.borrow_mut().extend(seqs.iter().map(|seq| (*seq, until)));
+                    self.withheld.revoke(&seqs, std::time::Instant::now());
                     let _ = reply.send(());
                 }
                 Command::HoldBack { dispatches, reply } => {
                     let _ = reply.send(self.hold_back(&dispatches));
                 }
-                Command::LetGo { dispatches, reply } => {
-                    self.let_go(&dispatches);
-                    let _ = reply.send(());
-                }
+                Command::LetGo { dispatches } => self.withheld.let_go(dispatches.iter().map(|(_, seq)| *seq)),
                 Command::Stop { reply } => {
                     stopping = true;
                     let (worker, stopped) = (Rc::clone(self), stopped.clone());
@@ -334,7 +322,7 @@ impl Worker {
                 None => return,
             }
         };
-        let mut frames = Frames::new(parcel, self.is_withheld(parcel.seq));
+        let mut frames = Frames::new(parcel, self.withheld.is_withheld(parcel.seq));
         let now = Now::read();
         for conn in members.values() {
             let offer = conn.with_session(|session, outbox, socket| {
@@ -352,17 +340,11 @@ impl Worker {
         }
     }
 
-    /// A dispatch that was cancelled a moment ago may have been under way to this worker; one whose replacement is being
-    /// decided waits for that.
-    pub(super) fn is_withheld(&self, seq: Seq) -> bool {
-        self.revoked.borrow().contains_key(&seq) || self.held_back.borrow().contains_key(&seq)
-    }
-
     /// From here on none of these is sent; answers who has one of them under way. One step: nothing happens in between.
     fn hold_back(&self, dispatches: &[(FlowId, Seq)]) -> Vec<(BindingId, Seq)> {
         let mut holders = Vec::new();
         for &(flow, seq) in dispatches {
-            *self.held_back.borrow_mut().entry(seq).or_default() += 1;
+            self.withheld.hold_back(seq);
             if let Some(topic) = self.table.borrow_mut().topic(flow) {
                 let sessions = topic.members.values().filter_map(|conn| {
                     let state = conn.state.borrow();
@@ -372,26 +354,6 @@ impl Worker {
             }
         }
         holders
-    }
-
-    fn let_go(&self, dispatches: &[(FlowId, Seq)]) {
-        let mut held_back = self.held_back.borrow_mut();
-        for (_, seq) in dispatches {
-            if let Some(count) = held_back.get_mut(seq) {
-                *count -= 1;
-            }
-        }
-        held_back.retain(|_, count| *count > 0);
-        if held_back.is_empty() {
-            self.free.notify_waiters();
-        }
-    }
-
-    /// Waits while anything is held back: who comes upon it could not go on anyway, and it is a matter of one commit.
-    pub(super) async fn nothing_held_back(&self) {
-        while !self.held_back.borrow().is_empty() {
-            self.free.notified().await;
-        }
     }
 
     /// A direct push for a user whose own flow this connection does not serve yet: it was made just now.
@@ -417,7 +379,7 @@ impl Worker {
 
     /// A copy for those who watch.
     fn show(&self, parcel: &Parcel) {
-        if self.is_withheld(parcel.seq) {
+        if self.withheld.is_withheld(parcel.seq) {
             return;
         }
         let mut frames = Frames::new(parcel, false);
@@ -453,8 +415,7 @@ impl Worker {
         loop {
             tokio::time::sleep(TICK).await;
             self.check_clocks();
-            let now = std::time::Instant::now();
-            self.revoked.borrow_mut().retain(|_, until| *until > now);
+            self.withheld.prune(std::time::Instant::now());
             self.check_heads();
         }
     }

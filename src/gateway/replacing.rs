@@ -1,12 +1,24 @@
 //! Replacing a push: the old one is taken back as far as that is possible, and the new one submitted, in one transaction.
 
-use super::Gateway;
 use super::submitting::Replace;
-use crate::parcel::{BindingId, Seq};
+use super::{Gateway, Terminals};
+use crate::parcel::{BindingId, FlowId, Seq};
 use crate::store::{Error, Replacing, Submission, Submitted};
 
 /// The old push may be dispatched to one more of its addresses between two looks; that often in a row it is not.
 const ATTEMPTS: usize = 5;
+
+/// Lets go of what is held back, whatever becomes of the replacement: nobody may wait for it for ever.
+struct HeldBack<'a> {
+    terminals: &'a dyn Terminals,
+    dispatches: &'a [(FlowId, Seq)],
+}
+
+impl Drop for HeldBack<'_> {
+    fn drop(&mut self) {
+        self.terminals.let_go(self.dispatches);
+    }
+}
 
 impl Gateway {
     /// With `pending-only`, who has the old push under way keeps it: the workers hold it back while that is found out and
@@ -18,9 +30,10 @@ impl Gateway {
         for _ in 0..ATTEMPTS {
             let old = self.store.in_progress(submission.initiator.clone(), replace.push_id.clone()).await?;
             let holders = self.terminals().hold_back(&old).await;
+            let held = HeldBack { terminals: self.terminals(), dispatches: &old };
             let held_back = old.iter().map(|(_, seq)| *seq).collect();
             let submitted = self.submit_replacing(submission.clone(), replace, held_back, holders).await;
-            self.terminals().let_go(&old).await;
+            drop(held);
             if !matches!(submitted, Ok(Submitted::NotHeldBack)) {
                 return submitted;
             }

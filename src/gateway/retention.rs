@@ -11,8 +11,8 @@ use crate::store::Error;
 /// How often there is a look. The look itself passes over a part of bindings and users; all of a million come by within a
 /// few minutes.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Windows of each sweep in one look.
-const WINDOWS: usize = 10;
+/// Rows that each sweep passes over in one look.
+const SPAN: i64 = 50_000;
 
 /// Where the sweeps go on.
 #[derive(Debug, Default)]
@@ -48,20 +48,31 @@ impl Gateway {
         if forgotten > 0 {
             tracing::debug!(pushes = forgotten, "pushes that were over for longer than store.retention are forgotten");
         }
-        for _ in 0..WINDOWS {
-            match self.store.forget_bindings(progress.bindings).await? {
-                Some(next) => progress.bindings = next,
+        self.sweep_bindings(&mut progress.bindings).await?;
+        self.sweep_flows(&mut progress.flows, until).await
+    }
+
+    async fn sweep_bindings(&self, at: &mut i64) -> Result<(), Error> {
+        let end = *at + SPAN;
+        while *at < end {
+            match self.store.forget_bindings(*at).await? {
+                Some(next) => *at = next,
                 None => {
-                    progress.bindings = 0;
+                    *at = 0;
                     break;
                 }
             }
         }
-        for _ in 0..WINDOWS {
-            match self.store.forget_flows(progress.flows, until).await? {
-                Some(next) => progress.flows = next,
+        Ok(())
+    }
+
+    async fn sweep_flows(&self, at: &mut i64, until: Millis) -> Result<(), Error> {
+        let end = *at + SPAN;
+        while *at < end {
+            match self.store.forget_flows(*at, until).await? {
+                Some(next) => *at = next,
                 None => {
-                    progress.flows = 0;
+                    *at = 0;
                     break;
                 }
             }

@@ -8,7 +8,7 @@ use super::{Gateway, notify};
 use crate::clock::{self, Millis};
 use crate::ids::{GroupId, Target, UserId};
 use crate::pap::address::{self, Kind};
-use crate::store::{self, Address, DeliveryMethod, Error, Notify, Priority, Submission, Submitted};
+use crate::store::{self, Address, DeliveryMethod, Error, MAX_REPLACED, Notify, Priority, Submission, Submitted};
 
 /// Longest push-id in bytes. The specification has no limit; 255 is what initiators need at most (pap.md D2).
 const PUSH_ID_MAX: usize = 255;
@@ -77,6 +77,10 @@ pub enum Refused {
         "the push {0:?} has reached everybody it can reach: nothing of it can be taken back, and nothing was submitted"
     )]
     NothingPending(String),
+    #[error(
+        "the push {0:?} is the last of {MAX_REPLACED} that replaced each other with pending-only, and cannot be replaced in this way; nothing was submitted"
+    )]
+    LongChain(String),
     #[error("the gateway cannot store pushes now; try again later")]
     Unavailable,
 }
@@ -129,6 +133,7 @@ impl Gateway {
             Submitted::Duplicate => Err(Refused::Duplicate(push_id)),
             Submitted::Unknown(addresses) => Err(Refused::Unknown(addresses)),
             Submitted::UnknownOld(old) => Err(Refused::UnknownOld(old)),
+            Submitted::LongChain(old) => Err(Refused::LongChain(old)),
             Submitted::NothingPending(old) => Err(Refused::NothingPending(old)),
             // It is dispatched again and again while it is replaced: whoever asks once more finds it at rest.
             Submitted::NotHeldBack => Err(Refused::Unavailable),

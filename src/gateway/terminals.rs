@@ -49,8 +49,8 @@ pub trait Terminals: Send + Sync + std::fmt::Debug {
     /// From now on none of these dispatches is sent, until it is let go. Answers the bindings to which they are under way.
     fn hold_back<'a>(&'a self, dispatches: &'a [(FlowId, Seq)]) -> Later<'a, Vec<(BindingId, Seq)>>;
 
-    /// The end of that: what was not revoked meanwhile is sent.
-    fn let_go<'a>(&'a self, dispatches: &'a [(FlowId, Seq)]) -> Later<'a, ()>;
+    /// The end of that: what was not revoked meanwhile is sent. Does not wait for it.
+    fn let_go(&self, dispatches: &[(FlowId, Seq)]);
 
     /// A session that was interrupted will not be resumed.
     fn forget_session(&self, client: &str);
@@ -85,9 +85,7 @@ impl Terminals for Nobody {
     fn hold_back<'a>(&'a self, _: &'a [(FlowId, Seq)]) -> Later<'a, Vec<(BindingId, Seq)>> {
         Box::pin(std::future::ready(Vec::new()))
     }
-    fn let_go<'a>(&'a self, _: &'a [(FlowId, Seq)]) -> Later<'a, ()> {
-        Box::pin(std::future::ready(()))
-    }
+    fn let_go(&self, _: &[(FlowId, Seq)]) {}
     fn forget_session(&self, _: &str) {}
     fn settle_all(&self) -> Later<'_, ()> {
         Box::pin(std::future::ready(()))

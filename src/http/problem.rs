@@ -79,7 +79,7 @@ impl From<Refused> for Problem {
             Refused::Unknown(_) => (StatusCode::NOT_FOUND, 2002),
             Refused::Duplicate(_) => (StatusCode::CONFLICT, 2007),
             Refused::UnknownOld(_) => (StatusCode::NOT_FOUND, 2004),
-            Refused::NothingPending(_) => (StatusCode::CONFLICT, 2008),
+            Refused::NothingPending(_) | Refused::LongChain(_) => (StatusCode::CONFLICT, 2008),
             Refused::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, 4001),
         };
         Self::new(kind, refused.to_string()).with_code(code)

@@ -1,6 +1,7 @@
 //! The answer to a client capabilities query that knows something: a multipart body with the ccq-response and an RDF part
 //! (WAP-247 §7.3, §8.10). The specification leaves the vocabulary to the parties; ours is named by [`NAMESPACE`].
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::document::Document;
@@ -64,15 +65,27 @@ fn property(out: &mut String, name: &str, value: &str) {
 #[must_use]
 pub fn encode_with(document: &Document, dialect: &Dialect, rdf: &str) -> (String, String) {
     let control = encode(document, dialect);
-    // Longer than any run of its kind in the parts, so that no line of them is a delimiter.
-    let mut boundary = String::from("papcast-capabilities");
-    while control.contains(&boundary) || rdf.contains(&boundary) {
-        boundary.push_str("-x");
-    }
+    let boundary = boundary(&control, rdf);
     let part = |text: &str| format!("--{boundary}\r\nContent-Type: application/xml\r\n\r\n{text}\r\n");
     let body = format!("{}{}--{boundary}--\r\n", part(&control), part(rdf));
     (format!("multipart/related; boundary={boundary}; type=\"application/xml\""), body)
 }
+
+/// A boundary that is in neither part: the first of its kind that they do not name.
+fn boundary(control: &str, rdf: &str) -> String {
+    const NAME: &str = "papcast-part-";
+    let taken: HashSet<&str> = [control, rdf]
+        .into_iter()
+        .flat_map(|text| text.split(NAME).skip(1))
+        .filter_map(|rest| rest.get(..DIGITS))
+        .collect();
+    let mut free = (1..).map(|number: u64| format!("{number:0DIGITS$}"));
+    let number = free.find(|number| !taken.contains(number.as_str())).unwrap_or_default();
+    format!("{NAME}{number}")
+}
+
+/// Of the number in a boundary; always as many, so that none of them is the beginning of another.
+const DIGITS: usize = 10;
 
 #[cfg(test)]
 mod tests {
@@ -91,14 +104,18 @@ mod tests {
             maximum_packet_size: None,
             last_seen: 0,
         };
-        let text = rdf("sip:a@b", &[terminal], &["papcast-capabilities".into()]);
+        let text = rdf(
+            "sip:a@b",
+            &[terminal],
+            &["papcast-part-0000000002".into(), "papcast-part-papcast-part-00000000012".into()],
+        );
         assert!(text.contains("<t:id>a&lt;b&gt;&amp;"), "{text}");
         assert!(!text.contains('\u{1}'), "{text}");
         assert!(text.contains("<t:receiveMaximum>32</t:receiveMaximum><t:lastSeen>1970-01-01T00:00:00Z</t:lastSeen>"));
         assert!(!text.contains("maximumPacketSize"));
         let response = CapabilitiesResponse { query_id: None, code: Code::OK, desc: None, address: "sip:a@b".into() };
         let (kind, body) = encode_with(&Document::CapabilitiesResponse(response), &Dialect::of(Version::V2_0), &text);
-        assert!(kind.contains("boundary=papcast-capabilities-x;"), "{kind}");
-        assert_eq!(body.matches("--papcast-capabilities-x").count(), 3);
+        assert!(kind.contains("boundary=papcast-part-0000000003;"), "{kind}");
+        assert_eq!(body.matches("--papcast-part-0000000003").count(), 3);
     }
 }

@@ -36,6 +36,7 @@ use std::sync::Arc;
 pub use backup::backup;
 pub use groups::Deleted;
 pub use migrate::SCHEMA_VERSION;
+pub use replace::MAX_REPLACED;
 pub use types::*;
 
 use reader::Readers;

@@ -2,10 +2,11 @@
 //!
 //! `all` is a cancel and a submission in one transaction. `pending-only` reaches those who have not got the old push: it is
 //! cancelled for them, and the new dispatch names the old one, whose receivers, refusers and holders are left out of it.
-//! A holder is a member to whom the old push was under way: it keeps that one. Who is left out is never written down
-//! member by member: it follows from cursors and exceptions of the old dispatch, which is final from here on.
+//! A holder is a member to whom the old push was under way: it keeps that one, and has a row that says so. Everybody else
+//! who is left out is not written down: that follows from cursors and exceptions of the old dispatch, which is final from
+//! here on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -16,7 +17,7 @@ use crate::clock::Millis;
 use crate::parcel::{BindingId, FlowId, Seq};
 
 /// A push may replace one that replaced one …, as often as this: who is left out of it has to be looked up in each.
-const CHAIN: usize = 100;
+pub const MAX_REPLACED: usize = 100;
 
 /// What an address of the new push finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub(super) struct Replaced {
 pub(super) enum NotReplaced {
     UnknownPush,
     NothingPending,
+    /// It has replaced one that replaced one …, too often.
+    LongChain,
     /// One of the old dispatches is not among those that the workers hold back.
     NotHeldBack,
 }
@@ -104,13 +107,25 @@ pub(super) fn take_back(
         replaced.by_flow.extend(flows.iter().map(|flow| (*flow, Predecessor::Over)));
     }
     let olds = addresses(tx.sql, push)?;
+    let flows: HashSet<FlowId> = flows.iter().copied().collect();
     let of_ours = |old: &&Old| flows.contains(&old.flow);
     // Before anything is changed.
-    let pending = olds.iter().filter(of_ours).filter(|old| old.state == State::Pending);
-    if replacing.pending_only && pending.filter_map(|old| old.seq).any(|seq| !replacing.held_back.contains(&seq)) {
-        return Ok(Err(NotReplaced::NotHeldBack));
+    if replacing.pending_only {
+        let held_back: HashSet<Seq> = replacing.held_back.iter().copied().collect();
+        for seq in olds.iter().filter(of_ours).filter(|old| old.state == State::Pending).filter_map(|old| old.seq) {
+            if !held_back.contains(&seq) {
+                return Ok(Err(NotReplaced::NotHeldBack));
+            }
+            if chain(tx.sql, seq)?.len() >= MAX_REPLACED {
+                return Ok(Err(NotReplaced::LongChain));
+            }
+        }
     }
-    for old in olds.iter().filter(|old| flows.contains(&old.flow)) {
+    let mut under_way: HashMap<Seq, Vec<BindingId>> = HashMap::new();
+    for &(binding, seq) in &replacing.holders {
+        under_way.entry(seq).or_default().push(binding);
+    }
+    for old in olds.iter().filter(of_ours) {
         match old.state {
             State::Scheduled => {
                 cancel(tx, old, &mut replaced, now)?;
@@ -120,8 +135,8 @@ pub(super) fn take_back(
             }
             State::Pending if replacing.pending_only => {
                 let Some(seq) = old.seq else { continue };
-                let holders = holders(tx.sql, replacing, seq)?;
-                if old.open > holders.len() as i64 && chain(tx.sql, seq)?.len() < CHAIN {
+                let holders = holders(tx.sql, under_way.remove(&seq).unwrap_or_default(), seq)?;
+                if old.open > holders.len() as i64 {
                     hold(tx, &holders, old.row, seq, now)?;
                     cancel(tx, old, &mut replaced, now)?;
                     replaced.by_flow.insert(old.flow, Predecessor::Sent(seq));
@@ -160,21 +175,22 @@ fn cancel(tx: &Tx<'_>, old: &Old, replaced: &mut Replaced, now: Millis) -> Resul
     Ok(())
 }
 
-/// The open bindings to which the old push is under way, without those that have answered it meanwhile.
-fn holders(sql: &Connection, replacing: &Replacing, seq: Seq) -> Result<Vec<BindingId>> {
+/// Those of the bindings with the old push under way that are open and have not answered it meanwhile.
+fn holders(sql: &Connection, mut under_way: Vec<BindingId>, seq: Seq) -> Result<Vec<BindingId>> {
+    // Two terminals of one user have one binding.
+    under_way.sort_unstable();
+    under_way.dedup();
     let mut query = sql.prepare_cached(
         "SELECT 1 FROM bindings b WHERE b.id = ?1 AND b.left_seq IS NULL AND b.acked_seq < ?2
          AND NOT EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.seq = ?2)",
     )?;
-    let mut found = Vec::new();
-    for &(binding, _) in replacing.holders.iter().filter(|(_, held)| *held == seq) {
+    let mut holders = Vec::with_capacity(under_way.len());
+    for binding in under_way {
         if query.query_row([binding, seq], |_| Ok(())).optional()?.is_some() {
-            found.push(binding);
+            holders.push(binding);
         }
     }
-    found.sort_unstable();
-    found.dedup();
-    Ok(found)
+    Ok(holders)
 }
 
 fn hold(tx: &Tx<'_>, holders: &[BindingId], row: i64, seq: Seq, now: Millis) -> Result<()> {
@@ -191,7 +207,7 @@ fn hold(tx: &Tx<'_>, holders: &[BindingId], row: i64, seq: Seq, now: Millis) -> 
 }
 
 /// A dispatch and those it replaced, newest first.
-fn chain(sql: &Connection, newest: Seq) -> Result<Vec<Seq>> {
+pub(super) fn chain(sql: &Connection, newest: Seq) -> Result<Vec<Seq>> {
     let mut query = sql.prepare_cached("SELECT replaces FROM dispatches WHERE seq = ?1")?;
     let mut seqs = vec![newest];
     let mut seq = newest;
@@ -202,9 +218,14 @@ fn chain(sql: &Connection, newest: Seq) -> Result<Vec<Seq>> {
     Ok(seqs)
 }
 
-/// Whether the user is left out of what replaces `old`: it got, refused or holds that dispatch, or one that it replaced.
-/// What is known of it after it was final (late) does not count: the new push had been promised by then.
+/// Whether the user is left out of what replaces `old`.
 pub(super) fn is_left_out(sql: &Connection, flow: FlowId, user: FlowId, old: Seq) -> Result<bool> {
+    has_any(sql, flow, user, &chain(sql, old)?)
+}
+
+/// Whether the user is left out of what replaces the newest of `chain`: it got, refused or holds that dispatch, or one
+/// that it replaced. What is known of it after it was final (late) does not count: the new push had been promised by then.
+pub(super) fn has_any(sql: &Connection, flow: FlowId, user: FlowId, chain: &[Seq]) -> Result<bool> {
     let mut query = sql.prepare_cached(
         "SELECT 1 FROM bindings b INDEXED BY bindings_user WHERE b.user = ?1 AND b.flow = ?2 AND b.joined_seq < ?3
            AND (b.left_seq IS NULL OR ?3 <= b.left_seq)
@@ -213,7 +234,7 @@ pub(super) fn is_left_out(sql: &Connection, flow: FlowId, user: FlowId, old: Seq
                     (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.seq <= ?3 AND ?3 <= e.upto)))
          LIMIT 1",
     )?;
-    for seq in chain(sql, old)? {
+    for &seq in chain {
         if query.query_row(params![user, flow, seq, GOT, REFUSED, HELD], |_| Ok(())).optional()?.is_some() {
             return Ok(true);
         }
@@ -237,7 +258,7 @@ pub(super) fn left_out(sql: &Connection, flow: FlowId, old: Seq) -> Result<i64> 
     )?;
     let gone: Vec<FlowId> = query.query_map([flow, oldest, old], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     for user in gone {
-        reached -= i64::from(is_left_out(sql, flow, user, old)?);
+        reached -= i64::from(has_any(sql, flow, user, &chain)?);
     }
     Ok(reached)
 }

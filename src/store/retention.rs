@@ -13,6 +13,8 @@ use crate::clock::Millis;
 const PUSHES: usize = 50;
 /// Rows that one look of a sweep passes over.
 const WINDOW: i64 = 5_000;
+/// Rows that one step of a sweep deletes or trims.
+const STEP: usize = 200;
 
 /// A push may go when all its addresses are over since before the time given, nobody waits to be told of it, and no push
 /// that replaces it is left: who is left out of that one is looked up here.
@@ -25,6 +27,15 @@ const FORGOTTEN: &str = "SELECT d.push FROM (SELECT DISTINCT push FROM dispatche
          OR EXISTS (SELECT 1 FROM outbox w WHERE w.dispatch = o.id AND w.given_up = 0)
          OR EXISTS (SELECT 1 FROM dispatches r WHERE r.replaces = o.seq)))
      LIMIT ?2";
+
+/// A binding with a row that speaks of no dispatch that is left, or without the rows it is said to have, or a closed one
+/// that no retained dispatch lies in.
+const TRIMMABLE: &str = "(b.exceptions = 1 AND (NOT EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = b.id)
+         OR EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND NOT EXISTS
+             (SELECT 1 FROM dispatches d WHERE d.flow = b.flow AND d.seq BETWEEN e.seq AND e.upto))))
+     OR (b.exceptions = 0 AND b.left_seq IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.binding = b.id)
+         AND NOT EXISTS (SELECT 1 FROM dispatches d WHERE d.flow = b.flow AND d.seq > b.joined_seq AND d.seq <= b.left_seq))";
 
 /// A row of a user without groups, pushes and sessions, or of a group that was deleted (its name has a control character,
 /// which group IDs have not) and whose history is gone.
@@ -54,11 +65,13 @@ impl Store {
     /// go on, or `None` at the end.
     pub async fn forget_bindings(&self, after: i64) -> Result<Option<i64>> {
         let find = move |sql: &Connection| {
-            let mut query = sql.prepare_cached(
-                "SELECT id FROM bindings WHERE id > ?1 AND id <= ?2 AND (exceptions = 1 OR left_seq IS NOT NULL)",
-            )?;
-            let rows = query.query_map([after, after + WINDOW], |row| row.get(0))?;
-            Ok((rows.collect::<rusqlite::Result<Vec<i64>>>()?, next_id(sql, "bindings", after + WINDOW)?))
+            let mut query = sql.prepare_cached(&format!(
+                "SELECT b.id FROM bindings b WHERE b.id > ?1 AND b.id <= ?2 AND ({TRIMMABLE}) ORDER BY b.id LIMIT ?3"
+            ))?;
+            let rows = query.query_map(params![after, after + WINDOW, STEP as i64], |row| row.get(0))?;
+            let found = rows.collect::<rusqlite::Result<Vec<i64>>>()?;
+            let next = next_id(sql, "bindings", passed(&found, after))?;
+            Ok((found, next))
         };
         let (bindings, next) = self.read(find).await?;
         if !bindings.is_empty() {
@@ -71,10 +84,13 @@ impl Store {
     /// where to go on, or `None` at the end.
     pub async fn forget_flows(&self, after: i64, until: Millis) -> Result<Option<i64>> {
         let find = move |sql: &Connection| {
-            let mut query =
-                sql.prepare_cached(&format!("SELECT f.id FROM flows f WHERE f.id > ?1 AND f.id <= ?3 AND {UNUSED}"))?;
-            let rows = query.query_map(params![after, until, after + WINDOW], |row| row.get(0))?;
-            Ok((rows.collect::<rusqlite::Result<Vec<i64>>>()?, next_id(sql, "flows", after + WINDOW)?))
+            let mut query = sql.prepare_cached(&format!(
+                "SELECT f.id FROM flows f WHERE f.id > ?1 AND f.id <= ?3 AND {UNUSED} ORDER BY f.id LIMIT ?4"
+            ))?;
+            let rows = query.query_map(params![after, until, after + WINDOW, STEP as i64], |row| row.get(0))?;
+            let found = rows.collect::<rusqlite::Result<Vec<i64>>>()?;
+            let next = next_id(sql, "flows", passed(&found, after))?;
+            Ok((found, next))
         };
         let (flows, next) = self.read(find).await?;
         if !flows.is_empty() {
@@ -82,6 +98,11 @@ impl Store {
         }
         Ok(next)
     }
+}
+
+/// How far a look that found these came: to the end of its window, or as many rows as a step takes.
+fn passed(found: &[i64], after: i64) -> i64 {
+    if found.len() < STEP { after + WINDOW } else { found.last().copied().unwrap_or(after + WINDOW) }
 }
 
 /// `upto`, if there is a row after it.
@@ -135,4 +156,36 @@ fn delete_flow(tx: &Tx<'_>, flow: i64, until: Millis) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks whose cost is that of the whole history, again and again, held the readers up.
+    #[test]
+    fn no_look_of_the_sweeps_reads_a_table_from_end_to_end() {
+        let sql = Connection::open_in_memory().unwrap();
+        sql.execute_batch(include_str!("../../schema.sql")).unwrap();
+        for text in [
+            FORGOTTEN.to_owned(),
+            format!(
+                "SELECT b.id FROM bindings b WHERE b.id > ?1 AND b.id <= ?2 AND ({TRIMMABLE}) ORDER BY b.id LIMIT ?3"
+            ),
+            format!("SELECT f.id FROM flows f WHERE f.id > ?1 AND f.id <= ?3 AND {UNUSED} ORDER BY f.id LIMIT ?4"),
+        ] {
+            let mut query = sql.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
+            let count = query.parameter_count();
+            let steps = query
+                .query_map(rusqlite::params_from_iter(vec![1; count]), |row| row.get::<_, String>(3))
+                .unwrap()
+                .collect::<rusqlite::Result<Vec<_>>>()
+                .unwrap();
+            // "SCAN d" and "SCAN (subquery)" walk what a bounded step found.
+            let whole = ["dispatches", "bindings", "b", "f", "o", "e", "r", "s", "w", "exceptions", "flows"];
+            let scans: Vec<_> =
+                steps.iter().filter(|step| whole.iter().any(|table| *step == &format!("SCAN {table}"))).collect();
+            assert!(scans.is_empty(), "{scans:?} in {steps:#?}");
+        }
+    }
 }

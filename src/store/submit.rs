@@ -47,6 +47,7 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
             Ok(replaced) => replaced,
             Err(NotReplaced::UnknownPush) => return Ok(Submitted::UnknownOld(replacing.push_id.clone())),
             Err(NotReplaced::NothingPending) => return Ok(Submitted::NothingPending(replacing.push_id.clone())),
+            Err(NotReplaced::LongChain) => return Ok(Submitted::LongChain(replacing.push_id.clone())),
             Err(NotReplaced::NotHeldBack) => return Ok(Submitted::NotHeldBack),
         },
         None => Replaced::default(),

@@ -7,8 +7,12 @@ use super::{Result, Store, TerminalSeen};
 use crate::clock::Millis;
 use crate::ids::UserId;
 
+/// Terminals that are remembered of one user: those that were seen last. Many clients make up an ID for each connection.
+const REMEMBERED: usize = 16;
+
 impl Store {
-    /// Notes terminals as they are now; of one client the last word counts.
+    /// Notes terminals as they are now; of one client the last word counts. Nobody can ask about a user that is neither a
+    /// member of anything nor connected, and nothing is noted of one.
     pub async fn note_terminals(&self, seen: Vec<TerminalSeen>) -> Result<()> {
         if seen.is_empty() {
             return Ok(());
@@ -16,7 +20,11 @@ impl Store {
         self.write(move |tx| {
             let mut statement = tx.sql.prepare_cached(
                 "INSERT OR REPLACE INTO terminals (client, user, protocol, receive_maximum, maximum_packet, seen_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM flows WHERE kind = 1 AND name = ?2)",
+            )?;
+            let mut oldest = tx.sql.prepare_cached(
+                "DELETE FROM terminals WHERE client IN
+                    (SELECT client FROM terminals WHERE user = ?1 ORDER BY seen_at DESC, client LIMIT -1 OFFSET ?2)",
             )?;
             for one in &seen {
                 statement.execute(params![
@@ -27,6 +35,7 @@ impl Store {
                     one.maximum_packet,
                     one.seen_at
                 ])?;
+                oldest.execute(params![one.user.as_str(), REMEMBERED as i64])?;
             }
             Ok(())
         })

@@ -244,6 +244,8 @@ pub enum Submitted {
     UnknownOld(String),
     /// Nobody is left whose push of this id could be taken back; nothing was stored.
     NothingPending(String),
+    /// The push of this id replaced one that replaced one …, [`MAX_REPLACED`](super::MAX_REPLACED) times; nothing was stored.
+    LongChain(String),
     /// The old push was dispatched a moment ago: to be tried again with that dispatch held back.
     NotHeldBack,
 }

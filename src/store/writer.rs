@@ -161,7 +161,7 @@ fn serve(connection: &Connection, ids: &Ids, queue: &Receiver<Job>, observer: &O
             }
         }
     }
-    if let Err(error) = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
+    if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);") {
         tracing::warn!(%error, "the write-ahead log could not be folded in; it will be at the next start");
     }
 }
@@ -259,7 +259,8 @@ impl Store {
         self.ask(request, true).await
     }
 
-    /// The same for a request that looks at everything before it changes anything, so that only the disk can make it fail.
+    /// The same for a request that decides before it changes anything that a refusal would have to take back, so that only
+    /// the disk can make it fail. (A user that was met for the first time may stay known.)
     /// It has no savepoint, which would cost as much as the request; should it fail, its whole batch does.
     pub(super) async fn write_checked<R: Send + 'static>(
         &self,

@@ -74,3 +74,29 @@ fn where_nothing_is_known_the_answer_is_3008() {
         assert!(reply.body.contains(&format!("<address address-value=\"{address}\"/></ccq-response>")), "{reply:?}");
     }
 }
+
+/// Clients that make up an ID for each connection filled the table of terminals until the retention.
+#[test]
+fn the_sixteen_terminals_seen_last_are_remembered_and_none_of_a_user_nobody_can_ask_about() {
+    let gateway = Gateway::start();
+    gateway.http().bind("news", "alice");
+    for n in 0..20 {
+        Raw::connect(gateway.mqtt, &Connect::v3(&format!("random{n}"), "alice")).disconnect();
+        Raw::connect(gateway.mqtt, &Connect::v3(&format!("watcher{n}"), "passer-by")).disconnect();
+    }
+    let store = rusqlite::Connection::open(gateway.dir.path().join("papcast.db")).unwrap();
+    store.busy_timeout(crate::common::DEADLINE).unwrap();
+    let known = || -> (i64, i64, String) {
+        let sql = "SELECT count(*), count(*) FILTER (WHERE user <> 'alice'), coalesce(max(client), '') FROM terminals";
+        store.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap()
+    };
+    wait_for("the last one to be noted", || {
+        let (count, others, _) = known();
+        assert!(count <= 16 && others == 0, "{count}, {others}");
+        let last: bool = store
+            .query_row("SELECT EXISTS (SELECT 1 FROM terminals WHERE client = 'random19')", [], |row| row.get(0))
+            .unwrap();
+        last.then_some(())
+    });
+    assert_eq!(known().0, 16);
+}

@@ -88,6 +88,28 @@ fn a_replaced_push_is_kept_while_it_is_needed_to_know_who_is_left_out() {
 }
 
 #[test]
+fn a_push_that_somebody_holds_was_forgotten_before_its_deadline() {
+    let gateway = Gateway::start_with("[store]\nretention = \"1s\"\n", &[]);
+    let http = gateway.http();
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
+    alice.join("news");
+    let mut bob = Raw::connect(gateway.mqtt, &Connect::v3("b", "bob"));
+    bob.join("news");
+    bob.disconnect();
+    http.push("old", "group:news", "old");
+    assert_eq!(alice.publish_in().text(), "old");
+    let new = Pap::new("new").to("group:news").text("new").attribute("replace-push-id", "old");
+    assert_eq!(http.pap(&new.attribute("replace-method", "pending-only")).pap_code(), 1001);
+    let mut bob = Raw::connect(gateway.mqtt, &Connect::v3("b", "bob"));
+    assert_eq!(bob.push().text(), "new");
+    bob.ping();
+    wait_for("the new one to be forgotten", || (http.get("/api/v1/pushes/new").status == 404).then_some(()));
+    wait_for_the_next_look(&gateway);
+    drop(alice);
+    assert_eq!(Raw::connect(gateway.mqtt, &Connect::v3("a", "alice")).push().text(), "old");
+}
+
+#[test]
 fn a_push_whose_sender_could_not_be_told_yet_is_kept() {
     let gateway = Gateway::start_with("[store]\nretention = \"1s\"\n[notify]\nallow_private = true\n", &[]);
     let initiator = Initiator::start();
@@ -258,6 +280,43 @@ fn on_a_full_disk_pushes_are_refused_nothing_accepted_is_lost_and_it_goes_on_by_
     for id in accepted.iter().map(String::as_str).chain(["after"]) {
         http.wait_outcome(id, "delivered", "1 of 1");
     }
+}
+
+#[test]
+fn a_log_on_the_full_disk_ended_the_gateway() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    http.bind("news", "alice");
+    // The log is a file as well, and longer than this by now.
+    limit_files(&gateway, "100");
+    for n in 0..5 {
+        assert_eq!(http.pap(&Pap::new(&format!("p{n}")).to("group:news").text("x")).pap_code(), 4001);
+    }
+    assert!(!gateway.log().contains("a commit failed"), "the log was not full");
+    limit_files(&gateway, "unlimited");
+    http.push("after", "group:news", "after");
+    assert_eq!(Raw::connect(gateway.mqtt, &Connect::v3("a", "alice")).push().text(), "after");
+}
+
+#[test]
+fn on_a_full_disk_a_notification_was_posted_as_fast_as_its_receiver_answered() {
+    let gateway = Gateway::start_with("[notify]\nallow_private = true\n", &[]);
+    let initiator = Initiator::start();
+    let http = gateway.http();
+    http.json("PUT", "/api/v1/groups/empty", Value::Null);
+    initiator.answer("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n");
+    http.pap(&Pap::new("told").to("group:empty").attribute("ppg-notify-requested-to", &initiator.url));
+    initiator.next();
+    limit_files(&gateway, "20000");
+    // What became of the second attempt cannot be stored, so that it is due again; the look is every half a second.
+    initiator.next();
+    let begin = std::time::Instant::now();
+    for _ in 0..3 {
+        initiator.next();
+    }
+    assert!(begin.elapsed() > std::time::Duration::from_millis(1_000), "{:?}", begin.elapsed());
+    limit_files(&gateway, "unlimited");
+    wait_count(&gateway, "outbox", 0);
 }
 
 fn damage(gateway: &mut Gateway, change: impl FnOnce(&mut Vec<u8>)) {

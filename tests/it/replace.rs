@@ -196,6 +196,25 @@ fn what_cannot_be_replaced_is_refused_and_nothing_is_submitted() {
 }
 
 #[test]
+fn the_end_of_a_long_chain_of_replacements_is_called_by_its_name() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    http.bind("news", "away");
+    http.push("0", "group:news", "0");
+    for n in 1..papcast::store::MAX_REPLACED {
+        assert_eq!(code(&http, &replacing(&n.to_string(), &(n - 1).to_string(), "pending-only")), 1001);
+    }
+    let reply = http.pap(&replacing("one too many", "99", "pending-only"));
+    assert_eq!(reply.pap_code(), 2008);
+    assert!(reply.body.contains("the last of 100 that replaced each other"), "{reply:?}");
+    http.wait_outcome("99", "pending", "0 of 1");
+    // In the other way it can be replaced, and by then the chain is over.
+    assert_eq!(code(&http, &replacing("fresh", "99", "all")), 1001);
+    assert_eq!(code(&http, &replacing("fresher", "fresh", "pending-only")), 1001);
+    assert_eq!(connect(&gateway, "away").push().text(), "fresher");
+}
+
+#[test]
 fn an_address_that_cannot_be_replaced_is_rejected_alone_and_its_sender_is_told() {
     let initiator = Initiator::start();
     let gateway = Gateway::start_with("[notify]\nallow_private = true\n", &[]);

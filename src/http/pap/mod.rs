@@ -175,7 +175,7 @@ fn code_of(refused: &Refused) -> Code {
         Refused::Unknown(_) => Code::ADDRESS_ERROR,
         Refused::Duplicate(_) => Code::DUPLICATE_PUSH_ID,
         Refused::UnknownOld(_) => Code::PUSH_ID_NOT_FOUND,
-        Refused::NothingPending(_) => Code::CANCELLATION_NOT_POSSIBLE,
+        Refused::NothingPending(_) | Refused::LongChain(_) => Code::CANCELLATION_NOT_POSSIBLE,
         Refused::Unavailable => Code::UNAVAILABLE,
     }
 }
