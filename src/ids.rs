@@ -133,6 +133,18 @@ pub enum JoinPolicy {
     Closed,
 }
 
+/// What a submission is whose push-id its initiator has used before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Duplicates {
+    /// Refused while the first push is kept.
+    Reject,
+    /// Refused until the first push is over.
+    RejectPending,
+    /// Another push; the first one goes on.
+    Accept,
+}
+
 /// Where a push can go: to the members of a group or to one user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Target {

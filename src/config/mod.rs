@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 pub use load::{ConfigError, DEFAULT_TOML, load};
 
-use crate::ids::{GroupId, JoinPolicy, Target, UserId};
+use crate::ids::{Duplicates, GroupId, JoinPolicy, Target, UserId};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +125,7 @@ pub struct Push {
     pub max_ttl: Duration,
     pub max_addresses: usize,
     pub max_content: usize,
+    pub duplicates: Duplicates,
 }
 
 #[derive(Debug, Clone, Deserialize)]

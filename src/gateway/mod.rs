@@ -29,7 +29,7 @@ use locks::UserLocks;
 
 use crate::broker::Publisher;
 use crate::config::{AssignRule, Config, parse_target};
-use crate::ids::{JoinPolicy, Target};
+use crate::ids::{Duplicates, JoinPolicy, Target};
 use crate::store::{Event, Store};
 
 /// How the gateway names itself towards initiators.
@@ -47,6 +47,7 @@ struct Rules {
     retention: Duration,
     max_addresses: usize,
     max_content: usize,
+    duplicates: Duplicates,
     aliases: Vec<(String, Target)>,
 }
 
@@ -74,6 +75,7 @@ impl Gateway {
             retention: config.store.retention,
             max_addresses: config.push.max_addresses,
             max_content: config.push.max_content,
+            duplicates: config.push.duplicates,
             aliases: config
                 .aliases
                 .iter()

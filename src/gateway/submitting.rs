@@ -111,6 +111,7 @@ impl Gateway {
             initiator: request.initiator,
             push_id: request.push_id,
             digest: request.digest,
+            duplicates: self.rules.duplicates,
             now,
             deliver_after: request.deliver_after.unwrap_or(0),
             deliver_before,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::duplicates::original;
 use super::submit::UNCONFIRMED;
 use super::{Error, Fetch, Owed, Portion, Result, Settled, Store, flows, replace};
 use crate::parcel::{FlowId, Parcel, PushKey, Seq};
@@ -116,7 +117,7 @@ fn parcel(row: &Row<'_>) -> Result<Parcel> {
         shared: row.get(6)?,
         confirmed: row.get::<_, i64>(7)? != UNCONFIRMED,
         deadline: row.get(8)?,
-        push_id: row.get(9)?,
+        push_id: original(row.get(9)?),
         address: row.get(10)?,
         content_type: row.get(11)?,
         headers: serde_json::from_str(headers).map_err(|error| Error::Unreadable(error.to_string()))?,

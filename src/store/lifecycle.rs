@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rusqlite::params;
 
 use super::dispatch::{self, Content, Due};
+use super::duplicates::original;
 use super::submit::UNCONFIRMED;
 use super::writer::Tx;
 use super::{Error, Result, State, Store, flows};
@@ -110,7 +111,7 @@ fn release(tx: &mut Tx<'_>, row: i64, now: Millis) -> Result<()> {
                 name: row.get(3)?,
                 address: row.get(4)?,
                 shared: row.get(5)?,
-                push_id: row.get(6)?,
+                push_id: original(row.get(6)?),
                 delivery: row.get(7)?,
                 deadline: row.get(8)?,
                 content_type: row.get(9)?,

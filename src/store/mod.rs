@@ -10,6 +10,7 @@ mod bindings;
 mod cancel;
 mod cursors;
 mod dispatch;
+mod duplicates;
 mod fetch;
 mod flows;
 mod groups;

@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use super::duplicates::original;
 use super::submit::UNCONFIRMED;
 use super::{Notification, Notify, Result, Store, views};
 use crate::clock::Millis;
@@ -21,7 +22,7 @@ impl Store {
                     address: views::address_row(row)?,
                     dispatch: row.get(8)?,
                     notify: Notify { url: row.get(9)?, form: row.get(10)?, sender: row.get(11)? },
-                    push_id: row.get(12)?,
+                    push_id: original(row.get(12)?),
                     created_at: row.get(13)?,
                     begun_at: row.get(14)?,
                     attempts: row.get(15)?,

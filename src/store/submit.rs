@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::dispatch::{self, Content, Due, Place};
+use super::duplicates::{self, Verdict};
 use super::replace::{self, NotReplaced, Predecessor, Replaced};
 use super::writer::Tx;
 use super::{Address, DeliveryMethod, Priority, Result, State, Store, Submission, Submitted, flows};
@@ -32,14 +33,17 @@ struct Named {
 
 fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
     if push.replace.is_some()
-        && let Some(known) = known(tx.sql, push)?
+        && let Verdict::Known(answer) = duplicates::judge(tx.sql, push)?
     {
-        return Ok(known);
+        return Ok(answer);
     }
     let named = match resolve(tx, push)? {
         Ok(named) => named,
         // A repeat is answered like the first time, whoever has left since.
-        Err(unknown) => return Ok(known(tx.sql, push)?.unwrap_or(Submitted::Unknown(unknown))),
+        Err(unknown) => {
+            let verdict = duplicates::judge(tx.sql, push)?;
+            return Ok(if let Verdict::Known(answer) = verdict { answer } else { Submitted::Unknown(unknown) });
+        }
     };
     let flows: Vec<FlowId> = named.iter().map(|named| named.flow).collect();
     let replaced = match &push.replace {
@@ -52,18 +56,25 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
         },
         None => Replaced::default(),
     };
-    let Some(key) = insert_push(tx, push)? else {
-        return Ok(known(tx.sql, push)?.unwrap_or(Submitted::Duplicate));
+    let key = match insert_or_judge(tx, push)? {
+        Ok(key) => key,
+        Err(answer) => return Ok(answer),
     };
     insert_dispatches(tx, push, key, &named, &replaced)?;
     Ok(Submitted::Accepted { revoked: replaced.revoked })
 }
 
-/// What a submission is whose push-id is taken.
-fn known(sql: &Connection, push: &Submission) -> Result<Option<Submitted>> {
-    let mut query = sql.prepare_cached("SELECT digest FROM pushes WHERE initiator = ?1 AND push_id = ?2")?;
-    let digest: Option<i64> = query.query_row([&push.initiator, &push.push_id], |row| row.get(0)).optional()?;
-    Ok(digest.map(|digest| if digest == push.digest { Submitted::Repeated } else { Submitted::Duplicate }))
+/// The row of the push, or the answer where its push-id is taken. Looked at only then: the usual one is new.
+fn insert_or_judge(tx: &Tx<'_>, push: &Submission) -> Result<std::result::Result<PushKey, Submitted>> {
+    if let Some(key) = insert_push(tx, push)? {
+        return Ok(Ok(key));
+    }
+    match duplicates::judge(tx.sql, push)? {
+        Verdict::Known(answer) => return Ok(Err(answer)),
+        Verdict::Taken(earlier) => duplicates::give_away(tx, earlier)?,
+        Verdict::New => {}
+    }
+    Ok(insert_push(tx, push)?.ok_or(Submitted::Duplicate))
 }
 
 fn insert_dispatches(

@@ -39,6 +39,7 @@ fn push(id: &str, size: usize) -> Submission {
         initiator: "i".into(),
         push_id: id.into(),
         digest: 7,
+        duplicates: crate::ids::Duplicates::Reject,
         now: 10,
         deliver_after: 0,
         deliver_before: 1_000,

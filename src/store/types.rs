@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::clock::Millis;
-use crate::ids::{GroupId, JoinPolicy, Target, UserId};
+use crate::ids::{Duplicates, GroupId, JoinPolicy, Target, UserId};
 use crate::parcel::{BindingId, FlowId, Parcel, PushKey, Seq};
 
 /// What a commit changed, for those who must hear of it at once.
@@ -170,6 +170,7 @@ pub struct Submission {
     pub push_id: String,
     /// Hash of the submission, to know a repeat from a duplicate.
     pub digest: i64,
+    pub duplicates: Duplicates,
     pub now: Millis,
     pub deliver_after: Millis,
     pub deliver_before: Millis,

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::duplicates::original;
 use super::submit::UNCONFIRMED;
 use super::{
     AddressView, BindingView, GroupView, MemberView, NotificationView, PushView, Result, Source, State, Store, flows,
@@ -70,7 +71,7 @@ const PUSH: &str = "SELECT id, push_id, initiator, created_at, content_type, len
 fn push_row(row: &Row<'_>) -> rusqlite::Result<PushView> {
     Ok(PushView {
         key: row.get(0)?,
-        push_id: row.get(1)?,
+        push_id: original(row.get(1)?),
         initiator: row.get(2)?,
         created_at: row.get(3)?,
         content_type: row.get(4)?,

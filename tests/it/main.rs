@@ -9,6 +9,7 @@ mod clients;
 mod control;
 mod delivery;
 mod door;
+mod duplicates;
 mod endpoints;
 mod examples;
 mod groups;

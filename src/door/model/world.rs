@@ -188,6 +188,7 @@ impl World {
             initiator: "i".into(),
             push_id: number.to_string(),
             digest: 1,
+            duplicates: crate::ids::Duplicates::Reject,
             now: self.now,
             deliver_after: 0,
             deliver_before: deadline,

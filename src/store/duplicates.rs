@@ -1,0 +1,58 @@
+//! Push-ids that are used again (docs/pap.md, D1). Where the configuration gives one away, the earlier push goes on as it
+//! was, but it is asked for by its push-id no more: that is the later one's. Its own is kept with a mark and its row id
+//! behind it; a push-id has no control characters.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::writer::Tx;
+use super::{Result, Submission, Submitted};
+use crate::ids::Duplicates;
+use crate::parcel::PushKey;
+
+const MARK: char = '\u{1}';
+
+/// What is to be done with a submission.
+pub(super) enum Verdict {
+    /// Nobody has its push-id.
+    New,
+    /// This push has it, and gives it away.
+    Taken(PushKey),
+    /// The answer.
+    Known(Submitted),
+}
+
+pub(super) fn judge(sql: &Connection, push: &Submission) -> Result<Verdict> {
+    let mut query = sql.prepare_cached("SELECT id, digest FROM pushes WHERE initiator = ?1 AND push_id = ?2")?;
+    let found: Option<(PushKey, i64)> =
+        query.query_row([&push.initiator, &push.push_id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let Some((key, digest)) = found else { return Ok(Verdict::New) };
+    Ok(match push.duplicates {
+        Duplicates::Accept => Verdict::Taken(key),
+        // A repeat is answered like the first time: its sender may not have got that answer.
+        _ if digest == push.digest => Verdict::Known(Submitted::Repeated),
+        Duplicates::RejectPending if is_over(sql, key)? => Verdict::Taken(key),
+        Duplicates::Reject | Duplicates::RejectPending => Verdict::Known(Submitted::Duplicate),
+    })
+}
+
+fn is_over(sql: &Connection, push: PushKey) -> Result<bool> {
+    let mut query =
+        sql.prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM dispatches WHERE push = ?1 AND state < 2)")?;
+    Ok(query.query_row([push], |row| row.get(0))?)
+}
+
+/// Frees the push-id of this push.
+pub(super) fn give_away(tx: &Tx<'_>, push: PushKey) -> Result<()> {
+    tx.sql
+        .prepare_cached("UPDATE pushes SET push_id = push_id || char(1) || id WHERE id = ?1")?
+        .execute([push])?;
+    Ok(())
+}
+
+/// A push-id as its initiator knows it.
+pub(super) fn original(mut stored: String) -> String {
+    if let Some(at) = stored.find(MARK) {
+        stored.truncate(at);
+    }
+    stored
+}

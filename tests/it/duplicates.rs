@@ -1,0 +1,95 @@
+//! Push-ids that are used again (`push.duplicates`).
+
+use serde_json::json;
+
+use crate::common::http::{Client, Pap};
+use crate::common::initiator::Initiator;
+use crate::common::mqtt::{Connect, Raw};
+use crate::common::{Gateway, wait_for};
+
+fn gateway(policy: &str) -> Gateway {
+    Gateway::start_with(&format!("[push]\nduplicates = \"{policy}\"\n[notify]\nallow_private = true\n"), &[])
+}
+
+fn code(http: &Client, text: &str) -> u16 {
+    http.pap(&Pap::new("same").to("group:news").text(text)).pap_code()
+}
+
+#[test]
+fn reject_keeps_a_push_id_while_its_push_is_kept() {
+    let gateway = gateway("reject");
+    let http = gateway.http();
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
+    alice.join("news");
+    assert_eq!(code(&http, "one"), 1001);
+    assert_eq!(alice.push().text(), "one");
+    http.wait_outcome("same", "delivered", "1 of 1");
+    assert_eq!(code(&http, "two"), 2007);
+    assert_eq!(code(&http, "one"), 1001, "the same bytes are the same submission");
+    alice.assert_silent();
+}
+
+#[test]
+fn reject_pending_gives_it_away_once_its_push_is_over() {
+    let mut gateway = gateway("reject-pending");
+    let initiator = Initiator::start();
+    let http = gateway.http();
+    http.bind("news", "alice");
+    let first = Pap::new("same").to("group:news").text("one").attribute("ppg-notify-requested-to", &initiator.url);
+    assert_eq!(http.pap(&first).pap_code(), 1001);
+    assert_eq!(code(&http, "two"), 2007, "it is pending");
+    initiator.answer("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n");
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
+    assert_eq!(alice.push().text(), "one");
+    http.wait_outcome("same", "delivered", "1 of 1");
+    assert_eq!(http.pap(&first).pap_code(), 1001, "a repeat");
+    alice.assert_silent();
+    assert_eq!(code(&http, "two"), 1001);
+    assert_eq!(alice.push().text(), "two");
+    http.wait_outcome("same", "delivered", "1 of 1");
+    // The first one is in the list under the name that its initiator gave it, and so is its notification.
+    let list = http.get("/api/v1/pushes").json();
+    let ids: Vec<_> = list["pushes"].as_array().unwrap().iter().map(|push| push["push_id"].clone()).collect();
+    assert_eq!(ids, ["same", "same"]);
+    for _ in 0..2 {
+        assert!(initiator.next().body.contains("push-id=\"same\""));
+    }
+    // A refused submission leaves things as they were.
+    let unknown = Pap::new("same").to("group:nobody-knows").text("three");
+    assert_eq!(http.pap(&unknown).pap_code(), 2002);
+    gateway.kill();
+    gateway.restart();
+    gateway.http().wait_outcome("same", "delivered", "1 of 1");
+    assert_eq!(code(&gateway.http(), "three"), 1001);
+}
+
+#[test]
+fn accept_makes_another_push_of_it_and_the_first_one_goes_on() {
+    let gateway = gateway("accept");
+    let http = gateway.http();
+    http.bind("news", "alice");
+    for text in ["one", "one", "two"] {
+        assert_eq!(code(&http, text), 1001);
+    }
+    let later = json!({"push_id": "same", "to": ["group:news"], "body": "three"});
+    assert_eq!(http.json("POST", "/api/v1/pushes", later).status, 202);
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    for text in ["one", "one", "two", "three"] {
+        let push = alice.push();
+        assert_eq!(push.text(), text);
+        assert_eq!(push.user_property("push-id").as_deref(), Some("same"));
+    }
+    http.wait_outcome("same", "delivered", "1 of 1");
+    // What is replaced or cancelled by the push-id is the newest.
+    http.json("DELETE", "/api/v1/groups/news/members/alice", serde_json::Value::Null);
+    http.bind("news", "bob");
+    assert_eq!(code(&http, "four"), 1001);
+    assert_eq!(code(&http, "five"), 1001);
+    assert_eq!(http.json("DELETE", "/api/v1/pushes/same", serde_json::Value::Null).status, 200);
+    let mut bob = Raw::connect(gateway.mqtt, &Connect::v3("b", "bob"));
+    assert_eq!(bob.push().text(), "four");
+    bob.assert_silent();
+    wait_for("six pushes in the list", || {
+        (http.get("/api/v1/pushes").json()["pushes"].as_array().unwrap().len() == 6).then_some(())
+    });
+}
