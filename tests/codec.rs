@@ -10,3 +10,5 @@ mod linear;
 mod robust;
 #[path = "codec/round_trip.rs"]
 mod round_trip;
+#[path = "codec/strict.rs"]
+mod strict;

@@ -33,6 +33,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("axum", &["http"]),
     ("rmqtt_codec", &["door"]),
     ("quick_xml", &["pap"]),
+    ("encoding_rs", &["pap"]),
     ("clap", &["cli"]),
     ("anyhow", &["app", "cli"]),
 ];

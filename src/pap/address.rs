@@ -11,6 +11,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use super::repair::Repair;
+
 /// A client address, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address<'a> {
@@ -76,6 +78,39 @@ pub fn parse(text: &str) -> Result<Address<'_>, AddressError> {
         return Err(AddressError::Empty);
     }
     client_of(kind, value, ppg).map(Address::Client)
+}
+
+/// What is bent in an address that [`parse`] understands all the same. Any text that is no WAPPUSH form is a logical
+/// address, and not bent. Keywords have no case (WAP-249 §6.1).
+#[must_use]
+pub fn bent(text: &str) -> Option<Repair> {
+    let trimmed = text.trim();
+    let bare = trimmed.strip_prefix('/').unwrap_or(trimmed);
+    let Some(rest) = strip_keyword(bare, "WAPPUSH=") else {
+        let blank = trimmed.len() != text.len();
+        return blank.then_some(Repair::BlankInAddress).or(bare.starts_with("%24").then_some(Repair::BentAddress));
+    };
+    if text.contains(char::is_whitespace) {
+        return Some(Repair::BlankInAddress);
+    }
+    let (client, ppg) = split_ppg(rest);
+    let Some((value, kind)) = find_type(client).filter(|_| ppg.is_some()) else { return Some(Repair::BentAddress) };
+    let is_bent = match kind_of(kind) {
+        Ok(Kind::Plmn) => !is_number(value),
+        Ok(Kind::User) => !is_escaped(value) || percent_decode_str(value).decode_utf8().is_ok_and(has_port),
+        _ => !is_escaped(value),
+    };
+    is_bent.then_some(Repair::BentValue)
+}
+
+/// Every `%` is followed by two hexadecimal digits.
+fn is_escaped(value: &str) -> bool {
+    let digits = |rest: &str| rest.bytes().take_while(u8::is_ascii_hexdigit).take(2).count() == 2;
+    value.split('%').skip(1).all(digits)
+}
+
+fn has_port(value: Cow<'_, str>) -> bool {
+    split_port(value).1.is_some()
 }
 
 fn client_of<'a>(kind: Kind<'a>, value: &'a str, ppg: Option<&'a str>) -> Result<Client<'a>, AddressError> {
@@ -210,6 +245,39 @@ mod tests {
         assert_eq!(client("WAPPUSH=%24IT/TYPE=USER@rim.net").1, "$IT");
         assert_eq!(parse("2100000A"), Ok(Address::Bare("2100000A".into())));
         assert_eq!(parse(" group:news "), Ok(Address::Bare("group:news".into())));
+    }
+
+    #[test]
+    fn what_is_bent_has_a_row() {
+        for proper in [
+            "WAPPUSH=+155519990730/TYPE=PLMN@ppg.carrier.com",
+            "/wappush=+1-555.1999/type=plmn@p",
+            "WAPPUSH=john.doe%40wapforum.org/TYPE=USER@p",
+            "WAPPUSH=sip%3Aa%40b%3A5060/TYPE=USER@p",
+            "WAPPUSH=195.153.199.30/TYPE=IPv4@p",
+            "WAPPUSH=news/TYPE=GROUP@p",
+            "group:news",
+            "sip:alice@example.com",
+            "2100000A",
+        ] {
+            assert_eq!(bent(proper), None, "{proper}");
+        }
+        for (row, text) in [
+            ("A1", "WAPPUSH=a/TYPE=USER"),
+            ("A1", "WAPPUSH=+4915112@p"),
+            ("A1", "%24IT"),
+            ("A2", "WAPPUSH=4915112/TYPE=PLMN@p"),
+            ("A2", "WAPPUSH=+49(151)/TYPE=PLMN@p"),
+            ("A2", "WAPPUSH=a%40b.c%3A7874/TYPE=USER@p"),
+            ("A2", "WAPPUSH=2100000A:100/TYPE=USER@p"),
+            ("A2", "WAPPUSH=%9/TYPE=USER@p"),
+            ("A2", "WAPPUSH=a%/TYPE=GROUP@p"),
+            ("A3", "WAPPUSH=a /  TYPE=USER@p"),
+            ("A3", " WAPPUSH=a/TYPE=USER@p"),
+            ("A3", "alice "),
+        ] {
+            assert_eq!(bent(text).map(Repair::row), Some(row), "{text}");
+        }
     }
 
     #[test]

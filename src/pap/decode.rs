@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::address;
 use super::code::{Code, State};
 use super::document::{
     BadMessage, CancelMessage, CancelResponse, CancelResult, CapabilitiesQuery, CapabilitiesResponse, DeliveryMethod,
@@ -10,6 +11,7 @@ use super::document::{
 };
 use super::repair::{Repair, Repairs};
 use super::time::{self, Seconds};
+use super::version::Version;
 use super::xml::Element;
 
 /// What a document lacks or has too much of (PAP code 2000).
@@ -50,8 +52,14 @@ const MISSPELLED: [(&str, &str); 5] = [
 pub struct Reading {
     /// Nothing is repaired.
     pub strict: bool,
-    /// What is unknown is ignored all the same: the document is of a newer minor version.
-    pub newer: bool,
+    /// Of the document. What is unknown in a newer minor version than ours is ignored, and not bent (§9).
+    pub version: Version,
+}
+
+impl Reading {
+    fn is_newer(self) -> bool {
+        self.version > Version::V2_1
+    }
 }
 
 /// The document inside a `pap` element.
@@ -101,6 +109,10 @@ impl Fields<'_> {
         self.optional(attribute).ok_or(SchemaError::Missing { element: self.name, attribute })
     }
 
+    fn has_any(&self, attributes: &[&str]) -> bool {
+        attributes.iter().any(|attribute| self.element.get(attribute).is_some())
+    }
+
     fn value(&self, attribute: &'static str, value: &str) -> SchemaError {
         SchemaError::Value { element: self.name, attribute, value: short(value) }
     }
@@ -133,7 +145,8 @@ impl<'r> Decoder<'r> {
         let left = fields.element.attributes.first().map(|(name, _)| *name);
         let left = left.or_else(|| fields.element.children.first().map(|child| child.name));
         match left {
-            Some(found) if self.reading.strict && !self.reading.newer => {
+            Some(_) if self.reading.is_newer() => Ok(()),
+            Some(found) if self.reading.strict => {
                 Err(SchemaError::Unknown { element: fields.name, found: short(found) })
             }
             Some(_) => {
@@ -213,6 +226,9 @@ impl<'r> Decoder<'r> {
         if value.len() > ADDRESS {
             return Err(SchemaError::AddressTooLong { element, limit: ADDRESS });
         }
+        if let Some(repair) = address::bent(&value) {
+            self.repairs.note(repair);
+        }
         self.close(address, &[])?;
         Ok(value)
     }
@@ -271,6 +287,10 @@ impl<'r> Decoder<'r> {
         let source_reference = fields.optional("source-reference");
         let notify_requested_to = fields.optional("ppg-notify-requested-to");
         let progress_notes_requested = self.flag(&mut fields, "progress-notes-requested")?;
+        // The one thing that came with 2.0. Without a DOCTYPE a document is taken for 1.0, and may mean it all the same.
+        if self.reading.version < Version::V2_0 && fields.has_any(&["replace-push-id", "replace-method"]) {
+            self.repairs.note(Repair::NewerAttribute);
+        }
         let method = self.choice(&mut fields, "replace-method", &REPLACE_METHODS)?.unwrap_or_default();
         // A method without an id is ignored (§8.2).
         let replace = fields.optional("replace-push-id").map(|push_id| Replace { push_id, method });

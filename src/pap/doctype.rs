@@ -2,12 +2,16 @@
 //! leniently, read for its version, and thrown away. Nothing external is ever loaded and no entity is ever declared.
 
 use super::repair::{Repair, Repairs};
-use super::version::{Dialect, Version, parse_supported};
+use super::version::{Dialect, Supported, Version, parse_supported};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PrologError {
     #[error("entity declarations are refused")]
     Entity,
+    #[error("declarations in the DOCTYPE are refused")]
+    Declaration,
+    #[error("there is a second DOCTYPE")]
+    Second,
     #[error("there is no root element")]
     NoRoot,
     #[error("something stands before the root element that is no XML")]
@@ -38,6 +42,9 @@ pub fn read<'a>(text: &'a str, repairs: &mut Repairs) -> Result<Prolog<'a>, Prol
         } else if let Some(inner) = rest.strip_prefix("<!--") {
             rest = after(inner, "-->")?;
         } else if rest.get(..9).is_some_and(|head| head.eq_ignore_ascii_case("<!DOCTYPE")) {
+            if dialect.is_some() {
+                return Err(PrologError::Second);
+            }
             let (doctype, tail) = split_doctype(rest, repairs)?;
             dialect = Some(read_doctype(doctype, repairs)?);
             rest = tail;
@@ -63,8 +70,7 @@ fn after<'a>(text: &'a str, end: &str) -> Result<&'a str, PrologError> {
 /// is taken to end before the root element (the `[[<?…?>]]>` of some initiators).
 fn split_doctype<'a>(text: &'a str, repairs: &mut Repairs) -> Result<(&'a str, &'a str), PrologError> {
     // The root is looked for inside the declaration only, or many declarations would mean many searches of the whole.
-    let proper = proper_end(text).filter(|end| find_root(&text[..*end]).is_none());
-    if let Some(end) = proper.filter(|end| text[*end..].trim_start().starts_with('<')) {
+    if let Some(end) = proper_end(text).filter(|end| find_root(&text[..*end]).is_none()) {
         return Ok((&text[..end], &text[end..]));
     }
     let root = find_root(text).ok_or(PrologError::Unterminated)?;
@@ -108,14 +114,17 @@ fn find_bytes(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 }
 
 fn read_doctype(doctype: &str, repairs: &mut Repairs) -> Result<Dialect, PrologError> {
-    // Declarations of any kind have no business here: entities could be bombs, the others change what a document means.
-    let subset = doctype.split_once('[').map_or("", |(_, subset)| subset);
-    let declares =
-        subset.contains("<!ENTITY") || subset.contains("<!entity") || without_instructions(subset).contains('%');
-    if declares {
-        return Err(PrologError::Entity);
+    let (external, subset) = doctype.split_once('[').unwrap_or((doctype, ""));
+    let supported = read_subset(subset, repairs)?;
+    let (version, unversioned, bent) = external_version(external);
+    if bent {
+        repairs.note(Repair::BentDoctype);
     }
-    let external = doctype.split('[').next().unwrap_or(doctype);
+    Ok(Dialect { version: version.unwrap_or(Version::V1_0), unversioned, supported })
+}
+
+/// The version that the identifiers name, whether they do so without a number, and whether they are not as they should be.
+fn external_version(external: &str) -> (Option<Version>, bool, bool) {
     let mut quoted = quoted(external);
     let (public, system) = (quoted.next(), quoted.next());
     let version = public.and_then(public_version);
@@ -123,22 +132,61 @@ fn read_doctype(doctype: &str, repairs: &mut Repairs) -> Result<Dialect, PrologE
     let version =
         version.or_else(|| if unversioned { Some(Version::V1_0) } else { system.or(public).and_then(system_version) });
     let canonical = public.is_some_and(|id| id.starts_with("-//WAPFORUM//DTD PAP") && id.ends_with("//EN"));
-    if !canonical || version.is_none() {
-        repairs.note(Repair::BentDoctype);
-    }
-    let supported = instruction(subset).map(parse_supported).unwrap_or_default();
-    Ok(Dialect { version: version.unwrap_or(Version::V1_0), unversioned, supported })
+    (version, unversioned, !canonical || version.is_none() || system.is_none())
 }
 
-fn without_instructions(subset: &str) -> String {
-    let mut kept = String::new();
-    let mut rest = subset;
-    while let Some(at) = rest.find("<?") {
-        kept.push_str(&rest[..at]);
-        rest = rest[at..].find("?>").map_or("", |end| &rest[at + end + 2..]);
+/// The internal subset: instructions, comments and blanks, and the versions that a `wap-pap-ver` instruction names.
+/// Declarations have no business here: entities could be bombs, the others change what a document means.
+fn read_subset(subset: &str, repairs: &mut Repairs) -> Result<Vec<Supported>, PrologError> {
+    let mut supported = None;
+    let mut rest = subset.trim_start();
+    while !rest.is_empty() {
+        if let Some(inner) = rest.strip_prefix("<!--") {
+            rest = after(inner, "-->")?;
+        } else if let Some(inner) = rest.strip_prefix("<?") {
+            let instruction = inner.split("?>").next().unwrap_or(inner);
+            rest = after(inner, "?>")?;
+            if let Some(data) = instruction.strip_prefix("wap-pap-ver") {
+                supported = supported.or_else(|| supported_versions(data));
+            }
+        } else if rest.get(..8).is_some_and(|head| head.eq_ignore_ascii_case("<!ENTITY")) || rest.starts_with('%') {
+            return Err(PrologError::Entity);
+        } else if rest.starts_with("<!") {
+            return Err(PrologError::Declaration);
+        } else {
+            // The end of the declaration, and whatever else stands there: not one of them begins a declaration.
+            let end = rest.find(['<', '%']).unwrap_or(rest.len());
+            let (passed, tail) = rest.split_at(end.max(1));
+            if passed.chars().filter(|c| !c.is_whitespace()).ne("]>".chars()) {
+                repairs.note(Repair::BentDoctype);
+            }
+            rest = tail;
+        }
+        rest = rest.trim_start();
     }
-    kept.push_str(rest);
-    kept
+    Ok(supported.unwrap_or_default())
+}
+
+fn supported_versions(instruction: &str) -> Option<Vec<Supported>> {
+    let list = &instruction[instruction.find("supported-versions")?..];
+    quoted(list).next().map(parse_supported)
+}
+
+/// The dialect of a document that cannot be read: what its DOCTYPE says, if one is found near the beginning.
+#[must_use]
+pub fn guess(body: &[u8]) -> Dialect {
+    const LOOK: usize = 16 * 1024;
+    let text = String::from_utf8_lossy(&body[..body.len().min(LOOK)]);
+    let doctype = text
+        .match_indices("<!")
+        .map(|(at, _)| &text[at..])
+        .find(|rest| rest.get(..9).is_some_and(|head| head.eq_ignore_ascii_case("<!DOCTYPE")));
+    let Some(doctype) = doctype else { return Dialect::of(Version::V1_0) };
+    let doctype = &doctype[..find_root(doctype).unwrap_or(doctype.len())];
+    let (external, subset) = doctype.split_once('[').unwrap_or((doctype, ""));
+    let (version, unversioned, _) = external_version(external.split('>').next().unwrap_or(external));
+    let supported = subset.find("wap-pap-ver").and_then(|at| supported_versions(&subset[at..])).unwrap_or_default();
+    Dialect { version: version.unwrap_or(Version::V1_0), unversioned, supported }
 }
 
 /// The quoted texts of a declaration, in order.
@@ -164,18 +212,6 @@ fn public_version(id: &str) -> Option<Version> {
 fn system_version(id: &str) -> Option<Version> {
     let rest = &id[id.rfind("pap_")? + "pap_".len()..];
     Version::parse(rest.strip_suffix(".dtd").unwrap_or(rest))
-}
-
-/// The `supported-versions` of a `wap-pap-ver` instruction.
-fn instruction(subset: &str) -> Option<&str> {
-    let start = subset.find("<?wap-pap-ver")?;
-    let inner = &subset[start..start + subset[start..].find("?>")?];
-    let list = &inner[inner.find("supported-versions")?..];
-    quoted_first(list)
-}
-
-fn quoted_first(text: &str) -> Option<&str> {
-    quoted(text).next()
 }
 
 #[cfg(test)]
@@ -228,10 +264,39 @@ mod tests {
     }
 
     #[test]
+    fn comments_in_the_subset_may_say_anything_and_declarations_are_refused() {
+        let subset = |subset: &str| {
+            let text = format!("<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"x\" [{subset}]><pap/>");
+            let mut repairs = Repairs::default();
+            read(&text, &mut repairs).map(|prolog| (prolog.dialect.supported.len(), repairs.as_slice().to_vec()))
+        };
+        assert_eq!(
+            subset("<!-- 100 % <!ENTITY a \"b\"> -->\n<?wap-pap-ver supported-versions='2.0'?>"),
+            Ok((1, vec![]))
+        );
+        assert_eq!(subset("<?other % ?>"), Ok((0, vec![])));
+        assert_eq!(subset("<!ATTLIST pap x CDATA \"y\">"), Err(PrologError::Declaration));
+        assert_eq!(subset("<!ELEMENT pap ANY>"), Err(PrologError::Declaration));
+        assert_eq!(subset("junk"), Ok((0, vec![Repair::BentDoctype])));
+        assert_eq!(subset("<!entity a 'b'>"), Err(PrologError::Entity));
+    }
+
+    #[test]
+    fn what_cannot_be_read_may_still_say_its_version() {
+        let doctype = "<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.1//EN\" \"x\" [<!ENTITY a \"b\"> <?wap-pap-ver supported-versions=\"2.1,2.0\"?>]><pap>";
+        let dialect = guess(format!("--b\r\n\r\n<?xml?>{doctype}").as_bytes());
+        assert_eq!((dialect.version, dialect.supported.len()), (Version::V2_1, 2));
+        assert_eq!(guess(&[b'x'; 40_000]), Dialect::of(Version::V1_0));
+        assert_eq!(guess(b"<!DOCTYPE"), Dialect::of(Version::V1_0));
+    }
+
+    #[test]
     fn junk_is_no_prolog() {
         let read = |text: &str| read(text, &mut Repairs::default()).unwrap_err();
         assert_eq!(read("hello <pap/>"), PrologError::Junk);
         assert_eq!(read("<?xml version=\"1.0\"?>"), PrologError::NoRoot);
         assert_eq!(read("<!DOCTYPE pap "), PrologError::Unterminated);
+        assert_eq!(read("<!DOCTYPE pap SYSTEM 'a'>\nhello\n<pap/>"), PrologError::Junk);
+        assert_eq!(read("<!DOCTYPE pap SYSTEM 'a'><!DOCTYPE pap SYSTEM 'a'><pap/>"), PrologError::Second);
     }
 }

@@ -97,6 +97,7 @@ fn header_lines<'a>(
     let mut starts = Vec::new();
     let mut at = 0;
     let strict = limits.strict;
+    let mut bare = false;
     if !strict && begins_blank(part) {
         // An empty line first, and headers after it all the same.
         repairs.note(Repair::BlankLineFirst);
@@ -105,7 +106,11 @@ fn header_lines<'a>(
     while at < part.len() {
         let end = next_line(part, at);
         let line = part[at..end].trim_ascii_end();
+        bare |= part[at..end].ends_with(b"\n") && !part[at..end].ends_with(b"\r\n");
         if line.is_empty() {
+            if bare {
+                repairs.note(Repair::BareLineFeeds);
+            }
             return Ok((lines, end));
         }
         if line.len() > LINE {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use super::charset;
 use super::decode::{self, Reading};
 use super::doctype;
 use super::document::Document;
@@ -18,6 +19,9 @@ use super::xml;
 /// A request that could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
+    /// That it is written in.
+    pub version: Version,
+    /// The dialect for the answer.
     pub dialect: Dialect,
     pub document: Document,
     /// What the terminals get; only a push-message has it.
@@ -61,38 +65,32 @@ struct Parts<'a> {
 /// Reads the body of an HTTP request with this Content-Type.
 pub fn parse(content_type: Option<&str>, body: &[u8], limits: Limits) -> Result<Request, Failure> {
     let mut repairs = Repairs::default();
-    let parts = parts(content_type, body, &limits, &mut repairs)
-        .map_err(|desc| failure(Dialect::of(Version::V1_0), desc, body))?;
+    // Until the DOCTYPE has been read the answer is in the version that it seems to have.
+    let unread = |desc: String, at: &[u8]| failure(doctype::guess(at).for_answer(), desc, at);
+    let parts = parts(content_type, body, &limits, &mut repairs).map_err(|desc| unread(desc, body))?;
     let control: &[u8] = &parts.control;
-    let text = decode_text(control, parts.charset.as_deref())
-        .map_err(|desc| failure(Dialect::of(Version::V1_0), desc, control))?;
-    let prolog = doctype::read(&text, &mut repairs)
-        .map_err(|error| failure(Dialect::of(Version::V1_0), error.to_string(), control))?;
-    let dialect = prolog.dialect;
-    if !dialect.version.is_supported() {
-        let version = dialect.common().unwrap_or(Version::V1_0);
-        let desc = format!("PAP {} is not supported", dialect.version);
-        let dialect = Dialect { version, unversioned: false, supported: dialect.supported };
+    let text = charset::decode(control, parts.charset.as_deref()).map_err(|desc| unread(desc, control))?;
+    let prolog = doctype::read(&text, &mut repairs).map_err(|error| unread(error.to_string(), control))?;
+    let version = prolog.dialect.version;
+    let dialect = prolog.dialect.for_answer();
+    if !version.is_supported() {
+        let desc = format!("PAP {version} is not supported");
         return Err(Failure { version: true, ..failure(dialect, desc, control) });
     }
-    if limits.strict && repairs.as_slice().contains(&Repair::BentDoctype) {
-        return Err(failure(dialect, "the DOCTYPE is not one of PAP's".into(), control));
-    }
-    let reading = Reading { strict: limits.strict, newer: dialect.version > Version::V2_1 };
-    let document = xml::read(prolog.rest, &limits, &mut repairs)
-        .map_err(|error| error.to_string())
-        .and_then(|root| decode::document(root, reading, &mut repairs).map_err(|error| error.to_string()))
-        .map_err(|desc| failure(dialect.clone(), desc, control))?;
+    let fail = |desc: String| failure(dialect.clone(), desc, control);
+    let root = xml::read(prolog.rest, &limits, &mut repairs).map_err(|error| fail(error.to_string()))?;
+    let reading = Reading { strict: limits.strict, version };
+    let document = decode::document(root, reading, &mut repairs).map_err(|error| fail(error.to_string()))?;
     let content = match (&document, parts.content) {
-        (Document::PushMessage(_), Some(entity)) => {
-            Some(content(entity, limits.strict, &mut repairs).map_err(|desc| failure(dialect.clone(), desc, control))?)
-        }
-        (Document::PushMessage(_), None) => {
-            return Err(failure(dialect, "a push-message needs a content part".into(), control));
-        }
+        (Document::PushMessage(_), Some(entity)) => Some(content(entity, limits.strict, &mut repairs).map_err(&fail)?),
+        (Document::PushMessage(_), None) => return Err(fail("a push-message needs a content part".into())),
         _ => None,
     };
-    Ok(Request { dialect, document, content, capabilities: parts.capabilities, repairs })
+    // What a row of the table calls for and nothing above refuses: a strict endpoint takes nothing that is bent.
+    if let (true, Some(repair)) = (limits.strict, repairs.as_slice().first()) {
+        return Err(fail(format!("{repair} (row {} of docs/pap.md); this endpoint is strict", repair.row())));
+    }
+    Ok(Request { version, dialect, document, content, capabilities: parts.capabilities, repairs })
 }
 
 fn failure(dialect: Dialect, desc: String, at: &[u8]) -> Failure {
@@ -155,38 +153,6 @@ fn parts<'a>(
 fn is_control(entity: &Entity) -> bool {
     let body = entity.body.trim_ascii_start();
     body.starts_with(b"<") && body.windows(4).take(2_048).any(|window| window == b"<pap")
-}
-
-/// The text of a control document: the charset of MIME counts, then that of the XML declaration, then UTF-8.
-fn decode_text<'a>(bytes: &'a [u8], charset: Option<&str>) -> Result<Cow<'a, str>, String> {
-    let declared = charset.map(ToOwned::to_owned).or_else(|| xml_encoding(bytes));
-    let name = declared.as_deref().unwrap_or("utf-8").trim().to_ascii_lowercase();
-    match name.as_str() {
-        "utf-8" | "utf8" | "us-ascii" | "ascii" => {
-            let text = std::str::from_utf8(bytes).map(Cow::Borrowed);
-            text.map_err(|error| format!("the control document is not {name} at byte {}", error.valid_up_to()))
-        }
-        "iso-8859-1" | "latin1" | "iso8859-1" | "windows-1252" => {
-            Ok(bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into())
-        }
-        other => {
-            Err(format!("the encoding {:?} is not supported: use UTF-8", other.chars().take(32).collect::<String>()))
-        }
-    }
-    .and_then(
-        |text: Cow<'a, str>| {
-            if text.contains('\0') { Err("the control document has a NUL in it".into()) } else { Ok(text) }
-        },
-    )
-}
-
-fn xml_encoding(bytes: &[u8]) -> Option<String> {
-    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(256)]);
-    let declaration = head.trim_start().strip_prefix("<?xml")?;
-    let declaration = &declaration[..declaration.find("?>")?];
-    let value = declaration[declaration.find("encoding")? + 8..].trim_start().strip_prefix('=')?.trim_start();
-    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-    value[1..].split(quote).next().map(ToOwned::to_owned)
 }
 
 /// Headers that describe the part and not the content, or that are nobody else's business.

@@ -17,7 +17,7 @@
 //! | file | job |
 //! | --- | --- |
 //! | [`message`] | a whole request body: multipart or plain |
-//! | [`multipart`], [`entity`] | parts, their headers and encodings |
+//! | [`multipart`], [`entity`], [`charset`] | parts, their headers and encodings |
 //! | [`version`], [`doctype`] | versions and the DOCTYPE they stand in |
 //! | [`xml`] | a bounded reader of elements and attributes |
 //! | [`document`], [`decode`], [`mod@encode`] | the eleven documents, in and out |
@@ -28,6 +28,7 @@
 
 pub mod address;
 pub mod capabilities;
+pub mod charset;
 pub mod code;
 pub mod decode;
 pub mod doctype;

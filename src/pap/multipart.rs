@@ -88,9 +88,10 @@ pub fn split<'a>(
         Some(parts) => Ok(parts),
         None if strict => Err(MultipartError::NoDelimiter(boundary.to_owned())),
         None => {
-            let parts = split_at(body, delimiter.as_bytes(), true, limits, repairs)?;
+            let parts = split_at(body, delimiter.as_bytes(), true, limits, repairs)?
+                .ok_or_else(|| MultipartError::NoDelimiter(boundary.to_owned()))?;
             repairs.note(Repair::IndentedDelimiter);
-            parts.ok_or_else(|| MultipartError::NoDelimiter(boundary.to_owned()))
+            Ok(parts)
         }
     }
 }

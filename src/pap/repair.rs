@@ -39,8 +39,14 @@ pub enum Repair {
     Unescaped,
     /// X6: an enumeration in another case.
     OtherCase,
-    /// A3, A1: the address is not as the grammar has it.
+    /// X4: an attribute that only newer versions of PAP have.
+    NewerAttribute,
+    /// A1: an address without TYPE or the name of a gateway.
     BentAddress,
+    /// A2: the value of an address is not as the grammar has it.
+    BentValue,
+    /// A3: an address with blanks in it.
+    BlankInAddress,
     /// T1: the timestamp is not as the specification has it.
     BentTimestamp,
     /// Elements are not in the order of the schema.
@@ -65,10 +71,12 @@ impl Repair {
             Self::PlainXml => "M16",
             Self::BentDoctype => "X1",
             Self::LeadingBlanks => "X3",
-            Self::Unknown | Self::Misspelled => "X4",
+            Self::Unknown | Self::Misspelled | Self::NewerAttribute => "X4",
             Self::Unescaped => "X5",
             Self::OtherCase => "X6",
             Self::BentAddress => "A1",
+            Self::BentValue => "A2",
+            Self::BlankInAddress => "A3",
             Self::BentTimestamp => "T1",
             Self::OtherOrder => "X7",
         }
@@ -91,11 +99,14 @@ impl fmt::Display for Repair {
             Self::PlainXml => "plain XML under another Content-Type",
             Self::BentDoctype => "an unusual DOCTYPE",
             Self::LeadingBlanks => "blanks before the XML declaration",
-            Self::Unknown => "unknown elements or attributes",
+            Self::Unknown => "unknown elements, attributes or text",
+            Self::NewerAttribute => "an attribute of a newer version",
             Self::Misspelled => "a misspelled attribute",
             Self::Unescaped => "unescaped characters in an attribute",
             Self::OtherCase => "an enumeration in another case",
-            Self::BentAddress => "an address outside the grammar",
+            Self::BentAddress => "an address without TYPE or gateway",
+            Self::BentValue => "the value of an address outside the grammar",
+            Self::BlankInAddress => "blanks in an address",
             Self::BentTimestamp => "a timestamp outside the specification",
             Self::OtherOrder => "elements out of order",
         };

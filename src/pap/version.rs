@@ -65,6 +65,24 @@ impl Dialect {
         Self { version, unversioned: false, supported: Vec::new() }
     }
 
+    /// How an answer to a document of this dialect is written: in its version, where we write that one; else in the
+    /// initiator's most preferred one that we do; else in our nearest, which for a version that cannot be read at all is
+    /// 1.0 (§9.3).
+    #[must_use]
+    pub fn for_answer(mut self) -> Self {
+        if Version::SUPPORTED.contains(&self.version) {
+            return self;
+        }
+        let Version { major, minor } = self.version;
+        let nearest = if self.version.is_supported() { Version::V2_1 } else { Version::V1_0 };
+        let version = self.common().unwrap_or(nearest);
+        if self.supported.is_empty() {
+            // It knows its own version, so that it has to be told of ours.
+            self.supported.push(Supported { major, minor: Some(minor) });
+        }
+        Self { version, unversioned: false, supported: self.supported }
+    }
+
     /// Whether answers carry a `wap-pap-ver` instruction: they must where the initiator knows something above 1.0, and
     /// must not otherwise (§9.2).
     #[must_use]
@@ -119,6 +137,21 @@ mod tests {
         assert_eq!(common("3.*, 2.*"), Some(Version::V2_1));
         assert_eq!(common("4.0"), None);
         assert_eq!(common("junk"), None);
+    }
+
+    #[test]
+    fn an_answer_is_in_a_version_that_exists() {
+        let answer = |major, minor, list: &str| {
+            let asked = Dialect { supported: parse_supported(list), ..Dialect::of(Version { major, minor }) };
+            let answer = asked.for_answer();
+            (answer.version, answer.announces())
+        };
+        assert_eq!(answer(2, 0, ""), (Version::V2_0, true));
+        assert_eq!(answer(2, 4, ""), (Version::V2_1, true));
+        assert_eq!(answer(2, 4, "2.4,2.0"), (Version::V2_0, true));
+        assert_eq!(answer(3, 0, ""), (Version::V1_0, true));
+        assert_eq!(answer(3, 0, "3.0,2.0"), (Version::V2_0, true));
+        assert_eq!(answer(1, 0, ""), (Version::V1_0, false));
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! A bounded reader of elements and attributes. PAP has no text content and no namespaces; text and comments between
-//! elements are passed over.
+//! A bounded reader of elements and attributes. PAP has no text content and no namespaces (WAP-247 §8): text between
+//! elements is ignored, with a note.
 
 use std::borrow::Cow;
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use super::charset;
 use super::limits::Limits;
 use super::repair::{Repair, Repairs};
 
@@ -91,12 +92,24 @@ pub fn read<'a>(text: &'a str, limits: &Limits, repairs: &mut Repairs) -> Result
                 });
             }
             Event::Eof => return Err(XmlError::Truncated),
-            Event::Text(_)
-            | Event::CData(_)
-            | Event::Comment(_)
-            | Event::PI(_)
-            | Event::Decl(_)
-            | Event::GeneralRef(_) => None,
+            Event::GeneralRef(name) => {
+                if reference(&format!("{};", &*name)).is_none() {
+                    return Err(XmlError::UnknownEntity(shorten(&format!("&{};", &*name))));
+                }
+                repairs.note(Repair::Unknown);
+                None
+            }
+            Event::Text(text) => {
+                if !is_blank(&text) {
+                    repairs.note(Repair::Unknown);
+                }
+                None
+            }
+            Event::CData(_) => {
+                repairs.note(Repair::Unknown);
+                None
+            }
+            Event::Comment(_) | Event::PI(_) | Event::Decl(_) => None,
         };
         if count > max_elements {
             return Err(XmlError::TooManyElements(max_elements));
@@ -118,15 +131,18 @@ fn close<'a>(open: &mut [Element<'a>], element: Element<'a>) -> Option<Element<'
     }
 }
 
-/// After the root only blanks, comments and instructions may follow; text is passed over like between elements.
+fn is_blank(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_whitespace())
+}
+
+/// After the root only blanks, comments and instructions may follow.
 fn end(mut reader: Reader<&[u8]>) -> Result<(), XmlError> {
     loop {
         match reader.read_event() {
             Ok(Event::Eof) => return Ok(()),
-            Ok(Event::Start(_) | Event::Empty(_) | Event::End(_) | Event::DocType(_)) => {
-                return Err(XmlError::Trailing);
-            }
-            Ok(_) => {}
+            Ok(Event::Comment(_) | Event::PI(_)) => {}
+            Ok(Event::Text(text)) if is_blank(&text) => {}
+            Ok(_) => return Err(XmlError::Trailing),
             Err(error) => return Err(malformed(&reader, &error)),
         }
     }
@@ -270,7 +286,7 @@ fn reference(tail: &str) -> Option<(char, usize)> {
                 Some(hex) => u32::from_str_radix(hex, 16).ok()?,
                 None => number.parse().ok()?,
             };
-            char::from_u32(code).filter(|c| *c != '\0')?
+            char::from_u32(code).filter(|c| charset::is_xml(*c))?
         }
     };
     Some((c, end + 1))

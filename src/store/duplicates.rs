@@ -36,16 +36,13 @@ pub(super) fn judge(sql: &Connection, push: &Submission) -> Result<Verdict> {
 }
 
 fn is_over(sql: &Connection, push: PushKey) -> Result<bool> {
-    let mut query =
-        sql.prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM dispatches WHERE push = ?1 AND state < 2)")?;
+    let mut query = sql.prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM dispatches WHERE push = ?1 AND state < 2)")?;
     Ok(query.query_row([push], |row| row.get(0))?)
 }
 
 /// Frees the push-id of this push.
 pub(super) fn give_away(tx: &Tx<'_>, push: PushKey) -> Result<()> {
-    tx.sql
-        .prepare_cached("UPDATE pushes SET push_id = push_id || char(1) || id WHERE id = ?1")?
-        .execute([push])?;
+    tx.sql.prepare_cached("UPDATE pushes SET push_id = push_id || char(1) || id WHERE id = ?1")?.execute([push])?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use papcast::pap::decode::{self, Reading};
 use papcast::pap::document::BadMessage;
 use papcast::pap::repair::Repairs;
 use papcast::pap::xml::{self, XmlError};
-use papcast::pap::{self, Dialect, Document, Limits, doctype, entity, multipart};
+use papcast::pap::{self, Dialect, Document, Limits, Version, doctype, entity, multipart};
 
 /// Addresses that a document may have here.
 const ADDRESSES: usize = 1_000;
@@ -32,7 +32,7 @@ fn document(text: &str, strict: bool) -> Option<(Dialect, Document)> {
     let mut repairs = Repairs::default();
     let prolog = doctype::read(text, &mut repairs).ok()?;
     let root = xml::read(prolog.rest, &limits(strict), &mut repairs).ok()?;
-    let document = decode::document(root, Reading { strict, newer: false }, &mut repairs).ok()?;
+    let document = decode::document(root, Reading { strict, version: Version::V2_1 }, &mut repairs).ok()?;
     Some((prolog.dialect, document))
 }
 
@@ -47,7 +47,7 @@ fn settles(document: &Document, dialect: &Dialect) {
         Err(XmlError::ValueTooLong(_)) => return,
         other => other.unwrap(),
     };
-    let again = decode::document(root, Reading { strict: true, newer: false }, &mut repairs).unwrap();
+    let again = decode::document(root, Reading { strict: true, version: Version::V2_1 }, &mut repairs).unwrap();
     assert_eq!(pap::encode(&again, dialect), once);
 }
 

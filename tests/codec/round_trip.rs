@@ -232,13 +232,16 @@ proptest! {
                 message.replace = None;
             }
             let (content_type, body) = request(&document, &Dialect::of(version));
-            for strict in [true, false] {
-                let read = pap::parse(Some(content_type), body.as_bytes(), Limits { addresses: 100, strict, ..Limits::default() });
-                let read = read.map_err(|failure| TestCaseError::fail(format!("{}: {body}", failure.desc)))?;
-                prop_assert_eq!(&read.document, &document, "{}", body);
-                prop_assert_eq!(read.dialect.version, version);
-                prop_assert!(read.repairs.as_slice().is_empty(), "{:?}: {}", read.repairs, body);
-            }
+            let limits = Limits { addresses: 100, ..Limits::default() };
+            let read = pap::parse(Some(content_type), body.as_bytes(), limits);
+            let read = read.map_err(|failure| TestCaseError::fail(format!("{}: {body}", failure.desc)))?;
+            prop_assert_eq!(&read.document, &document, "{}", body);
+            prop_assert_eq!(read.dialect.version, version);
+            // Addresses are any text here, and all else is as we write it.
+            let bent = read.repairs.as_slice().iter().filter(|repair| !repair.row().starts_with('A'));
+            prop_assert_eq!(bent.count(), 0, "{:?}: {}", read.repairs, body);
+            let strict = pap::parse(Some(content_type), body.as_bytes(), Limits { strict: true, ..limits });
+            prop_assert_eq!(strict.is_ok(), read.repairs.as_slice().is_empty());
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::pap::{Document, Request};
 type Facts = Vec<(&'static str, String)>;
 
 pub(super) fn facts(request: &Request) -> Facts {
-    let mut facts: Facts = vec![("version", format!("PAP {}", request.dialect.version))];
+    let mut facts: Facts = vec![("version", format!("PAP {}", request.version))];
     let mut fact = |what, text: String| facts.push((what, text));
     match &request.document {
         Document::PushMessage(message) => {
