@@ -94,9 +94,12 @@ pub fn bent(text: &str) -> Option<Repair> {
         return Some(Repair::BlankInAddress);
     }
     let (client, ppg) = split_ppg(rest);
+    let client = client.strip_suffix('/').unwrap_or(client);
     let Some((value, kind)) = find_type(client).filter(|_| ppg.is_some()) else { return Some(Repair::BentAddress) };
+    let value = value.split_once('/').map_or(value, |(value, _)| value);
     let is_bent = match kind_of(kind) {
-        Ok(Kind::Plmn) => !is_number(value),
+        // What is no number at all is not understood either.
+        Ok(Kind::Plmn) => !is_number(value) && plmn(value).is_some(),
         Ok(Kind::User) => !is_escaped(value) || percent_decode_str(value).decode_utf8().is_ok_and(has_port),
         _ => !is_escaped(value),
     };
@@ -256,6 +259,8 @@ mod tests {
             "WAPPUSH=sip%3Aa%40b%3A5060/TYPE=USER@p",
             "WAPPUSH=195.153.199.30/TYPE=IPv4@p",
             "WAPPUSH=news/TYPE=GROUP@p",
+            "/WAPPUSH=+1/x=2/TYPE=PLMN/@p",
+            "WAPPUSH=abc/TYPE=PLMN@p",
             "group:news",
             "sip:alice@example.com",
             "2100000A",

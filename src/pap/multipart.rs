@@ -79,7 +79,7 @@ pub fn split<'a>(
         None if strict => return Err(MultipartError::NoBoundary),
         None => {
             found = leading_boundary(body).ok_or(MultipartError::NoBoundary)?;
-            repairs.note(Repair::Preamble);
+            repairs.note(Repair::NoBoundary);
             &found
         }
     };
@@ -139,9 +139,7 @@ fn split_at<'a>(
                         }
                         parts.push(&body[start..before_line_end(body, start, at)]);
                     }
-                    None if at > 0 && body[..at].iter().any(|byte| !byte.is_ascii_whitespace()) => {
-                        repairs.note(Repair::Preamble);
-                    }
+                    // A preamble, which may be anything.
                     None => {}
                 }
                 bare |= line.ends_with(b"\n") && !line.ends_with(b"\r\n");
@@ -212,7 +210,7 @@ mod tests {
             parts("--b\none\n--b\ntwo\n--b--", Some("b")),
             (vec!["one".into(), "two".into()], vec![Repair::BareLineFeeds])
         );
-        assert_eq!(parts("junk\r\n--b\r\none\r\n--b--", Some("b")), (vec!["one".into()], vec![Repair::Preamble]));
+        assert_eq!(parts("junk\r\n--b\r\none\r\n--b--", Some("b")), (vec!["one".into()], vec![]));
         assert_eq!(
             parts("--b\r\none\r\n--b\r\ntwo\r\n", Some("b")),
             (vec!["one".into(), "two\r\n".into()], vec![Repair::NoClosingDelimiter])

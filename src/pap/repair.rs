@@ -7,8 +7,8 @@ use std::fmt;
 pub enum Repair {
     /// M1: lines end in LF alone.
     BareLineFeeds,
-    /// M2: text before the first delimiter, or the boundary only known from there.
-    Preamble,
+    /// M2: the boundary stands only in the body.
+    NoBoundary,
     /// M3: no closing delimiter.
     NoClosingDelimiter,
     /// M4: delimiters are indented.
@@ -59,7 +59,7 @@ impl Repair {
     pub fn row(self) -> &'static str {
         match self {
             Self::BareLineFeeds => "M1",
-            Self::Preamble => "M2",
+            Self::NoBoundary => "M2",
             Self::NoClosingDelimiter => "M3",
             Self::IndentedDelimiter => "M4",
             Self::OtherMultipart => "M7",
@@ -87,7 +87,7 @@ impl fmt::Display for Repair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::BareLineFeeds => "lines end in LF alone",
-            Self::Preamble => "text before the first part",
+            Self::NoBoundary => "the boundary stands only in the body",
             Self::NoClosingDelimiter => "no closing delimiter",
             Self::IndentedDelimiter => "delimiters are indented",
             Self::OtherMultipart => "not multipart/related with the control part first",

@@ -206,6 +206,8 @@ fn what_stands_before_the_root() {
         ("a subset of quotes", "'\""),
         ("a subset of declarations", "<!ELEMENT a EMPTY>"),
         ("a subset of text", "x"),
+        ("a subset of open brackets", "<"),
+        ("a subset of text and instructions", "x <?a?>"),
         ("a list of versions", "2.0,"),
     ] {
         let prolog = "<!DOCTYPE pap PUBLIC '-//WAPFORUM//DTD PAP 2.0//EN' 'x' [<?wap-pap-ver supported-versions='";

@@ -24,6 +24,20 @@ fn every_case_of_the_kit_passes_and_the_readme_shows_its_table() {
 }
 
 #[test]
+fn a_strict_endpoint_keeps_every_must() {
+    let gateway = Gateway::start_with("[pap.endpoints.\"/strict\"]\nprofile = \"spec\"\nstrict = true\n", &[]);
+    for user in ["tel:+15550100", "15550100", "absent"] {
+        gateway.http().bind("kit", user);
+    }
+    let url = format!("http://{}/strict", gateway.http);
+    let output = Command::new(PAPCAST).args(["pap-check", &url, "--group", "kit"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let failed: Vec<&str> = text.lines().filter(|line| line.starts_with("FAILED") && line.contains(" MUST ")).collect();
+    assert!(failed.is_empty() && output.status.success(), "{failed:#?}");
+    assert!(text.contains("FAILED   SHOULD"), "nothing was tolerant");
+}
+
+#[test]
 fn a_gateway_that_breaks_a_must_fails_the_kit() {
     use std::io::{Read, Write};
     // Answers everything with HTTP 202 and a push-response 1001.

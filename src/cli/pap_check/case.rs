@@ -104,6 +104,11 @@ enum Encoding {
     Utf8,
     #[serde(rename = "latin-1")]
     Latin1,
+    /// Both with a byte order mark.
+    #[serde(rename = "utf-16")]
+    Utf16,
+    #[serde(rename = "utf-16be")]
+    Utf16Be,
     Base64,
 }
 
@@ -127,9 +132,16 @@ impl Step {
         };
         Ok(match self.encoding {
             Encoding::Latin1 => text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect(),
+            Encoding::Utf16 => marked(&text).flat_map(u16::to_le_bytes).collect(),
+            Encoding::Utf16Be => marked(&text).flat_map(u16::to_be_bytes).collect(),
             Encoding::Utf8 | Encoding::Base64 => text.into_bytes(),
         })
     }
+}
+
+/// In UTF-16, behind its byte order mark.
+fn marked(text: &str) -> impl Iterator<Item = u16> {
+    std::iter::once(0xfeff).chain(text.encode_utf16())
 }
 
 /// All cases with the name of their area: those compiled in, or those of a folder.

@@ -27,6 +27,7 @@ impl Placeholders {
             ("{number}", number.to_owned()),
             ("{group}", group.unwrap_or_default().to_owned()),
             ("{unknown}", UNKNOWN.to_owned()),
+            ("{control}", "\u{1}".to_owned()),
             ("{soon}", time::format(now + 3_600)),
             ("{later}", time::format(now + 7_200)),
             ("{past}", time::format(now - 3_600)),
