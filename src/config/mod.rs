@@ -123,6 +123,8 @@ pub struct Push {
     pub default_ttl: Duration,
     #[serde(deserialize_with = "units::duration")]
     pub max_ttl: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub clock_skew: Duration,
     pub max_addresses: usize,
     pub max_content: usize,
     pub duplicates: Duplicates,
@@ -132,11 +134,22 @@ pub struct Push {
 #[serde(deny_unknown_fields)]
 pub struct Notify {
     pub allow_private: bool,
+    pub forbidden_url: ForbiddenUrl,
     #[serde(deserialize_with = "units::duration")]
     pub timeout: Duration,
     #[serde(deserialize_with = "units::duration")]
     pub give_up: Duration,
     pub parallel: usize,
+}
+
+/// What becomes of a push whose result notifications are asked for where none may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ForbiddenUrl {
+    /// It is refused.
+    Reject,
+    /// It is taken, and nobody is notified.
+    Suppress,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -231,6 +244,7 @@ impl Config {
             ("broker.segment_count", self.broker.segment_count as u128, 2, 1_000),
             ("push.default_ttl", self.push.default_ttl.as_millis(), 1_000, 315_360_000_000),
             ("push.max_ttl", self.push.max_ttl.as_millis(), 1_000, 315_360_000_000),
+            ("push.clock_skew", self.push.clock_skew.as_millis(), 0, 86_400_000),
             ("push.max_addresses", self.push.max_addresses as u128, 1, 1_000_000),
             ("notify.timeout", self.notify.timeout.as_millis(), 100, 600_000),
             ("notify.give_up", self.notify.give_up.as_millis(), 0, 2_592_000_000),
@@ -249,6 +263,7 @@ impl Config {
                     || key.ends_with("interval")
                     || key.ends_with("retention")
                     || key.ends_with("give_up")
+                    || key.ends_with("skew")
                 {
                     " milliseconds"
                 } else {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{Gateway, notify};
 use crate::clock::{self, Millis};
+use crate::config::ForbiddenUrl;
 use crate::ids::{GroupId, Target, UserId};
 use crate::pap::address::{self, Kind};
 use crate::store::{self, Address, DeliveryMethod, Error, MAX_REPLACED, Notify, Priority, Submission, Submitted};
@@ -97,13 +98,10 @@ fn unknown_text(addresses: &[String]) -> String {
 
 impl Gateway {
     /// Takes a push. When this returns [`Accepted`] it is on disk.
-    pub async fn submit(&self, request: PushRequest) -> Result<Accepted, Refused> {
+    pub async fn submit(&self, mut request: PushRequest) -> Result<Accepted, Refused> {
         let now = clock::now();
         self.check_size(&request)?;
-        if let Some(notify) = &request.notify {
-            notify::check_url(&notify.url, self.notify.allow_private)
-                .map_err(|error| Refused::Notify(error.to_string()))?;
-        }
+        self.check_notify(&mut request)?;
         let deliver_before = self.deadline(&request, now)?;
         let addresses = self.resolve(&request)?;
         let push_id = request.push_id.clone();
@@ -178,6 +176,18 @@ impl Gateway {
         Ok(())
     }
 
+    /// Where nobody may be notified, the push is refused or nobody is (`notify.forbidden_url`).
+    fn check_notify(&self, request: &mut PushRequest) -> Result<(), Refused> {
+        let Some(notify) = &request.notify else { return Ok(()) };
+        let Err(error) = notify::check_url(&notify.url, self.notify.allow_private) else { return Ok(()) };
+        if self.notify.forbidden == ForbiddenUrl::Reject {
+            return Err(Refused::Notify(error.to_string()));
+        }
+        tracing::info!(push_id = request.push_id, %error, "no result notifications are sent for a push that asked for them");
+        request.notify = None;
+        Ok(())
+    }
+
     fn deadline(&self, request: &PushRequest, now: Millis) -> Result<Millis, Refused> {
         let span = |ttl: std::time::Duration| Millis::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 4);
         let start = request.deliver_after.unwrap_or(now).max(now);
@@ -185,7 +195,7 @@ impl Gateway {
             return Err(Refused::BadRequest("deliver-after is further away than push.max_ttl".into()));
         }
         let latest = start.saturating_add(span(self.rules.max_ttl)).min(clock::END_OF_TIME);
-        let before = match request.deliver_before {
+        let before = match request.deliver_before.map(|before| before.saturating_add(span(self.rules.clock_skew))) {
             Some(before) if before <= now => {
                 return Err(Refused::Expired { before: clock::format_utc(before), now: clock::format_utc(now) });
             }

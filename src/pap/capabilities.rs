@@ -1,5 +1,5 @@
 //! The answer to a client capabilities query that knows something: a multipart body with the ccq-response and an RDF part
-//! (WAP-247 §7.3, §8.10). The specification leaves the vocabulary to the parties; ours is named by [`NAMESPACE`].
+//! (WAP-247 §7.3, §8.11). The specification leaves the vocabulary to the parties; ours is named by [`NAMESPACE`].
 
 use std::collections::HashSet;
 use std::fmt::Write as _;

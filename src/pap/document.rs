@@ -1,10 +1,10 @@
-//! The documents of PAP as values (WAP-247 §8 to §11). Attributes that PAP leaves optional are `Option`s; empty ones count
+//! The documents of PAP as values; the sections are those of WAP-247. Attributes that PAP leaves optional are `Option`s; empty ones count
 //! as missing.
 
 use super::code::{Code, State};
 use super::time::Seconds;
 
-/// The one child of a `pap` element.
+/// The one child of a `pap` element (§8.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Document {
     PushMessage(Box<PushMessage>),
@@ -72,6 +72,7 @@ pub enum DeliveryMethod {
     NotSpecified,
 }
 
+/// How a push is to be delivered; in an answer, how it was (§8.2.2). A method that is not named is the gateway's choice.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QualityOfService {
     pub priority: Priority,
@@ -89,12 +90,14 @@ pub enum ReplaceMethod {
     PendingOnly,
 }
 
+/// The wish to replace an earlier push (§8.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replace {
     pub push_id: String,
     pub method: ReplaceMethod,
 }
 
+/// A submission (§8.2).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PushMessage {
     pub push_id: String,
@@ -110,6 +113,7 @@ pub struct PushMessage {
     pub quality_of_service: Option<QualityOfService>,
 }
 
+/// What has happened to a submission by the time of its answer (§8.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgressNote {
     pub stage: String,
@@ -117,6 +121,7 @@ pub struct ProgressNote {
     pub time: Option<Seconds>,
 }
 
+/// The answer to a submission (§8.3): nothing follows its one result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushResponse {
     pub push_id: String,
@@ -128,6 +133,7 @@ pub struct PushResponse {
     pub desc: Option<String>,
 }
 
+/// The wish to take a push back (§5.3, §8.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancelMessage {
     pub push_id: String,
@@ -135,12 +141,14 @@ pub struct CancelMessage {
     pub addresses: Vec<String>,
 }
 
+/// What became of that (§8.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancelResponse {
     pub push_id: String,
     pub results: Vec<CancelResult>,
 }
 
+/// The outcome for some addresses, or for all of them (§8.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancelResult {
     pub code: Code,
@@ -149,6 +157,7 @@ pub struct CancelResult {
     pub addresses: Vec<String>,
 }
 
+/// What became of one address (§5.2, §8.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultNotification {
     pub push_id: String,
@@ -163,6 +172,7 @@ pub struct ResultNotification {
     pub quality_of_service: Option<QualityOfService>,
 }
 
+/// The initiator has got that, or has not (§8.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultNotificationResponse {
     pub push_id: String,
@@ -171,6 +181,7 @@ pub struct ResultNotificationResponse {
     pub address: String,
 }
 
+/// The question what has become of a push (§5.4, §8.8).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusQuery {
     pub push_id: String,
@@ -178,12 +189,14 @@ pub struct StatusQuery {
     pub addresses: Vec<String>,
 }
 
+/// The answer to that (§8.9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusQueryResponse {
     pub push_id: String,
     pub results: Vec<StatusQueryResult>,
 }
 
+/// The state of addresses that share one (§8.9). The delivery method is the one that was used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusQueryResult {
     pub event_time: Option<Seconds>,
@@ -194,6 +207,7 @@ pub struct StatusQueryResult {
     pub quality_of_service: Option<QualityOfService>,
 }
 
+/// The question what the terminals behind an address can do (§5.5, §8.10).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CapabilitiesQuery {
     pub query_id: Option<String>,
@@ -201,6 +215,7 @@ pub struct CapabilitiesQuery {
     pub address: String,
 }
 
+/// The answer to that; what is known stands in another part (§7.3, §8.11).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CapabilitiesResponse {
     pub query_id: Option<String>,
@@ -209,6 +224,7 @@ pub struct CapabilitiesResponse {
     pub address: String,
 }
 
+/// The answer to what cannot be understood (§8.12).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadMessage {
     pub code: Code,

@@ -1,4 +1,4 @@
-//! Replacing a push (WAP-247 §5.2; docs/ledger.md, rule 19).
+//! Replacing a push (WAP-247 §8.2; docs/ledger.md, rule 19).
 //!
 //! `all` is a cancel and a submission in one transaction. `pending-only` reaches those who have not got the old push: it is
 //! cancelled for them, and the new dispatch names the old one, whose receivers, refusers and holders are left out of it.

@@ -187,3 +187,18 @@ fn a_notification_does_not_reach_what_only_the_gateway_can() {
     assert_eq!(reply.pap_code(), 1001);
     initiator.assert_silent();
 }
+
+#[test]
+fn a_push_whose_notifications_may_go_nowhere_is_taken_without_them_where_that_is_wished() {
+    let gateway = Gateway::start_with("[notify]\nforbidden_url = \"suppress\"\n", &[]);
+    let initiator = Initiator::start();
+    gateway.http().json("PUT", "/api/v1/groups/empty", Value::Null);
+    for (id, url) in [("local", initiator.url.as_str()), ("relative", "/notify"), ("secure", "https://pi.example/")] {
+        let pap = Pap::new(id).to("group:empty").attribute("ppg-notify-requested-to", url);
+        assert_eq!(gateway.http().pap(&pap).pap_code(), 1001, "{url}");
+        assert!(gateway.log().contains(&format!("push_id=\"{id}\"")), "{}", gateway.log());
+    }
+    initiator.assert_silent();
+    let shown = gateway.http().outcome("local");
+    assert_eq!(shown["notification"], Value::Null, "{shown}");
+}

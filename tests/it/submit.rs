@@ -278,3 +278,18 @@ fn limits_of_a_submission() {
         .pap(&Pap::new("late").to("group:news").attribute("deliver-before-timestamp", "2001-01-01T00:00:00Z"));
     assert_eq!(reply.pap_code(), 2001);
 }
+
+#[test]
+fn an_initiator_whose_clock_is_behind_may_be_allowed_for() {
+    let gateway = Gateway::start_with("[push]\nclock_skew = \"2h\"\n", &[]);
+    gateway.http().bind("news", "alice");
+    let hours_ago = |hours: i64| papcast::clock::format_utc(papcast::clock::now() - hours * 3_600_000);
+    for (hours, code) in [(1, 1001), (3, 2001)] {
+        let pap = Pap::new(&format!("p{hours}")).to("group:news").text("x");
+        let reply = gateway.http().pap(&pap.attribute("deliver-before-timestamp", &hours_ago(hours)));
+        assert_eq!(reply.pap_code(), code, "{reply:?}");
+    }
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
+    assert_eq!(alice.push().text(), "x");
+    alice.assert_silent();
+}

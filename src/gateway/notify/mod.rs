@@ -21,7 +21,7 @@ pub use message::pap_state;
 
 use super::Gateway;
 use crate::clock::{self, Millis};
-use crate::config;
+use crate::config::{self, ForbiddenUrl};
 use crate::store::{Error, Notification};
 
 const TICK: Duration = Duration::from_millis(500);
@@ -32,6 +32,7 @@ const LONGEST_PAUSE: Millis = 3_600_000;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
     pub(super) allow_private: bool,
+    pub(super) forbidden: ForbiddenUrl,
     timeout: Duration,
     give_up: Millis,
     parallel: usize,
@@ -41,6 +42,7 @@ impl From<&config::Notify> for Rules {
     fn from(config: &config::Notify) -> Self {
         Self {
             allow_private: config.allow_private,
+            forbidden: config.forbidden_url,
             timeout: config.timeout,
             give_up: Millis::try_from(config.give_up.as_millis()).unwrap_or(Millis::MAX),
             parallel: config.parallel,
