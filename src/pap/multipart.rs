@@ -132,15 +132,12 @@ fn split_at<'a>(
         match delimiter_kind(line, delimiter, indented) {
             None => {}
             Some(last) => {
-                match start {
-                    Some(start) => {
-                        if parts.len() >= limits.parts {
-                            return Err(MultipartError::TooManyParts(limits.parts));
-                        }
-                        parts.push(&body[start..before_line_end(body, start, at)]);
+                // What stands before the first one is a preamble, which may be anything.
+                if let Some(start) = start {
+                    if parts.len() >= limits.parts {
+                        return Err(MultipartError::TooManyParts(limits.parts));
                     }
-                    // A preamble, which may be anything.
-                    None => {}
+                    parts.push(&body[start..before_line_end(body, start, at)]);
                 }
                 bare |= line.ends_with(b"\n") && !line.ends_with(b"\r\n");
                 start = Some(end);
