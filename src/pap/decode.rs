@@ -29,8 +29,6 @@ pub enum SchemaError {
     Value { element: &'static str, attribute: &'static str, value: String },
     #[error("{element} needs {what}")]
     Children { element: &'static str, what: &'static str },
-    #[error("{element} does not have {found:?}")]
-    Unknown { element: &'static str, found: String },
     #[error("{element}: an address is longer than {limit} bytes")]
     AddressTooLong { element: &'static str, limit: usize },
 }
@@ -47,11 +45,9 @@ const MISSPELLED: [(&str, &str); 5] = [
     ("deliver-before-timestmap", "deliver-before-timestamp"),
 ];
 
-/// How to read.
+/// What the reading depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// Nothing is repaired.
-    pub strict: bool,
     /// Of the document. What is unknown in a newer minor version than ours is ignored, and not bent (§9).
     pub version: Version,
 }
@@ -126,34 +122,21 @@ struct Decoder<'r> {
 impl<'r> Decoder<'r> {
     /// Begins an element: known misspellings get their right names.
     fn open<'a>(&mut self, name: &'static str, mut element: Element<'a>) -> Fields<'a> {
-        if !self.reading.strict {
-            for (wrong, right) in MISSPELLED {
-                let right_is_there = element.get(right).is_some();
-                if let Some(known) = element.attributes.iter_mut().find(|(known, _)| *known == wrong && !right_is_there)
-                {
-                    known.0 = right;
-                    self.repairs.note(Repair::Misspelled);
-                }
+        for (wrong, right) in MISSPELLED {
+            let right_is_there = element.get(right).is_some();
+            if let Some(known) = element.attributes.iter_mut().find(|(known, _)| *known == wrong && !right_is_there) {
+                known.0 = right;
+                self.repairs.note(Repair::Misspelled);
             }
         }
         Fields { name, element }
     }
 
     /// Ends an element: what is left in it is unknown.
-    fn close(&mut self, mut fields: Fields<'_>, known: &[&str]) -> Result<(), SchemaError> {
-        fields.element.attributes.retain(|(name, _)| !known.contains(name));
-        let left = fields.element.attributes.first().map(|(name, _)| *name);
-        let left = left.or_else(|| fields.element.children.first().map(|child| child.name));
-        match left {
-            Some(_) if self.reading.is_newer() => Ok(()),
-            Some(found) if self.reading.strict => {
-                Err(SchemaError::Unknown { element: fields.name, found: short(found) })
-            }
-            Some(_) => {
-                self.repairs.note(Repair::Unknown);
-                Ok(())
-            }
-            None => Ok(()),
+    fn close(&mut self, fields: &Fields<'_>, known: &[&str]) {
+        let strange = fields.element.attributes.iter().any(|(name, _)| !known.contains(name));
+        if (strange || !fields.element.children.is_empty()) && !self.reading.is_newer() {
+            self.repairs.note(Repair::Unknown);
         }
     }
 
@@ -161,7 +144,7 @@ impl<'r> Decoder<'r> {
         let Some(text) = fields.optional(attribute).filter(|text| !text.trim().is_empty()) else { return Ok(None) };
         match time::parse(&text) {
             Some((at, false)) => Ok(Some(at)),
-            Some((at, true)) if !self.reading.strict => {
+            Some((at, true)) => {
                 self.repairs.note(Repair::BentTimestamp);
                 Ok(Some(at))
             }
@@ -181,7 +164,7 @@ impl<'r> Decoder<'r> {
             return Ok(Some(*value));
         }
         let bent = all.iter().find(|(name, _)| name.eq_ignore_ascii_case(text.trim()));
-        match bent.filter(|_| !self.reading.strict) {
+        match bent {
             Some((_, value)) => {
                 self.repairs.note(Repair::OtherCase);
                 Ok(Some(*value))
@@ -229,7 +212,7 @@ impl<'r> Decoder<'r> {
         if let Some(repair) = address::bent(&value) {
             self.repairs.note(repair);
         }
-        self.close(address, &[])?;
+        self.close(&address, &[]);
         Ok(value)
     }
 
@@ -258,28 +241,21 @@ impl<'r> Decoder<'r> {
             bearer: fields.optional("bearer"),
             bearer_required: self.flag(&mut fields, "bearer-required")?,
         };
-        self.close(fields, &["network", "bearer"])?;
+        self.close(&fields, &["network", "bearer"]);
         Ok(Some(quality))
     }
 
     /// The schema has addresses before the quality of service.
-    fn order(&mut self, element: &Element<'_>) -> Result<(), SchemaError> {
+    fn order(&mut self, element: &Element<'_>) {
         let quality = element.children.iter().position(|child| child.name == "quality-of-service");
         let address = element.children.iter().rposition(|child| child.name == "address");
         if quality.zip(address).is_some_and(|(quality, address)| quality < address) {
-            if self.reading.strict {
-                return Err(SchemaError::Children {
-                    element: "push-message",
-                    what: "its addresses before quality-of-service",
-                });
-            }
             self.repairs.note(Repair::OtherOrder);
         }
-        Ok(())
     }
 
     fn push_message(&mut self, element: Element<'_>) -> Result<PushMessage, SchemaError> {
-        self.order(&element)?;
+        self.order(&element);
         let mut fields = self.open("push-message", element);
         let push_id = fields.required("push-id")?;
         let deliver_before = self.timestamp(&mut fields, "deliver-before-timestamp")?;
@@ -299,7 +275,7 @@ impl<'r> Decoder<'r> {
             return Err(SchemaError::Children { element: "push-message", what: "an address" });
         }
         let quality_of_service = self.quality(&mut fields)?;
-        self.close(fields, &[])?;
+        self.close(&fields, &[]);
         Ok(PushMessage {
             push_id,
             deliver_before,
@@ -323,7 +299,7 @@ impl<'r> Decoder<'r> {
                 note: note.optional("note"),
                 time: self.timestamp(&mut note, "time")?,
             });
-            self.close(note, &[])?;
+            self.close(&note, &[]);
         }
         let mut results = Self::children(&mut fields, "response-result");
         let (Some(child), true) = (results.pop(), results.is_empty()) else {
@@ -331,7 +307,7 @@ impl<'r> Decoder<'r> {
         };
         let mut result = self.open("response-result", child);
         let (code, desc) = (Self::code(&mut result)?, result.optional("desc"));
-        self.close(result, &[])?;
+        self.close(&result, &[]);
         let response = PushResponse {
             push_id: fields.required("push-id")?,
             sender_address: fields.optional("sender-address"),
@@ -341,14 +317,14 @@ impl<'r> Decoder<'r> {
             code,
             desc,
         };
-        self.close(fields, &[])?;
+        self.close(&fields, &[]);
         Ok(response)
     }
 
     fn cancel_message(&mut self, element: Element<'_>) -> Result<CancelMessage, SchemaError> {
         let mut fields = self.open("cancel-message", element);
         let message = CancelMessage { push_id: fields.required("push-id")?, addresses: self.addresses(&mut fields)? };
-        self.close(fields, &[])?;
+        self.close(&fields, &[]);
         Ok(message)
     }
 
@@ -362,13 +338,13 @@ impl<'r> Decoder<'r> {
                 desc: result.optional("desc"),
                 addresses: self.addresses(&mut result)?,
             });
-            self.close(result, &[])?;
+            self.close(&result, &[]);
         }
         if results.is_empty() {
             return Err(SchemaError::Children { element: "cancel-response", what: "a cancel-result" });
         }
         let response = CancelResponse { push_id: fields.required("push-id")?, results };
-        self.close(fields, &[])?;
+        self.close(&fields, &[]);
         Ok(response)
     }
 
@@ -386,7 +362,7 @@ impl<'r> Decoder<'r> {
             address: self.one_address(&mut fields)?,
             quality_of_service: self.quality(&mut fields)?,
         };
-        self.close(fields, &[])?;
+        self.close(&fields, &[]);
         Ok(message)
     }
 
@@ -398,14 +374,14 @@ impl<'r> Decoder<'r> {
             desc: fields.optional("desc"),
             address: self.one_address(&mut fields)?,
         };
-        self.close(fields, &[])?;
+        self.close(&fields, &[]);
         Ok(response)
     }
 
     fn status_query(&mut self, element: Element<'_>) -> Result<StatusQuery, SchemaError> {
         let mut fields = self.open("statusquery-message", element);
         let query = StatusQuery { push_id: fields.required("push-id")?, addresses: self.addresses(&mut fields)? };
-        self.close(fields, &[])?;
+        self.close(&fields, &[]);
         Ok(query)
     }
 
@@ -422,13 +398,13 @@ impl<'r> Decoder<'r> {
                 addresses: self.addresses(&mut result)?,
                 quality_of_service: self.quality(&mut result)?,
             });
-            self.close(result, &[])?;
+            self.close(&result, &[]);
         }
         if results.is_empty() {
             return Err(SchemaError::Children { element: "statusquery-response", what: "a statusquery-result" });
         }
         let response = StatusQueryResponse { push_id: fields.required("push-id")?, results };
-        self.close(fields, &[])?;
+        self.close(&fields, &[]);
         Ok(response)
     }
 
@@ -439,7 +415,7 @@ impl<'r> Decoder<'r> {
             app_id: fields.optional("app-id"),
             address: self.one_address(&mut fields)?,
         };
-        self.close(fields, &[])?;
+        self.close(&fields, &[]);
         Ok(query)
     }
 
@@ -451,7 +427,7 @@ impl<'r> Decoder<'r> {
             desc: fields.optional("desc"),
             address: self.one_address(&mut fields)?,
         };
-        self.close(fields, &[])?;
+        self.close(&fields, &[]);
         Ok(response)
     }
 
@@ -462,7 +438,7 @@ impl<'r> Decoder<'r> {
             desc: fields.optional("desc"),
             fragment: fields.optional("bad-message-fragment"),
         };
-        self.close(fields, &[])?;
+        self.close(&fields, &[]);
         Ok(message)
     }
 }

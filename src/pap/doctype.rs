@@ -3,6 +3,7 @@
 
 use super::repair::{Repair, Repairs};
 use super::version::{Dialect, Supported, Version, parse_supported};
+use super::xml;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PrologError {
@@ -30,24 +31,34 @@ pub struct Prolog<'a> {
 
 /// Reads the prolog.
 pub fn read<'a>(text: &'a str, repairs: &mut Repairs) -> Result<Prolog<'a>, PrologError> {
-    let mut rest = text.trim_start_matches('\u{feff}');
-    if rest.starts_with(|c: char| c.is_whitespace()) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut rest = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    if rest.len() < text.len() {
         repairs.note(Repair::LeadingBlanks);
+    }
+    if let Some(inner) = rest.strip_prefix("<?xml").filter(|inner| !inner.starts_with(is_name)) {
+        let declaration = inner.split("?>").next().unwrap_or(inner);
+        rest = after(inner, "?>")?;
+        if !is_declaration(declaration) {
+            repairs.note(Repair::BentXml);
+        }
     }
     let mut dialect = None;
     loop {
-        rest = rest.trim_start();
+        rest = xml::skip_blanks(rest, repairs);
         if let Some(inner) = rest.strip_prefix("<?") {
             rest = after(inner, "?>")?;
+            xml::check_instruction(inner, repairs);
         } else if let Some(inner) = rest.strip_prefix("<!--") {
             rest = after(inner, "-->")?;
+            xml::check_comment(&inner[..inner.len() - rest.len() - 3], repairs);
         } else if rest.get(..9).is_some_and(|head| head.eq_ignore_ascii_case("<!DOCTYPE")) {
             if dialect.is_some() {
                 return Err(PrologError::Second);
             }
-            let (doctype, tail) = split_doctype(rest, repairs)?;
-            dialect = Some(read_doctype(doctype, repairs)?);
-            rest = tail;
+            let doctype = split_doctype(rest, repairs)?;
+            dialect = Some(read_doctype(&doctype, repairs)?);
+            rest = doctype.rest;
         } else if rest.starts_with('<') {
             let dialect = dialect.unwrap_or_else(|| {
                 repairs.note(Repair::BentDoctype);
@@ -62,20 +73,60 @@ pub fn read<'a>(text: &'a str, repairs: &mut Repairs) -> Result<Prolog<'a>, Prol
     }
 }
 
+fn is_name(c: char) -> bool {
+    c.is_alphanumeric() || "_-.:".contains(c)
+}
+
+/// The inside of an XML declaration (XML 1.0 §2.8): version, encoding, standalone.
+fn is_declaration(text: &str) -> bool {
+    const NAMES: [&str; 3] = ["version", "encoding", "standalone"];
+    let mut rest = text;
+    let mut found = Vec::new();
+    while !rest.trim_matches(xml::BLANKS).is_empty() {
+        let Some((name, tail)) = rest.trim_start_matches(xml::BLANKS).split_once('=') else { return false };
+        let Some(at) = NAMES.iter().position(|known| *known == name.trim_end_matches(xml::BLANKS)) else {
+            return false;
+        };
+        let Some((_, tail)) = literal(tail.trim_start_matches(xml::BLANKS)) else { return false };
+        found.push(at);
+        rest = tail;
+    }
+    let spaced = text.starts_with(xml::BLANKS);
+    spaced && found.first() == Some(&0) && found.is_sorted_by(|one, next| one < next)
+}
+
+/// A quoted text, and what follows it.
+fn literal(text: &str) -> Option<(&str, &str)> {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    text[1..].split_once(quote)
+}
+
 fn after<'a>(text: &'a str, end: &str) -> Result<&'a str, PrologError> {
     text.find(end).map(|at| &text[at + end.len()..]).ok_or(PrologError::Unterminated)
 }
 
-/// The DOCTYPE declaration and what follows. Quotes and the internal subset are respected; where that leads nowhere, it
-/// is taken to end before the root element (the `[[<?…?>]]>` of some initiators).
-fn split_doctype<'a>(text: &'a str, repairs: &mut Repairs) -> Result<(&'a str, &'a str), PrologError> {
-    // The root is looked for inside the declaration only, or many declarations would mean many searches of the whole.
-    if let Some(end) = proper_end(text).filter(|end| find_root(&text[..*end]).is_none()) {
-        return Ok((&text[..end], &text[end..]));
+/// The DOCTYPE declaration, taken apart.
+struct Doctype<'a> {
+    /// From `<!DOCTYPE` to the internal subset or the end.
+    external: &'a str,
+    /// Behind its bracket; with the end of the declaration.
+    subset: &'a str,
+    rest: &'a str,
+}
+
+/// Takes the declaration apart. Quotes and the internal subset are respected; where that leads nowhere, it is taken to end
+/// before the root element (the `[[<?…?>]]>` of some initiators).
+fn split_doctype<'a>(text: &'a str, repairs: &mut Repairs) -> Result<Doctype<'a>, PrologError> {
+    if let Some((bracket, end)) = proper_end(text) {
+        let (declaration, rest) = text.split_at(end);
+        let external = &declaration[..bracket.unwrap_or(end - 1)];
+        return Ok(Doctype { external, subset: bracket.map_or("", |at| &declaration[at + 1..]), rest });
     }
     let root = find_root(text).ok_or(PrologError::Unterminated)?;
     repairs.note(Repair::BentDoctype);
-    Ok((&text[..root], &text[root..]))
+    let (declaration, rest) = text.split_at(root);
+    let (external, subset) = declaration.split_once('[').unwrap_or((declaration, ""));
+    Ok(Doctype { external, subset, rest })
 }
 
 /// Where an element begins: `<` and a letter.
@@ -84,8 +135,9 @@ fn find_root(text: &str) -> Option<usize> {
     bytes.windows(2).position(|pair| pair[0] == b'<' && (pair[1].is_ascii_alphabetic() || pair[1] == b'_'))
 }
 
-fn proper_end(text: &str) -> Option<usize> {
-    let (mut quote, mut subset) = (None, false);
+/// Where the internal subset begins, and where the declaration ends. `None` where an element begins before that.
+fn proper_end(text: &str) -> Option<(Option<usize>, usize)> {
+    let (mut quote, mut bracket, mut subset) = (None, None, false);
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -97,10 +149,16 @@ fn proper_end(text: &str) -> Option<usize> {
             None if subset && bytes[at..].starts_with(b"<!--") => at += find_bytes(&bytes[at..], b"-->")? + 2,
             None => match byte {
                 b'"' | b'\'' => quote = Some(byte),
-                b'[' if subset => return None,
-                b'[' => subset = true,
+                b'<' if bytes.get(at + 1).is_some_and(|next| next.is_ascii_alphabetic() || *next == b'_') => {
+                    return None;
+                }
+                b'[' if bracket.is_some() => return None,
+                b'[' => {
+                    bracket = Some(at);
+                    subset = true;
+                }
                 b']' => subset = false,
-                b'>' if !subset => return Some(at + 1),
+                b'>' if !subset => return Some((bracket, at + 1)),
                 _ => {}
             },
         }
@@ -113,26 +171,43 @@ fn find_bytes(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-fn read_doctype(doctype: &str, repairs: &mut Repairs) -> Result<Dialect, PrologError> {
-    let (external, subset) = doctype.split_once('[').unwrap_or((doctype, ""));
-    let supported = read_subset(subset, repairs)?;
-    let (version, unversioned, bent) = external_version(external);
-    if bent {
+fn read_doctype(doctype: &Doctype<'_>, repairs: &mut Repairs) -> Result<Dialect, PrologError> {
+    let supported = read_subset(doctype.subset, repairs)?;
+    let (version, unversioned) = external_version(doctype.external);
+    if !is_proper(doctype.external) || version.is_none() {
         repairs.note(Repair::BentDoctype);
     }
     Ok(Dialect { version: version.unwrap_or(Version::V1_0), unversioned, supported })
 }
 
-/// The version that the identifiers name, whether they do so without a number, and whether they are not as they should be.
-fn external_version(external: &str) -> (Option<Version>, bool, bool) {
+/// `<!DOCTYPE pap PUBLIC "-//WAPFORUM//DTD PAP…//EN" "…"`
+fn is_proper(external: &str) -> bool {
+    let word = |text: &'_ str, word: &str| -> Option<usize> {
+        let rest = text.strip_prefix(word)?;
+        let tail = rest.trim_start_matches(xml::BLANKS);
+        (tail.len() < rest.len()).then_some(text.len() - tail.len())
+    };
+    let mut rest = external;
+    for expected in ["<!DOCTYPE", "pap", "PUBLIC"] {
+        let Some(length) = word(rest, expected) else { return false };
+        rest = &rest[length..];
+    }
+    let Some((public, tail)) = literal(rest) else { return false };
+    let spaced = tail.starts_with(xml::BLANKS);
+    let Some((_, tail)) = literal(tail.trim_start_matches(xml::BLANKS)) else { return false };
+    let known = public.starts_with("-//WAPFORUM//DTD PAP") && public.ends_with("//EN");
+    spaced && known && tail.trim_matches(xml::BLANKS).is_empty()
+}
+
+/// The version that the identifiers name, and whether they do so without a number.
+fn external_version(external: &str) -> (Option<Version>, bool) {
     let mut quoted = quoted(external);
     let (public, system) = (quoted.next(), quoted.next());
     let version = public.and_then(public_version);
     let unversioned = version.is_none() && public.is_some_and(|id| id.contains("DTD PAP//"));
     let version =
         version.or_else(|| if unversioned { Some(Version::V1_0) } else { system.or(public).and_then(system_version) });
-    let canonical = public.is_some_and(|id| id.starts_with("-//WAPFORUM//DTD PAP") && id.ends_with("//EN"));
-    (version, unversioned, !canonical || version.is_none() || system.is_none())
+    (version, unversioned)
 }
 
 /// The internal subset: instructions, comments and blanks, and the versions that a `wap-pap-ver` instruction names.
@@ -143,9 +218,11 @@ fn read_subset(subset: &str, repairs: &mut Repairs) -> Result<Vec<Supported>, Pr
     while !rest.is_empty() {
         if let Some(inner) = rest.strip_prefix("<!--") {
             rest = after(inner, "-->")?;
+            xml::check_comment(&inner[..inner.len() - rest.len() - 3], repairs);
         } else if let Some(inner) = rest.strip_prefix("<?") {
             let instruction = inner.split("?>").next().unwrap_or(inner);
             rest = after(inner, "?>")?;
+            xml::check_instruction(inner, repairs);
             if let Some(data) = instruction.strip_prefix("wap-pap-ver") {
                 supported = supported.or_else(|| supported_versions(data));
             }
@@ -184,7 +261,7 @@ pub fn guess(body: &[u8]) -> Dialect {
     let Some(doctype) = doctype else { return Dialect::of(Version::V1_0) };
     let doctype = &doctype[..find_root(doctype).unwrap_or(doctype.len())];
     let (external, subset) = doctype.split_once('[').unwrap_or((doctype, ""));
-    let (version, unversioned, _) = external_version(external.split('>').next().unwrap_or(external));
+    let (version, unversioned) = external_version(external.split('>').next().unwrap_or(external));
     let supported = subset.find("wap-pap-ver").and_then(|at| supported_versions(&subset[at..])).unwrap_or_default();
     Dialect { version: version.unwrap_or(Version::V1_0), unversioned, supported }
 }
@@ -278,7 +355,51 @@ mod tests {
         assert_eq!(subset("<!ATTLIST pap x CDATA \"y\">"), Err(PrologError::Declaration));
         assert_eq!(subset("<!ELEMENT pap ANY>"), Err(PrologError::Declaration));
         assert_eq!(subset("junk"), Ok((0, vec![Repair::BentDoctype])));
+        assert_eq!(subset("<!-- for <pap> --><?other <pap> ?>"), Ok((0, vec![])));
+        assert_eq!(subset("<!-- a -- b -->"), Ok((0, vec![Repair::BentXml])));
         assert_eq!(subset("<!entity a 'b'>"), Err(PrologError::Entity));
+    }
+
+    #[test]
+    fn what_is_not_quite_xml_is_noted() {
+        let noted = |text: &str| {
+            let mut repairs = Repairs::default();
+            read(text, &mut repairs).map(|_| repairs.as_slice().to_vec())
+        };
+        let d = "<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://x/<pap_[2.0.dtd\">";
+        for proper in [
+            "",
+            "<?xml version='1.0'?>",
+            "<?xml version=\"1.0\" encoding = 'utf-8' standalone=\"yes\" ?>",
+            "\u{feff}<!-- - -->",
+        ] {
+            assert_eq!(noted(format!("{proper}\n{d}\r\n<pap/>").trim_start()), Ok(vec![]), "{proper}");
+        }
+        let xml = vec![Repair::BentXml];
+        for bent in [
+            "<?xml?>",
+            "<?xml encoding='a'?>",
+            "<?xml version='1.0' foo='1'?>",
+            "<!-- --><?xml version='1.0'?>",
+            "<? ?>",
+            "<!-- -- -->",
+            "<!-- --->",
+        ] {
+            assert_eq!(noted(&format!("{bent}{d}<pap/>")), Ok(xml.clone()), "{bent}");
+        }
+        assert_eq!(noted(&format!("{d}\u{a0}<pap/>")), Ok(xml));
+        assert_eq!(noted(&format!("\u{feff}\u{feff}{d}<pap/>")), Ok(vec![Repair::LeadingBlanks]));
+        for bent in [
+            d.replace("DOCTYPE", "doctype"),
+            d.replace("PUBLIC", "SYSTEM"),
+            d.replace("PUBLIC ", ""),
+            d.replace("\" \"", "\"\""),
+            d.replace("\">", "\" junk>"),
+            d.replace("\">", "\" ]>"),
+            d.replace("pap PUBLIC", "foo PUBLIC"),
+        ] {
+            assert_eq!(noted(&format!("{bent}<pap/>")), Ok(vec![Repair::BentDoctype]), "{bent}");
+        }
     }
 
     #[test]

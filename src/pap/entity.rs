@@ -24,8 +24,6 @@ pub enum EntityError {
     TooManyHeaders(usize),
     #[error("a header line is longer than {LINE} bytes")]
     LineTooLong,
-    #[error("a part has no blank line between its headers and its body")]
-    NoBlankLine,
     #[error("the Content-Transfer-Encoding {0:?} cannot be undone: {1}")]
     Encoding(String, &'static str),
 }
@@ -44,6 +42,14 @@ impl Entity {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether the body may be a document, in any encoding that its first bytes show.
+    #[must_use]
+    pub fn looks_like_xml(&self) -> bool {
+        let body = self.body.trim_ascii_start();
+        body.is_empty()
+            || [&b"<"[..], b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe", b"\0<"].iter().any(|mark| body.starts_with(mark))
+    }
+
     #[must_use]
     pub fn media_type(&self) -> Option<MediaType> {
         self.header("content-type").map(MediaType::parse)
@@ -58,7 +64,9 @@ pub fn read(part: &[u8], limits: &Limits, repairs: &mut Repairs) -> Result<Entit
         let text = String::from_utf8_lossy(line);
         let folded = line.first().is_some_and(u8::is_ascii_whitespace) && !headers.is_empty();
         if let (true, Some((_, value))) = (folded, headers.last_mut()) {
-            value.push(' ');
+            if !value.is_empty() {
+                value.push(' ');
+            }
             value.push_str(&clean(text.trim()));
             continue;
         }
@@ -67,6 +75,9 @@ pub fn read(part: &[u8], limits: &Limits, repairs: &mut Repairs) -> Result<Entit
             repairs.note(Repair::BentHeader);
         }
         if let Some((name, value)) = bent.split_once(':') {
+            if name.ends_with([' ', '\t']) {
+                repairs.note(Repair::BentHeader);
+            }
             headers.push((name.trim().to_ascii_lowercase(), clean(value.trim())));
         }
         if headers.len() > limits.header_lines {
@@ -96,10 +107,9 @@ fn header_lines<'a>(
     let mut lines = Vec::new();
     let mut starts = Vec::new();
     let mut at = 0;
-    let strict = limits.strict;
     let mut bare = false;
-    if !strict && begins_blank(part) {
-        // An empty line first, and headers after it all the same.
+    if begins_blank(part) && !limits.strict {
+        // An empty line first, and headers after it all the same. To the letter it is a part without headers.
         repairs.note(Repair::BlankLineFirst);
         at = next_line(part, 0);
     }
@@ -108,13 +118,16 @@ fn header_lines<'a>(
         let line = part[at..end].trim_ascii_end();
         bare |= part[at..end].ends_with(b"\n") && !part[at..end].ends_with(b"\r\n");
         if line.is_empty() {
+            if part[at..end].len() > 2 {
+                repairs.note(Repair::BentHeader);
+            }
             if bare {
                 repairs.note(Repair::BareLineFeeds);
             }
             return Ok((lines, end));
         }
         if line.len() > LINE {
-            return if strict || looks_like_header(line) {
+            return if looks_like_header(line) {
                 Err(EntityError::LineTooLong)
             } else {
                 body_without_blank(part, lines, &starts, at, repairs)
@@ -122,9 +135,6 @@ fn header_lines<'a>(
         }
         let folded = line[0].is_ascii_whitespace() && !lines.is_empty();
         if !folded && !looks_like_header(line) {
-            if strict {
-                return Err(EntityError::NoBlankLine);
-            }
             return body_without_blank(part, lines, &starts, at, repairs);
         }
         if lines.len() >= limits.header_lines {

@@ -62,14 +62,33 @@ struct Parts<'a> {
     capabilities: Option<Entity>,
 }
 
-/// Reads the body of an HTTP request with this Content-Type.
+/// Reads the body of an HTTP request with this Content-Type. With `limits.strict`, nothing that is bent.
 pub fn parse(content_type: Option<&str>, body: &[u8], limits: Limits) -> Result<Request, Failure> {
+    let to_the_letter = read(content_type, body, limits);
+    if !limits.strict || to_the_letter.as_ref().is_ok_and(|request| request.repairs.as_slice().is_empty()) {
+        return to_the_letter;
+    }
+    // What would be straightened says best what is wrong.
+    let straightened = read(content_type, body, Limits { strict: false, ..limits });
+    let repair = straightened.as_ref().ok().and_then(|request| request.repairs.as_slice().first().copied());
+    let repair = repair.or_else(|| to_the_letter.as_ref().ok()?.repairs.as_slice().first().copied());
+    match (repair, straightened, to_the_letter) {
+        (Some(repair), Ok(Request { dialect, .. }), _) | (Some(repair), _, Ok(Request { dialect, .. })) => {
+            let desc = format!("{repair} (row {} of docs/pap.md); this endpoint is strict", repair.row());
+            Err(failure(dialect, desc, body))
+        }
+        (_, _, read) => read,
+    }
+}
+
+fn read(content_type: Option<&str>, body: &[u8], limits: Limits) -> Result<Request, Failure> {
     let mut repairs = Repairs::default();
     // Until the DOCTYPE has been read the answer is in the version that it seems to have.
     let unread = |desc: String, at: &[u8]| failure(doctype::guess(at).for_answer(), desc, at);
     let parts = parts(content_type, body, &limits, &mut repairs).map_err(|desc| unread(desc, body))?;
-    let control: &[u8] = &parts.control;
-    let text = charset::decode(control, parts.charset.as_deref()).map_err(|desc| unread(desc, control))?;
+    let text = charset::decode(&parts.control, parts.charset.as_deref(), &mut repairs)
+        .map_err(|failure| unread(failure.desc, failure.text.as_bytes()))?;
+    let control = text.as_bytes();
     let prolog = doctype::read(&text, &mut repairs).map_err(|error| unread(error.to_string(), control))?;
     let version = prolog.dialect.version;
     let dialect = prolog.dialect.for_answer();
@@ -79,17 +98,13 @@ pub fn parse(content_type: Option<&str>, body: &[u8], limits: Limits) -> Result<
     }
     let fail = |desc: String| failure(dialect.clone(), desc, control);
     let root = xml::read(prolog.rest, &limits, &mut repairs).map_err(|error| fail(error.to_string()))?;
-    let reading = Reading { strict: limits.strict, version };
+    let reading = Reading { version };
     let document = decode::document(root, reading, &mut repairs).map_err(|error| fail(error.to_string()))?;
     let content = match (&document, parts.content) {
-        (Document::PushMessage(_), Some(entity)) => Some(content(entity, limits.strict, &mut repairs).map_err(&fail)?),
+        (Document::PushMessage(_), Some(entity)) => Some(content(entity, &mut repairs)),
         (Document::PushMessage(_), None) => return Err(fail("a push-message needs a content part".into())),
         _ => None,
     };
-    // What a row of the table calls for and nothing above refuses: a strict endpoint takes nothing that is bent.
-    if let (true, Some(repair)) = (limits.strict, repairs.as_slice().first()) {
-        return Err(fail(format!("{repair} (row {} of docs/pap.md); this endpoint is strict", repair.row())));
-    }
     Ok(Request { version, dialect, document, content, capabilities: parts.capabilities, repairs })
 }
 
@@ -105,49 +120,62 @@ fn parts<'a>(
     limits: &Limits,
     repairs: &mut Repairs,
 ) -> Result<Parts<'a>, String> {
-    let strict = limits.strict;
     let media = content_type.map(MediaType::parse);
     let is_multipart = media.as_ref().is_some_and(|media| media.essence.starts_with("multipart/"));
-    let is_xml = media.as_ref().is_some_and(|media| matches!(media.essence.as_str(), "application/xml" | "text/xml"));
+    let is_xml = media.as_ref().is_some_and(MediaType::is_xml);
     let looks_like_xml =
         body.trim_ascii_start().strip_prefix(b"\xef\xbb\xbf").unwrap_or(body.trim_ascii_start()).starts_with(b"<");
-    if !is_multipart {
-        if strict && !is_xml {
-            return Err("the Content-Type is neither multipart/related nor application/xml".into());
+    if !is_multipart && (looks_like_xml || is_xml) {
+        if !is_xml {
+            repairs.note(Repair::PlainXml);
         }
-        if looks_like_xml || is_xml {
-            if !is_xml {
-                repairs.note(Repair::PlainXml);
-            }
-            let charset = media.as_ref().and_then(|media| media.parameter("charset")).map(ToOwned::to_owned);
-            return Ok(Parts { control: body.into(), charset, content: None, capabilities: None });
-        }
+        let charset = media.as_ref().and_then(|media| media.parameter("charset")).map(ToOwned::to_owned);
+        return Ok(Parts { control: body.into(), charset, content: None, capabilities: None });
     }
     let boundary = media.as_ref().and_then(|media| media.parameter("boundary"));
     let split = match multipart::split(body, boundary, limits, repairs) {
         Ok(split) => split,
-        Err(_) if looks_like_xml && !strict => {
+        Err(_) if looks_like_xml => {
             repairs.note(Repair::PlainXml);
             return Ok(Parts { control: body.into(), charset: None, content: None, capabilities: None });
         }
         Err(_) if !is_multipart => return Err("the body is neither PAP XML nor multipart/related".into()),
         Err(error) => return Err(error.to_string()),
     };
-    let related = media.as_ref().is_some_and(|media| media.essence == "multipart/related");
-    if strict && !related {
-        return Err("the Content-Type is not multipart/related".into());
-    }
     let entities = split.into_iter().map(|part| entity::read(part, limits, repairs).map_err(|error| error.to_string()));
-    let mut entities: Vec<Entity> = entities.collect::<Result<_, _>>()?;
-    let control_at = if related { Some(0) } else { entities.iter().position(is_control) };
-    let control_at = control_at.filter(|at| *at < entities.len()).ok_or("no part is a PAP document")?;
-    if !related || control_at != 0 {
+    let entities: Vec<Entity> = entities.collect::<Result<_, _>>()?;
+    take_parts(media.as_ref(), entities, repairs)
+}
+
+/// Which part is which: the control part is the root (RFC 2387 §3.2), or the first that is PAP XML; the others follow in
+/// their order (WAP-247 §7).
+fn take_parts<'a>(
+    media: Option<&MediaType>,
+    mut entities: Vec<Entity>,
+    repairs: &mut Repairs,
+) -> Result<Parts<'a>, String> {
+    let related = media.filter(|media| media.essence == "multipart/related");
+    let root = related.map(|media| match media.parameter("start") {
+        Some(start) => entities.iter().position(|entity| entity.header("content-id") == Some(start)),
+        None => Some(0),
+    });
+    let root = root.flatten().filter(|root| entities.get(*root).is_some_and(Entity::looks_like_xml));
+    let control_at = root.or_else(|| {
+        repairs.note(Repair::OtherMultipart);
+        entities.iter().position(is_control).or(related.map(|_| 0)).filter(|at| *at < entities.len())
+    });
+    let control = entities.remove(control_at.ok_or("no part is a PAP document")?);
+    let media = control.media_type();
+    if !media.as_ref().is_some_and(MediaType::is_xml) {
+        repairs.note(Repair::PlainXml);
+    }
+    let charset = media.and_then(|media| media.parameter("charset").map(ToOwned::to_owned));
+    let mut rest = entities.into_iter();
+    let (content, capabilities) = (rest.next(), rest.next());
+    if rest.next().is_some() {
         repairs.note(Repair::OtherMultipart);
     }
-    let control = entities.remove(control_at);
-    let charset = control.media_type().and_then(|media| media.parameter("charset").map(ToOwned::to_owned));
-    let mut rest = entities.into_iter();
-    Ok(Parts { control: control.body.to_vec().into(), charset, content: rest.next(), capabilities: rest.next() })
+    Ok(Parts { control: control.body.to_vec().into(), charset, content, capabilities })
 }
 
 fn is_control(entity: &Entity) -> bool {
@@ -170,10 +198,9 @@ const NOT_FORWARDED: [&str; 11] = [
     "te",
 ];
 
-fn content(entity: Entity, strict: bool, repairs: &mut Repairs) -> Result<Content, String> {
+fn content(entity: Entity, repairs: &mut Repairs) -> Content {
     let content_type = match entity.header("content-type").filter(|value| !value.is_empty()) {
         Some(value) => value.to_owned(),
-        None if strict => return Err("the content part has no Content-Type".into()),
         None => {
             repairs.note(Repair::NoContentType);
             let is_text = std::str::from_utf8(&entity.body).is_ok_and(|text| !text.contains('\0'));
@@ -181,7 +208,7 @@ fn content(entity: Entity, strict: bool, repairs: &mut Repairs) -> Result<Conten
         }
     };
     let headers = entity.headers.into_iter().filter(|(name, _)| !NOT_FORWARDED.contains(&name.as_str())).collect();
-    Ok(Content { content_type, headers, body: entity.body })
+    Content { content_type, headers, body: entity.body }
 }
 
 #[cfg(test)]

@@ -12,8 +12,6 @@ pub enum MultipartError {
     NoDelimiter(String),
     #[error("there are more than {0} parts")]
     TooManyParts(usize),
-    #[error("no closing delimiter")]
-    NotClosed,
 }
 
 /// A media type with its parameters.
@@ -29,6 +27,11 @@ impl MediaType {
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    #[must_use]
+    pub fn is_xml(&self) -> bool {
+        matches!(self.essence.as_str(), "application/xml" | "text/xml")
     }
 
     /// Reads a Content-Type value. Values may be quoted or not, and unquoted ones may have any character but `;`.
@@ -72,11 +75,9 @@ pub fn split<'a>(
     limits: &Limits,
     repairs: &mut Repairs,
 ) -> Result<Vec<&'a [u8]>, MultipartError> {
-    let strict = limits.strict;
     let found;
     let boundary = match boundary.filter(|boundary| !boundary.is_empty()) {
         Some(boundary) => boundary,
-        None if strict => return Err(MultipartError::NoBoundary),
         None => {
             found = leading_boundary(body).ok_or(MultipartError::NoBoundary)?;
             repairs.note(Repair::NoBoundary);
@@ -86,7 +87,6 @@ pub fn split<'a>(
     let delimiter = format!("--{boundary}");
     match split_at(body, delimiter.as_bytes(), false, limits, repairs)? {
         Some(parts) => Ok(parts),
-        None if strict => Err(MultipartError::NoDelimiter(boundary.to_owned())),
         None => {
             let parts = split_at(body, delimiter.as_bytes(), true, limits, repairs)?
                 .ok_or_else(|| MultipartError::NoDelimiter(boundary.to_owned()))?;
@@ -129,7 +129,10 @@ fn split_at<'a>(
     while at < body.len() {
         let end = body[at..].iter().position(|byte| *byte == b'\n').map_or(body.len(), |length| at + length + 1);
         let line = &body[at..end];
-        match delimiter_kind(line, delimiter, indented) {
+        // Between bare line ends the text of the delimiter is content, but for those who send no others.
+        let in_place = at == 0 || body[..at].ends_with(b"\r\n");
+        let kind = delimiter_kind(line, delimiter, indented).filter(|_| in_place || !limits.strict);
+        match kind {
             None => {}
             Some(last) => {
                 // What stands before the first one is a preamble, which may be anything.
@@ -139,7 +142,7 @@ fn split_at<'a>(
                     }
                     parts.push(&body[start..before_line_end(body, start, at)]);
                 }
-                bare |= line.ends_with(b"\n") && !line.ends_with(b"\r\n");
+                bare |= !in_place || (line.ends_with(b"\n") && !line.ends_with(b"\r\n"));
                 start = Some(end);
                 if last {
                     closed = true;
@@ -151,9 +154,6 @@ fn split_at<'a>(
     }
     let Some(start) = start else { return Ok(None) };
     if !closed {
-        if limits.strict {
-            return Err(MultipartError::NotClosed);
-        }
         repairs.note(Repair::NoClosingDelimiter);
         // The end of the body closes the last part; nothing after a plain last delimiter is no part.
         if body[start.min(body.len())..].iter().any(|byte| !byte.is_ascii_whitespace()) {

@@ -1,5 +1,5 @@
 //! What was bent in a request and has been straightened. The numbers are those of the compatibility table in
-//! `docs/pap.md`; a strict endpoint refuses instead.
+//! `docs/pap.md`. A strict endpoint reads in the same way, and takes nothing of which something was noted.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub enum Repair {
     OtherMultipart,
     /// M8, M9: no blank line between headers and body.
     NoBlankLine,
-    /// M10: blanks or a quote before a header's name.
+    /// M10: blanks or a quote before a header's name, or blanks behind it.
     BentHeader,
     /// M11: an empty line before the headers.
     BlankLineFirst,
@@ -37,6 +37,10 @@ pub enum Repair {
     Misspelled,
     /// X5: `&` or `<` that is not escaped.
     Unescaped,
+    /// X5: markup that is not quite XML.
+    BentXml,
+    /// X5: another encoding than the one it names.
+    OtherEncoding,
     /// X6: an enumeration in another case.
     OtherCase,
     /// X4: an attribute that only newer versions of PAP have.
@@ -72,7 +76,7 @@ impl Repair {
             Self::BentDoctype => "X1",
             Self::LeadingBlanks => "X3",
             Self::Unknown | Self::Misspelled | Self::NewerAttribute => "X4",
-            Self::Unescaped => "X5",
+            Self::Unescaped | Self::BentXml | Self::OtherEncoding => "X5",
             Self::OtherCase => "X6",
             Self::BentAddress => "A1",
             Self::BentValue => "A2",
@@ -92,7 +96,7 @@ impl fmt::Display for Repair {
             Self::IndentedDelimiter => "delimiters are indented",
             Self::OtherMultipart => "not multipart/related with the control part first",
             Self::NoBlankLine => "no blank line between headers and body",
-            Self::BentHeader => "blanks or a quote before a header",
+            Self::BentHeader => "blanks or a quote around the name of a header",
             Self::BlankLineFirst => "an empty line before the headers",
             Self::NoContentType => "content without Content-Type",
             Self::NoSuchCoding => "a Content-Encoding that is none",
@@ -103,6 +107,8 @@ impl fmt::Display for Repair {
             Self::NewerAttribute => "an attribute of a newer version",
             Self::Misspelled => "a misspelled attribute",
             Self::Unescaped => "unescaped characters in an attribute",
+            Self::BentXml => "markup that is not quite XML",
+            Self::OtherEncoding => "another encoding than the one it names",
             Self::OtherCase => "an enumeration in another case",
             Self::BentAddress => "an address without TYPE or gateway",
             Self::BentValue => "the value of an address outside the grammar",

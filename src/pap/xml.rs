@@ -85,12 +85,7 @@ pub fn read<'a>(text: &'a str, limits: &Limits, repairs: &mut Repairs) -> Result
                 let element = open.pop().ok_or(XmlError::Truncated)?;
                 close(&mut open, element)
             }
-            Event::DocType(_) => {
-                return Err(XmlError::Malformed {
-                    at: reader.buffer_position(),
-                    reason: "a DOCTYPE inside the document".into(),
-                });
-            }
+            Event::DocType(_) => return Err(misplaced(&reader, "a DOCTYPE")),
             Event::Eof => return Err(XmlError::Truncated),
             Event::GeneralRef(name) => {
                 if reference(&format!("{};", &*name)).is_none() {
@@ -109,7 +104,15 @@ pub fn read<'a>(text: &'a str, limits: &Limits, repairs: &mut Repairs) -> Result
                 repairs.note(Repair::Unknown);
                 None
             }
-            Event::Comment(_) | Event::PI(_) | Event::Decl(_) => None,
+            Event::Comment(comment) => {
+                check_comment(&comment, repairs);
+                None
+            }
+            Event::PI(instruction) => {
+                check_instruction(&instruction, repairs);
+                None
+            }
+            Event::Decl(_) => return Err(misplaced(&reader, "an XML declaration")),
         };
         if count > max_elements {
             return Err(XmlError::TooManyElements(max_elements));
@@ -128,6 +131,38 @@ fn close<'a>(open: &mut [Element<'a>], element: Element<'a>) -> Option<Element<'
             None
         }
         None => Some(element),
+    }
+}
+
+fn misplaced(reader: &Reader<&[u8]>, what: &str) -> XmlError {
+    XmlError::Malformed { at: reader.buffer_position(), reason: format!("{what} inside the document") }
+}
+
+/// White space, as XML has it (XML 1.0 §2.3).
+pub(super) const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// What follows blanks; also those that are none to XML.
+pub(super) fn skip_blanks<'a>(text: &'a str, repairs: &mut Repairs) -> &'a str {
+    let rest = text.trim_start_matches(BLANKS);
+    let all = rest.trim_start();
+    if all.len() < rest.len() {
+        repairs.note(Repair::BentXml);
+    }
+    all
+}
+
+/// Two hyphens end a comment and do nothing else in it (XML 1.0 §2.5).
+pub(super) fn check_comment(text: &str, repairs: &mut Repairs) {
+    if text.contains("--") || text.ends_with('-') {
+        repairs.note(Repair::BentXml);
+    }
+}
+
+/// An instruction has a target, which is not `xml` (XML 1.0 §2.6).
+pub(super) fn check_instruction(text: &str, repairs: &mut Repairs) {
+    let target = text.split(|c: char| c.is_whitespace() || c == '?').next().unwrap_or_default();
+    if target.is_empty() || target.eq_ignore_ascii_case("xml") {
+        repairs.note(Repair::BentXml);
     }
 }
 
@@ -184,16 +219,20 @@ fn attributes<'a>(
     let fault = |reason: &str| XmlError::Malformed { at: 0, reason: reason.into() };
     let mut found: Vec<(&str, Cow<'_, str>)> = Vec::new();
     loop {
-        rest = rest.trim_start();
+        let spaced = rest.starts_with(char::is_whitespace);
+        rest = skip_blanks(rest, repairs);
         if rest.is_empty() {
             return Ok(found);
         }
+        if !spaced {
+            repairs.note(Repair::BentXml);
+        }
         let (name, tail) = rest.split_once('=').ok_or_else(|| fault("an attribute without a value"))?;
-        let name = name.trim_end();
+        let name = name.trim_end_matches(BLANKS);
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<')) {
             return Err(fault("an attribute without a name"));
         }
-        let tail = tail.trim_start();
+        let tail = tail.trim_start_matches(BLANKS);
         let quote =
             tail.chars().next().filter(|c| matches!(c, '"' | '\'')).ok_or_else(|| fault("a value without quotes"))?;
         let (value, tail) = tail[1..].split_once(quote).ok_or_else(|| fault("a value whose quote does not close"))?;
@@ -209,14 +248,14 @@ fn attributes<'a>(
         if found.capacity() == 0 {
             found.reserve_exact(4);
         }
-        found.push((name, unescape(value, limits.strict, repairs)?));
+        found.push((name, unescape(value, repairs)?));
         rest = tail;
     }
 }
 
 /// Attribute normalisation (XML 1.0 §3.3.3) with the five predefined and the numeric references. A lone `&` is taken as
-/// itself unless `strict`.
-pub fn unescape<'a>(raw: &'a str, strict: bool, repairs: &mut Repairs) -> Result<Cow<'a, str>, XmlError> {
+/// itself.
+pub fn unescape<'a>(raw: &'a str, repairs: &mut Repairs) -> Result<Cow<'a, str>, XmlError> {
     if !raw.contains(['&', '\n', '\r', '\t', '<']) {
         return Ok(Cow::Borrowed(raw));
     }
@@ -231,14 +270,13 @@ pub fn unescape<'a>(raw: &'a str, strict: bool, repairs: &mut Repairs) -> Result
                     out.push(c);
                     &tail[length..]
                 }
-                None if strict || is_entity(tail) => return Err(XmlError::UnknownEntity(shorten(&rest[at..]))),
+                None if is_entity(tail) => return Err(XmlError::UnknownEntity(shorten(&rest[at..]))),
                 None => {
                     repairs.note(Repair::Unescaped);
                     out.push('&');
                     tail
                 }
             },
-            b'<' if strict => return Err(XmlError::Malformed { at: 0, reason: "\"<\" in a value".into() }),
             b'<' => {
                 repairs.note(Repair::Unescaped);
                 out.push('<');
@@ -270,11 +308,11 @@ fn is_entity(tail: &str) -> bool {
     end.is_some_and(|end| end > 0 && tail.as_bytes()[end] == b';')
 }
 
-/// The character that a reference stands for, and the length of the reference after its `&`.
+/// The character that a reference stands for, and the length of the reference after its `&`. Looks at as many digits as a
+/// number may reasonably have.
 fn reference(tail: &str) -> Option<(char, usize)> {
-    let end = tail.as_bytes().iter().take(12).position(|byte| *byte == b';')?;
-    let name = &tail[..end];
-    let c = match name {
+    let end = tail.as_bytes().iter().take(64).position(|byte| *byte == b';')?;
+    let c = match &tail[..end] {
         "amp" => '&',
         "lt" => '<',
         "gt" => '>',
@@ -282,10 +320,10 @@ fn reference(tail: &str) -> Option<(char, usize)> {
         "apos" => '\'',
         name => {
             let number = name.strip_prefix('#')?;
-            let code = match number.strip_prefix(['x', 'X']) {
-                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-                None => number.parse().ok()?,
-            };
+            let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |hex| (hex, 16));
+            // Parsing alone would take a sign as well.
+            let all_digits = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+            let code = u32::from_str_radix(digits, radix).ok().filter(|_| all_digits)?;
             char::from_u32(code).filter(|c| charset::is_xml(*c))?
         }
     };
@@ -313,18 +351,22 @@ mod tests {
 
     #[test]
     fn references_and_blanks_in_values() {
-        let value = |text: &str| unescape(text, false, &mut Repairs::default()).map(Cow::into_owned);
+        let value = |text: &str| unescape(text, &mut Repairs::default()).map(Cow::into_owned);
         assert_eq!(value("&#65;&#x42;&lt;&quot;").unwrap(), "AB<\"");
         assert_eq!(value("a\r\nb\tc").unwrap(), "a b c");
         assert_eq!(value("a & b &").unwrap(), "a & b &");
         assert!(matches!(value("&bomb;"), Err(XmlError::UnknownEntity(_))));
         assert!(matches!(value("&#0;"), Err(XmlError::UnknownEntity(_))));
-        assert!(unescape("a & b", true, &mut Repairs::default()).is_err());
+        assert_eq!(value("&#x000000000041;&#0000000066;").unwrap(), "AB");
+        assert_eq!(value("&#+65;&#x+42;").unwrap(), "&#+65;&#x+42;");
+        for none in ["&#X41;", "&#x110000;", "&#;"] {
+            assert!(value(none).is_err(), "{none}");
+        }
     }
 
     #[test]
     fn only_a_name_up_to_its_semicolon_is_an_entity() {
-        let value = |text: &str| unescape(text, false, &mut Repairs::default()).map(Cow::into_owned);
+        let value = |text: &str| unescape(text, &mut Repairs::default()).map(Cow::into_owned);
         for lone in ["&;", "&a b;", "&a", "&a&b", "&a=1;", "&\u{e9};"] {
             assert_eq!(value(lone).as_deref(), Ok(lone));
         }

@@ -2,7 +2,7 @@
 //! was, but it is asked for by its push-id no more: that is the later one's. Its own is kept with a mark and its row id
 //! behind it; a push-id has no control characters.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::Tx;
 use super::{Result, Submission, Submitted};
@@ -30,9 +30,19 @@ pub(super) fn judge(sql: &Connection, push: &Submission) -> Result<Verdict> {
         Duplicates::Accept => Verdict::Taken(key),
         // A repeat is answered like the first time: its sender may not have got that answer.
         _ if digest == push.digest => Verdict::Known(Submitted::Repeated),
+        Duplicates::RejectPending if was_given_away(sql, push)? => Verdict::Known(Submitted::Repeated),
         Duplicates::RejectPending if is_over(sql, key)? => Verdict::Taken(key),
         Duplicates::Reject | Duplicates::RejectPending => Verdict::Known(Submitted::Duplicate),
     })
+}
+
+/// Whether the same submission had this push-id before, and gave it away.
+fn was_given_away(sql: &Connection, push: &Submission) -> Result<bool> {
+    let mut query = sql.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM pushes WHERE initiator = ?1 AND push_id > ?2 || char(1) AND push_id < ?2 || char(2)
+             AND digest = ?3)",
+    )?;
+    Ok(query.query_row(params![push.initiator, push.push_id, push.digest], |row| row.get(0))?)
 }
 
 fn is_over(sql: &Connection, push: PushKey) -> Result<bool> {

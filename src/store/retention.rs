@@ -181,10 +181,10 @@ mod tests {
                 .unwrap()
                 .collect::<rusqlite::Result<Vec<_>>>()
                 .unwrap();
-            // "SCAN d" and "SCAN (subquery)" walk what a bounded step found.
-            let whole = ["dispatches", "bindings", "b", "f", "o", "e", "r", "s", "w", "exceptions", "flows"];
+            // The steps of FORGOTTEN's subquery are looked at one after the other, as far as its limit needs.
+            let bounded = |step: &&String| text == FORGOTTEN && *step == "SCAN d";
             let scans: Vec<_> =
-                steps.iter().filter(|step| whole.iter().any(|table| *step == &format!("SCAN {table}"))).collect();
+                steps.iter().filter(|step| step.starts_with("SCAN")).filter(|step| !bounded(step)).collect();
             assert!(scans.is_empty(), "{scans:?} in {steps:#?}");
         }
     }

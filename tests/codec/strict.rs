@@ -44,18 +44,28 @@ fn bent() -> Vec<(&'static str, &'static str, String)> {
     vec![
         ("M1", RELATED, proper.replace("\r\n", "\n")),
         ("M1", RELATED, bend("Content-Type: application/xml\r\n\r\n", "Content-Type: application/xml\n\n")),
+        ("M1", RELATED, bend_last("hello\r\n", "hello\n")),
         ("M2", "multipart/related; type=\"application/xml\"", proper.clone()),
         ("M3", RELATED, bend("--b--\r\n", "")),
         ("M3", RELATED, bend("--b--", "--b")),
         ("M4", RELATED, proper.replace("--b", "  --b")),
         ("M7", "multipart/mixed; boundary=b", proper.clone()),
+        (
+            "M7",
+            RELATED,
+            bend_last("--b--", "--b\r\nContent-Type: a/b\r\n\r\nx\r\n--b\r\nContent-Type: a/b\r\n\r\nx\r\n--b--"),
+        ),
         ("M8", RELATED, bend("Content-Type: application/xml\r\n\r\n", "Content-Type: application/xml\r\n")),
         ("M10", RELATED, bend("Content-Type: application/xml", " Content-Type: application/xml")),
         ("M10", RELATED, bend("Content-Type: application/xml", "\"Content-Type: application/xml")),
+        ("M10", RELATED, bend("Content-Type:", "Content-Type :")),
+        ("M10", RELATED, bend("xml\r\n\r\n", "xml\r\n \r\n")),
         ("M11", RELATED, bend("Content-Type: application/xml", "\r\nContent-Type: application/xml")),
         ("M13", RELATED, bend_last("Content-Type: text/plain\r\n", "X-Wap-Application-Id: 4\r\n")),
         ("M15", RELATED, bend_last("text/plain", "text/plain\r\nContent-Encoding: binary")),
         ("M16", RELATED, cancel("1", "")),
+        ("M16", RELATED, bend("Content-Type: application/xml", "Content-Type: text/plain")),
+        ("M16", RELATED, bend("Content-Type: application/xml\r\n", "")),
         ("M16", "text/plain", cancel("1", "")),
         ("X1", PLAIN, cancel("1", "").replace(DOCTYPE, "")),
         ("X1", PLAIN, cancel("1", "").replace("-//WAPFORUM", "//WAPFORUM")),
@@ -70,6 +80,12 @@ fn bent() -> Vec<(&'static str, &'static str, String)> {
         ("X4", RELATED, push(" ppg-notifiy-requested-to=\"http://a/\"", ADDRESS)),
         ("X4", RELATED, push(" replace-push-id=\"0\"", ADDRESS).replace("PAP 2.0", "PAP 1.0")),
         ("X5", PLAIN, cancel("a&b", "")),
+        ("X5", PLAIN, cancel("a&#+65;", "")),
+        ("X5", PLAIN, cancel("a", "<!-- -- -->")),
+        ("X5", PLAIN, cancel("a", "<? ?>")),
+        ("X5", PLAIN, cancel("a", "").replace("<pap>", "<pap a=\"1\" \u{a0}product-name=\"2\">")),
+        ("X5", PLAIN, cancel("a", "").replace("<pap>", "<pap a=\"1\"product-name=\"2\">")),
+        ("X5", PLAIN, cancel("a", "").replace("version=\"1.0\"", "version=\"1.0\" encoding=\"UTF-16\"")),
         ("X6", RELATED, push("", &format!("{ADDRESS}<quality-of-service delivery-method=\"CONFIRMED\"/>"))),
         ("X7", RELATED, push("", &format!("<quality-of-service/>{ADDRESS}"))),
         ("A1", PLAIN, addressed("WAPPUSH=a/TYPE=USER")),
@@ -92,6 +108,15 @@ fn what_is_proper_is_taken_by_a_strict_endpoint() {
     }
 }
 
+/// Between bare line ends the text of a delimiter is content.
+#[test]
+fn a_strict_endpoint_reads_content_to_the_letter() {
+    for text in ["he\n--b\nllo", "\r\nContent-Type: text/html\r\n\r\nhello"] {
+        let body = push("", ADDRESS).replace("hello", text);
+        assert_eq!(&read(RELATED, &body, true).unwrap().content.unwrap().body[..], text.as_bytes());
+    }
+}
+
 #[test]
 fn every_repair_is_noted_and_a_strict_endpoint_makes_none() {
     let mut rows = BTreeSet::new();
@@ -100,7 +125,7 @@ fn every_repair_is_noted_and_a_strict_endpoint_makes_none() {
         let noted: Vec<&str> = request.repairs.as_slice().iter().map(|repair| repair.row()).collect();
         assert_eq!(noted, [row], "{body}");
         let failure = read(kind, &body, true).err().unwrap_or_else(|| panic!("{row} was straightened: {body}"));
-        assert!(!failure.desc.is_empty() && !failure.version, "{row}");
+        assert!(failure.desc.contains(&format!("(row {row} of docs/pap.md)")), "{}: {body}", failure.desc);
         rows.insert(row);
     }
     let all = [
@@ -122,6 +147,7 @@ fn what_no_reader_of_xml_may_take_is_refused_by_all() {
         (cancel("a\u{1}", ""), "is none that XML has"),
         (cancel("a&#1;", ""), "\"&#1;\" refers to an entity that PAP does not have"),
         (cancel("a&#xFFFE;", ""), "refers to an entity"),
+        (cancel("a", "<?xml version=\"1.0\"?>"), "an XML declaration inside the document"),
         (
             cancel("1", "").replace("dtd\">", "dtd\" [<!ATTLIST pap a CDATA \"b\">]>"),
             "declarations in the DOCTYPE are refused",
@@ -147,6 +173,14 @@ fn a_failure_is_answered_in_the_version_that_could_be_read() {
     assert_eq!(version(RELATED, &two_one.replacen("application/xml", "application/xml; charset=klingon", 1)), "2.1");
     assert_eq!(version(RELATED, &two_one.replace("--b", "--c")), "2.1");
     assert_eq!(version(PLAIN, "<pap"), "1.0");
+    // In another encoding, and where that cannot be read.
+    let utf_16 =
+        |text: &str| -> Vec<u8> { format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_be_bytes).collect() };
+    for control in [cancel("", ""), cancel("\u{1}", ""), format!("{DOCTYPE}words<pap/>")] {
+        let failure = pap::parse(Some(PLAIN), &utf_16(&control), Limits::default()).unwrap_err();
+        assert_eq!(failure.dialect.version, pap::Version::V2_0, "{}", failure.desc);
+        assert!(failure.fragment.starts_with("<?xml version"), "{:?}", failure.fragment);
+    }
     // Of a version that we do not have, in one that we do.
     assert_eq!(version(PLAIN, &cancel("", "").replace("PAP 2.0", "PAP 2.4")), "2.1");
     assert_eq!(version(PLAIN, &cancel("", "").replace("PAP 2.0", "PAP 3.0")), "1.0");

@@ -47,6 +47,8 @@ fn reject_pending_gives_it_away_once_its_push_is_over() {
     assert_eq!(code(&http, "two"), 1001);
     assert_eq!(alice.push().text(), "two");
     http.wait_outcome("same", "delivered", "1 of 1");
+    assert_eq!(http.pap(&first).pap_code(), 1001, "a repeat still, though the push-id is another one's by now");
+    alice.assert_silent();
     // The first one is in the list under the name that its initiator gave it, and so is its notification.
     let list = http.get("/api/v1/pushes").json();
     let ids: Vec<_> = list["pushes"].as_array().unwrap().iter().map(|push| push["push_id"].clone()).collect();
