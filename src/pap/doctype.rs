@@ -79,20 +79,24 @@ fn is_name(c: char) -> bool {
 
 /// The inside of an XML declaration (XML 1.0 §2.8): version, encoding, standalone.
 fn is_declaration(text: &str) -> bool {
-    const NAMES: [&str; 3] = ["version", "encoding", "standalone"];
     let mut rest = text;
-    let mut found = Vec::new();
-    while !rest.trim_matches(xml::BLANKS).is_empty() {
-        let Some((name, tail)) = rest.trim_start_matches(xml::BLANKS).split_once('=') else { return false };
-        let Some(at) = NAMES.iter().position(|known| *known == name.trim_end_matches(xml::BLANKS)) else {
-            return false;
-        };
+    let mut left = &["version", "encoding", "standalone"][..];
+    let mut first = true;
+    loop {
+        let trimmed = rest.trim_start_matches(xml::BLANKS);
+        if trimmed.is_empty() {
+            return !first;
+        }
+        let Some((name, tail)) = trimmed.split_once('=') else { return false };
+        let name = name.trim_end_matches(xml::BLANKS);
+        // Each once and in this order, the first one always; with blanks before it.
+        let Some(at) = left.iter().position(|known| *known == name) else { return false };
         let Some((_, tail)) = literal(tail.trim_start_matches(xml::BLANKS)) else { return false };
-        found.push(at);
-        rest = tail;
+        if trimmed.len() == rest.len() || (first && at > 0) {
+            return false;
+        }
+        (rest, left, first) = (tail, &left[at + 1..], false);
     }
-    let spaced = text.starts_with(xml::BLANKS);
-    spaced && found.first() == Some(&0) && found.is_sorted_by(|one, next| one < next)
 }
 
 /// A quoted text, and what follows it.

@@ -219,6 +219,22 @@ fn what_stands_before_the_root() {
 }
 
 #[test]
+fn what_stands_in_the_declaration() {
+    let rest = cancel("");
+    for (name, unit) in [
+        ("a declaration of versions", " version='1.0'"),
+        ("a declaration of names", " version"),
+        ("a declaration of equal signs", "="),
+        ("a declaration of quotes", "'"),
+    ] {
+        plain(name, |size| format!("<?xml{}?>{rest}", fill(size, unit)));
+        plain(&format!("{name} before blanks"), |size| {
+            format!("<?xml{}{}?>{rest}", fill(size / 2, unit), " ".repeat(size / 2))
+        });
+    }
+}
+
+#[test]
 fn parts_and_delimiters() {
     for (name, unit) in [
         ("no delimiter", "x"),
