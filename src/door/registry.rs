@@ -1,7 +1,7 @@
 //! Which worker has which client and which users: the only thing the workers share. It answers the gateway's questions
 //! about terminals and passes its orders on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +16,7 @@ use crate::store::{Membership, PendingReply};
 pub(super) type ConnId = u64;
 
 /// Where a connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ConnRef {
     pub(super) worker: usize,
     pub(super) id: ConnId,
@@ -85,6 +85,8 @@ struct Inner {
     sockets: usize,
     clients: HashMap<String, ConnRef>,
     users: HashMap<UserId, Vec<(ConnRef, Connection)>>,
+    /// Pushes under way on connections that are just ending: no session has them now, and nothing is parked yet.
+    ending: HashMap<ConnRef, Vec<(BindingId, Seq)>>,
     /// What interrupted sessions had under way, until they come back or end.
     parked: HashMap<String, Resume>,
     /// Wills that wait for their delay.
@@ -153,6 +155,26 @@ impl Registry {
         if inner.clients.get(client) == Some(&at) {
             inner.clients.remove(client);
         }
+    }
+
+    /// A connection begins to end; what it has under way stays so until [`Registry::ended`].
+    pub(super) fn ending(&self, at: ConnRef, under_way: Vec<(BindingId, Seq)>) {
+        if !under_way.is_empty() {
+            self.inner().ending.insert(at, under_way);
+        }
+    }
+
+    /// By now that is parked, or with another connection, or given up.
+    pub(super) fn ended(&self, at: ConnRef) {
+        self.inner().ending.remove(&at);
+    }
+
+    /// The bindings to which these dispatches are under way though nobody is connected.
+    fn interrupted(&self, seqs: &HashSet<Seq>) -> Vec<(BindingId, Seq)> {
+        let inner = self.inner();
+        let ending = inner.ending.values().flatten().copied();
+        let parked = inner.parked.values().flat_map(Resume::pushes);
+        ending.chain(parked).filter(|(_, seq)| seqs.contains(seq)).collect()
     }
 
     /// Keeps what an interrupted session had under way.
@@ -284,6 +306,8 @@ impl Terminals for Registry {
             for reply in replies {
                 holders.extend(reply.await.unwrap_or_default());
             }
+            // After the workers: a connection that has ended meanwhile is found here.
+            holders.extend(self.interrupted(&dispatches.iter().map(|(_, seq)| *seq).collect()));
             holders
         })
     }

@@ -153,8 +153,10 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         answer_successors(conn, resume);
         return;
     };
-    // At once: whoever settles from now on has to find them.
+    let at = worker.at(conn);
+    // At once: whoever settles from now on has to find them, and whoever replaces a push what is under way.
     worker.keep_moves(session.take_moves());
+    worker.registry.ending(at, session.under_way());
     say_goodbye(conn, session.version, close).await;
     let (subscriptions, will, received, expiry, stored) = {
         let mut state = conn.state.borrow_mut();
@@ -178,7 +180,6 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         table.remove_wild(conn.id);
     }
     worker.settle().await;
-    let at = worker.at(conn);
     if let Some(user) = &user {
         worker.registry.leave(user, at);
     }
@@ -198,6 +199,7 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     } else {
         answer_successors(conn, resume);
     }
+    worker.registry.ended(at);
 }
 
 async fn end_session(worker: &Worker, client: &str, user: Option<&UserId>, expiry: i64, stored: bool) {

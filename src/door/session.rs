@@ -130,10 +130,17 @@ impl Session {
         Some(self.flows[at].binding)
     }
 
-    /// The binding to which a dispatch is under way on this connection: sent and not answered.
+    /// What is under way: sent, here or on the connection before, and not answered.
+    pub(super) fn under_way(&self) -> Vec<(BindingId, Seq)> {
+        self.window.pushes().collect()
+    }
+
+    /// The binding to which a dispatch is under way: sent, here or on the connection before, and not answered.
     pub(super) fn holds(&self, flow: FlowId, seq: Seq) -> Option<BindingId> {
         let at = self.flows.binary_search_by_key(&flow, |flow| flow.flow).ok()?;
-        self.flows[at].is_open(seq).then(|| self.flows[at].binding)
+        let binding = self.flows[at].binding;
+        let held = self.flows[at].is_open(seq) || self.window.pushes().any(|held| held == (binding, seq));
+        held.then_some(binding)
     }
 
     pub(super) fn serves(&self, flow: FlowId) -> bool {

@@ -24,6 +24,15 @@ pub(super) enum Load {
     Open(Arc<OpenMessage>),
 }
 
+impl Load {
+    fn push(&self) -> Option<(BindingId, Seq)> {
+        match self {
+            Self::Push(sent) => Some((sent.binding, sent.seq)),
+            Self::Open(_) => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct InFlight {
     pub(super) id: u16,
@@ -43,6 +52,11 @@ pub(super) struct Resume {
 const RESUME: usize = 2_048;
 
 impl Resume {
+    /// The pushes among it.
+    pub(super) fn pushes(&self) -> impl Iterator<Item = (BindingId, Seq)> {
+        self.inflight.iter().filter_map(|(_, load)| load.push())
+    }
+
     /// Keeps what is still owed: `owed` says up to where each open binding is resolved.
     pub(super) fn keep(&mut self, owed: impl Fn(BindingId) -> Option<Seq>) {
         self.inflight.retain(|(_, load)| match load {
@@ -119,7 +133,13 @@ impl Window {
         self.inflight.iter().any(|entry| matches!(&entry.load, Load::Push(sent) if sent.push == push))
     }
 
-    /// Whether this very dispatch is under way.
+    /// The pushes that are under way, also since a connection before this one.
+    pub(super) fn pushes(&self) -> impl Iterator<Item = (BindingId, Seq)> {
+        let resumed = self.resumed.iter().filter_map(|(_, load)| load.push());
+        self.inflight.iter().filter_map(|entry| entry.load.push()).chain(resumed)
+    }
+
+    /// Whether this very dispatch is under way on this connection.
     pub(super) fn has(&self, binding: BindingId, seq: Seq) -> bool {
         self.inflight
             .iter()

@@ -125,6 +125,34 @@ fn rule_19_a_holder_whose_connection_breaks_still_gets_the_one_it_holds() {
     connect(&gateway, "holds").assert_silent();
 }
 
+/// Its session goes on, and it may have got the push: only its answer is missing.
+#[test]
+fn a_terminal_whose_connection_broke_before_it_answered_got_both_pushes() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    let mut lasting = Connect::v3("lasting", "lasting");
+    lasting.clean = false;
+    let mut terminal = Raw::connect(gateway.mqtt, &lasting);
+    terminal.join("news");
+    http.bind("news", "away");
+    http.push("old", "group:news", "old");
+    let first = terminal.publish_in();
+    assert_eq!(first.text(), "old");
+    drop(terminal);
+    wait_for("the connection to be gone", || {
+        let user = http.get("/api/v1/users/lasting").json();
+        user["connections"].as_array().is_none_or(Vec::is_empty).then_some(())
+    });
+    assert_eq!(code(&http, &replacing("new", "old", "pending-only")), 1001);
+    http.wait_outcome("new", "pending", "0 of 1");
+    let mut terminal = Raw::connect(gateway.mqtt, &lasting);
+    let again = terminal.publish_in();
+    assert_eq!((again.text(), again.id, again.dup), ("old", first.id, true));
+    terminal.puback(again.id);
+    terminal.assert_silent();
+    assert_eq!(connect(&gateway, "away").push().text(), "new");
+}
+
 #[test]
 fn who_left_or_joined_again_is_counted_right_when_a_push_is_replaced() {
     let gateway = Gateway::start();
