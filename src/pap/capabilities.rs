@@ -4,10 +4,8 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use super::document::Document;
-use super::encode::{encode, escape};
+use super::encode::escape;
 use super::time::{self, Seconds};
-use super::version::Dialect;
 
 /// Of the properties in the RDF part.
 pub const NAMESPACE: &str = "urn:papcast:terminal:1#";
@@ -61,13 +59,12 @@ fn property(out: &mut String, name: &str, value: &str) {
     let _ = write!(out, "</t:{name}>");
 }
 
-/// The whole answer: its Content-Type and its body.
+/// The whole answer to the control document and this: its Content-Type and its body.
 #[must_use]
-pub fn encode_with(document: &Document, dialect: &Dialect, rdf: &str) -> (String, String) {
-    let control = encode(document, dialect);
-    let boundary = boundary(&control, rdf);
+pub fn encode_with(control: &str, rdf: &str) -> (String, String) {
+    let boundary = boundary(control, rdf);
     let part = |text: &str| format!("--{boundary}\r\nContent-Type: application/xml\r\n\r\n{text}\r\n");
-    let body = format!("{}{}--{boundary}--\r\n", part(&control), part(rdf));
+    let body = format!("{}{}--{boundary}--\r\n", part(control), part(rdf));
     (format!("multipart/related; boundary={boundary}; type=\"application/xml\""), body)
 }
 
@@ -92,7 +89,7 @@ mod tests {
     use super::*;
     use crate::pap::code::Code;
     use crate::pap::document::CapabilitiesResponse;
-    use crate::pap::version::Version;
+    use crate::pap::{Dialect, Document, Version, encode};
 
     #[test]
     fn what_is_known_is_said_and_what_would_be_markup_is_escaped() {
@@ -114,7 +111,8 @@ mod tests {
         assert!(text.contains("<t:receiveMaximum>32</t:receiveMaximum><t:lastSeen>1970-01-01T00:00:00Z</t:lastSeen>"));
         assert!(!text.contains("maximumPacketSize"));
         let response = CapabilitiesResponse { query_id: None, code: Code::OK, desc: None, address: "sip:a@b".into() };
-        let (kind, body) = encode_with(&Document::CapabilitiesResponse(response), &Dialect::of(Version::V2_0), &text);
+        let (kind, body) =
+            encode_with(&encode(&Document::CapabilitiesResponse(response), &Dialect::of(Version::V2_0)), &text);
         assert!(kind.contains("boundary=papcast-part-0000000003;"), "{kind}");
         assert_eq!(body.matches("--papcast-part-0000000003").count(), 3);
     }

@@ -18,8 +18,10 @@ pub struct NoText {
 
 /// Decodes a control document. That it names another encoding than it has is noted.
 pub fn decode<'a>(bytes: &'a [u8], charset: Option<&str>, repairs: &mut Repairs) -> Result<Cow<'a, str>, NoText> {
-    let declared = charset.map(ToOwned::to_owned).or_else(|| declared(bytes));
-    let name = declared.as_deref().unwrap_or("utf-8").trim();
+    let label = |name: &str| name.trim_matches(|c: char| c.is_whitespace() || "\"',;".contains(c)).to_owned();
+    let declared = charset.map(label).filter(|name| !name.is_empty()).or_else(|| declared(bytes));
+    let declared = declared.map(|name| label(&name)).filter(|name| !name.is_empty());
+    let name = declared.as_deref().unwrap_or("utf-8");
     let lossy = |desc: String| NoText { desc, text: String::from_utf8_lossy(bytes).into_owned() };
     let text = match marked(bytes) {
         Some((encoding, mark)) => {
@@ -35,6 +37,7 @@ pub fn decode<'a>(bytes: &'a [u8], charset: Option<&str>, repairs: &mut Repairs)
         }
         None => named(bytes, name, repairs).map_err(lossy)?,
     };
+    let text = without_end(text, repairs);
     // In bytes first: that is many times faster, and nearly always the answer.
     let plain = text.bytes().all(|byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r'));
     if plain && (text.is_ascii() || !text.contains(['\u{fffe}', '\u{ffff}'])) {
@@ -43,6 +46,22 @@ pub fn decode<'a>(bytes: &'a [u8], charset: Option<&str>, repairs: &mut Repairs)
     let at = text.chars().take_while(|c| is_xml(*c)).count();
     let desc = format!("character {} of the control document is none that XML has", at + 1);
     Err(NoText { desc, text: text.into_owned() })
+}
+
+/// Some initiators send the end of their string as well.
+fn without_end<'a>(text: Cow<'a, str>, repairs: &mut Repairs) -> Cow<'a, str> {
+    let length = text.trim_end_matches('\0').len();
+    if length == text.len() {
+        return text;
+    }
+    repairs.note(Repair::BentXml);
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..length]),
+        Cow::Owned(mut text) => {
+            text.truncate(length);
+            Cow::Owned(text)
+        }
+    }
 }
 
 /// The characters of XML 1.0 §2.2.
@@ -60,6 +79,11 @@ fn marked(bytes: &[u8]) -> Option<(&'static Encoding, usize)> {
         [b'<', 0, ..] => Some((UTF_16LE, 0)),
         _ => None,
     }
+}
+
+/// Whether the first bytes are those of a document, in whatever encoding.
+pub(super) fn looks_like_xml(bytes: &[u8]) -> bool {
+    marked(bytes).is_some() || bytes.trim_ascii_start().starts_with(b"<")
 }
 
 fn named<'a>(bytes: &'a [u8], name: &str, repairs: &mut Repairs) -> Result<Cow<'a, str>, String> {
@@ -148,10 +172,14 @@ mod tests {
         assert_eq!(read("<é/>".as_bytes(), Some("us-ascii")), Ok(("<é/>".into(), true)));
         assert_eq!(read(b"<a b='\x82\xa0'/>", Some("Shift_JIS")), Ok(("<a b='あ'/>".into(), false)));
         assert!(read(b"<a/>", Some("klingon")).unwrap_err().contains("\"klingon\" is not known"));
+        for label in ["", "\"\"", "'utf-8'", "UTF-8,", " utf-8;"] {
+            assert_eq!(read(b"<a/>", Some(label)), Ok(("<a/>".into(), false)), "{label}");
+        }
     }
 
     #[test]
     fn what_xml_has_no_character_for_is_no_text() {
+        assert_eq!(decode(b"<a/>\0\0", None, &mut Repairs::default()).unwrap(), "<a/>");
         for c in ['\0', '\u{1}', '\u{b}', '\u{1f}', '\u{fffe}'] {
             assert!(read(format!("<a{c}/>").as_bytes(), None).unwrap_err().contains("character 3"));
         }

@@ -45,6 +45,21 @@ const MISSPELLED: [(&str, &str); 5] = [
     ("deliver-before-timestmap", "deliver-before-timestamp"),
 ];
 
+/// The children that a `pap` element may have (WAP-247 §8.1).
+const DOCUMENTS: [&str; 11] = [
+    "push-message",
+    "push-response",
+    "cancel-message",
+    "cancel-response",
+    "resultnotification-message",
+    "resultnotification-response",
+    "statusquery-message",
+    "statusquery-response",
+    "ccq-message",
+    "ccq-response",
+    "badmessage-response",
+];
+
 /// What the reading depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
@@ -63,11 +78,20 @@ pub fn document(mut root: Element<'_>, reading: Reading, repairs: &mut Repairs) 
     if root.name != "pap" {
         return Err(SchemaError::Root(short(root.name)));
     }
-    if root.children.len() != 1 {
-        return Err(SchemaError::Documents(root.children.len()));
-    }
-    let Some(element) = root.children.pop() else { return Err(SchemaError::Documents(0)) };
     let mut decoder = Decoder { reading, repairs };
+    let count = root.children.len();
+    if count > 1 {
+        // What is no document may stand beside it like anything else that is unknown.
+        root.children.retain(|child| DOCUMENTS.contains(&child.name));
+    }
+    let mut documents = std::mem::take(&mut root.children);
+    let (Some(element), true) = (documents.pop(), documents.is_empty()) else {
+        return Err(SchemaError::Documents(count));
+    };
+    if count > 1 && !reading.is_newer() {
+        decoder.repairs.note(Repair::Unknown);
+    }
+    decoder.close(&Fields { name: "pap", element: root }, &["product-name"]);
     match element.name {
         "push-message" => decoder.push_message(element).map(|message| Document::PushMessage(Box::new(message))),
         "push-response" => decoder.push_response(element).map(Document::PushResponse),
@@ -141,7 +165,13 @@ impl<'r> Decoder<'r> {
     }
 
     fn timestamp(&mut self, fields: &mut Fields<'_>, attribute: &'static str) -> Result<Option<Seconds>, SchemaError> {
-        let Some(text) = fields.optional(attribute).filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+        let is_there = fields.has_any(&[attribute]);
+        let Some(text) = fields.optional(attribute).filter(|text| !text.trim().is_empty()) else {
+            if is_there {
+                self.repairs.note(Repair::BentTimestamp);
+            }
+            return Ok(None);
+        };
         match time::parse(&text) {
             Some((at, false)) => Ok(Some(at)),
             Some((at, true)) => {
@@ -159,7 +189,13 @@ impl<'r> Decoder<'r> {
         attribute: &'static str,
         all: &[(&str, T)],
     ) -> Result<Option<T>, SchemaError> {
-        let Some(text) = fields.optional(attribute) else { return Ok(None) };
+        let is_there = fields.has_any(&[attribute]);
+        let Some(text) = fields.optional(attribute) else {
+            if is_there {
+                self.repairs.note(Repair::OtherCase);
+            }
+            return Ok(None);
+        };
         if let Some((_, value)) = all.iter().find(|(name, _)| *name == text) {
             return Ok(Some(*value));
         }

@@ -5,6 +5,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
+use super::charset;
 use super::limits::Limits;
 use super::multipart::MediaType;
 use super::repair::{Repair, Repairs};
@@ -42,12 +43,10 @@ impl Entity {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether the body may be a document, in any encoding that its first bytes show.
+    /// Whether the body may be a document.
     #[must_use]
     pub fn looks_like_xml(&self) -> bool {
-        let body = self.body.trim_ascii_start();
-        body.is_empty()
-            || [&b"<"[..], b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe", b"\0<"].iter().any(|mark| body.starts_with(mark))
+        self.body.trim_ascii().is_empty() || charset::looks_like_xml(&self.body)
     }
 
     #[must_use]
@@ -86,7 +85,10 @@ pub fn read(part: &[u8], limits: &Limits, repairs: &mut Repairs) -> Result<Entit
     }
     let mut entity = Entity { headers, body: Bytes::new() };
     entity.body = decode(&entity, &part[body_at..])?;
-    if entity.header("content-encoding").is_some_and(|coding| matches!(coding, "binary" | "8bit" | "7bit")) {
+    if entity
+        .header("content-encoding")
+        .is_some_and(|coding| matches!(coding.to_ascii_lowercase().as_str(), "binary" | "8bit" | "7bit"))
+    {
         repairs.note(Repair::NoSuchCoding);
         entity.headers.retain(|(name, _)| name != "content-encoding");
     }
@@ -108,10 +110,10 @@ fn header_lines<'a>(
     let mut starts = Vec::new();
     let mut at = 0;
     let mut bare = false;
-    if begins_blank(part) && !limits.strict {
+    if let Some(first) = after_blank_lines(part).filter(|_| !limits.strict) {
         // An empty line first, and headers after it all the same. To the letter it is a part without headers.
         repairs.note(Repair::BlankLineFirst);
-        at = next_line(part, 0);
+        at = first;
     }
     while at < part.len() {
         let end = next_line(part, at);
@@ -165,11 +167,17 @@ fn body_without_blank<'a>(
     Ok((lines, body_at))
 }
 
-fn begins_blank(part: &[u8]) -> bool {
-    let second = next_line(part, 0);
-    part[..second].trim_ascii().is_empty()
-        && second > 0
-        && part.get(second..second + 13).is_some_and(|name| name.eq_ignore_ascii_case(b"content-type:"))
+/// Where headers begin that stand behind empty lines.
+fn after_blank_lines(part: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let end = next_line(part, at);
+        let line = &part[at..end];
+        if line.is_empty() || !line.trim_ascii().is_empty() {
+            return (at > 0 && is_entity_header(line)).then_some(at);
+        }
+        at = end;
+    }
 }
 
 fn next_line(part: &[u8], at: usize) -> usize {
@@ -211,6 +219,7 @@ fn is_entity_header(line: &[u8]) -> bool {
 
 fn decode(entity: &Entity, body: &[u8]) -> Result<Bytes, EntityError> {
     let Some(encoding) = entity.header("content-transfer-encoding") else { return Ok(Bytes::copy_from_slice(body)) };
+    let encoding = encoding.trim_matches(|c: char| c.is_whitespace() || "\"';".contains(c));
     match encoding.to_ascii_lowercase().as_str() {
         "base64" => {
             let dense: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
@@ -218,7 +227,7 @@ fn decode(entity: &Entity, body: &[u8]) -> Result<Bytes, EntityError> {
             decoded.map(Bytes::from).map_err(|_| EntityError::Encoding("base64".into(), "the body is not base64"))
         }
         "quoted-printable" => Ok(quoted_printable(body).into()),
-        "" | "7bit" | "8bit" | "binary" => Ok(Bytes::copy_from_slice(body)),
+        "" | "7bit" | "8bit" | "binary" | "7-bit" | "8-bit" => Ok(Bytes::copy_from_slice(body)),
         other => Err(EntityError::Encoding(other.chars().take(32).collect(), "it is not one of MIME's")),
     }
 }

@@ -123,9 +123,9 @@ fn parts<'a>(
     let media = content_type.map(MediaType::parse);
     let is_multipart = media.as_ref().is_some_and(|media| media.essence.starts_with("multipart/"));
     let is_xml = media.as_ref().is_some_and(MediaType::is_xml);
-    let looks_like_xml =
-        body.trim_ascii_start().strip_prefix(b"\xef\xbb\xbf").unwrap_or(body.trim_ascii_start()).starts_with(b"<");
-    if !is_multipart && (looks_like_xml || is_xml) {
+    let looks_like_xml = charset::looks_like_xml(body.trim_ascii_start());
+    let begins_with_delimiter = body.trim_ascii_start().starts_with(b"--");
+    if !is_multipart && (looks_like_xml || (is_xml && !begins_with_delimiter)) {
         if !is_xml {
             repairs.note(Repair::PlainXml);
         }
@@ -159,7 +159,10 @@ fn take_parts<'a>(
         Some(start) => entities.iter().position(|entity| entity.header("content-id") == Some(start)),
         None => Some(0),
     });
-    let root = root.flatten().filter(|root| entities.get(*root).is_some_and(Entity::looks_like_xml));
+    // Content may be XML as well.
+    let other = !root.flatten().is_some_and(|root| entities.get(root).is_some_and(is_control))
+        && entities.iter().any(is_control);
+    let root = root.flatten().filter(|root| !other && entities.get(*root).is_some_and(Entity::looks_like_xml));
     let control_at = root.or_else(|| {
         repairs.note(Repair::OtherMultipart);
         entities.iter().position(is_control).or(related.map(|_| 0)).filter(|at| *at < entities.len())
@@ -178,9 +181,10 @@ fn take_parts<'a>(
     Ok(Parts { control: control.body.to_vec().into(), charset, content, capabilities })
 }
 
+/// Whether the beginning of a part is that of a PAP document; in UTF-16 as well.
 fn is_control(entity: &Entity) -> bool {
-    let body = entity.body.trim_ascii_start();
-    body.starts_with(b"<") && body.windows(4).take(2_048).any(|window| window == b"<pap")
+    let head: Vec<u8> = entity.body.iter().copied().filter(|byte| *byte != 0).take(2_048).collect();
+    charset::looks_like_xml(head.trim_ascii_start()) && head.windows(4).any(|window| window == b"<pap")
 }
 
 /// Headers that describe the part and not the content, or that are nobody else's business.

@@ -84,16 +84,34 @@ pub fn split<'a>(
             &found
         }
     };
-    let delimiter = format!("--{boundary}");
-    match split_at(body, delimiter.as_bytes(), false, limits, repairs)? {
-        Some(parts) => Ok(parts),
-        None => {
-            let parts = split_at(body, delimiter.as_bytes(), true, limits, repairs)?
-                .ok_or_else(|| MultipartError::NoDelimiter(boundary.to_owned()))?;
-            repairs.note(Repair::IndentedDelimiter);
-            Ok(parts)
-        }
+    if let Some(parts) = split_by(body, boundary, limits, repairs)? {
+        return Ok(parts);
     }
+    // The header names another one than the body has: quoted wrongly, or with the dashes of the delimiter.
+    if let Some(found) = leading_boundary(body).filter(|found| found != boundary)
+        && let Some(parts) = split_by(body, &found, limits, repairs)?
+    {
+        repairs.note(Repair::NoBoundary);
+        return Ok(parts);
+    }
+    Err(MultipartError::NoDelimiter(boundary.to_owned()))
+}
+
+fn split_by<'a>(
+    body: &'a [u8],
+    boundary: &str,
+    limits: &Limits,
+    repairs: &mut Repairs,
+) -> Result<Option<Vec<&'a [u8]>>, MultipartError> {
+    let delimiter = format!("--{boundary}");
+    if let Some(parts) = split_at(body, delimiter.as_bytes(), false, limits, repairs)? {
+        return Ok(Some(parts));
+    }
+    let parts = split_at(body, delimiter.as_bytes(), true, limits, repairs)?;
+    if parts.is_some() {
+        repairs.note(Repair::IndentedDelimiter);
+    }
+    Ok(parts)
 }
 
 /// A boundary named by header lines before the first part, or the first line that begins with `--`.
@@ -156,14 +174,25 @@ fn split_at<'a>(
     if !closed {
         repairs.note(Repair::NoClosingDelimiter);
         // The end of the body closes the last part; nothing after a plain last delimiter is no part.
-        if body[start.min(body.len())..].iter().any(|byte| !byte.is_ascii_whitespace()) {
-            parts.push(&body[start..]);
+        let last = &body[start.min(body.len())..];
+        if last.iter().any(|byte| !byte.is_ascii_whitespace()) {
+            parts.push(before_bent_end(last, delimiter));
         }
     }
     if bare {
         repairs.note(Repair::BareLineFeeds);
     }
     Ok(Some(parts))
+}
+
+/// Cuts a closing delimiter off that has something behind it, or no line end before it.
+fn before_bent_end<'a>(part: &'a [u8], delimiter: &[u8]) -> &'a [u8] {
+    /// What may stand behind it: a NUL, a dash too many, a line end the wrong way round.
+    const BEHIND: usize = 16;
+    let closing = [delimiter, b"--"].concat();
+    let tail = part.len().saturating_sub(closing.len() + BEHIND);
+    let found = part[tail..].windows(closing.len()).position(|window| window == closing);
+    found.map_or(part, |at| &part[..before_line_end(part, 0, tail + at)])
 }
 
 /// Whether a line is the delimiter, and if so whether it is the closing one. The exact text comes first: a boundary may

@@ -91,7 +91,7 @@ impl fmt::Display for Repair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::BareLineFeeds => "lines end in LF alone",
-            Self::NoBoundary => "the boundary stands only in the body",
+            Self::NoBoundary => "the boundary of the body is not in the Content-Type",
             Self::NoClosingDelimiter => "no closing delimiter",
             Self::IndentedDelimiter => "delimiters are indented",
             Self::OtherMultipart => "not multipart/related with the control part first",
@@ -109,7 +109,7 @@ impl fmt::Display for Repair {
             Self::Unescaped => "unescaped characters in an attribute",
             Self::BentXml => "markup that is not quite XML",
             Self::OtherEncoding => "another encoding than the one it names",
-            Self::OtherCase => "an enumeration in another case",
+            Self::OtherCase => "an enumeration in another case, or empty",
             Self::BentAddress => "an address without TYPE or gateway",
             Self::BentValue => "the value of an address outside the grammar",
             Self::BlankInAddress => "blanks in an address",

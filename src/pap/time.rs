@@ -5,26 +5,29 @@ use time::{Date, Month, PrimitiveDateTime, Time};
 /// Seconds since 1970, UTC.
 pub type Seconds = i64;
 
-/// Reads a timestamp; with it comes whether it was bent. Accepted beyond the form: lower case, a blank for the `T`, a
-/// fraction, an offset, no zone at all (taken as UTC), and days that a month does not have (its last day is meant).
+/// Reads a timestamp; with it comes whether it was bent. Accepted beyond the form: blanks around it, lower case, a blank
+/// for the `T`, no seconds, a fraction, an offset, no zone at all (taken as UTC), and days that a month does not have (its
+/// last day is meant).
 /// Empty text is no timestamp and no error.
 #[must_use]
-pub fn parse(text: &str) -> Option<(Seconds, bool)> {
-    let text = text.trim();
+pub fn parse(raw: &str) -> Option<(Seconds, bool)> {
+    let text = raw.trim();
     let bytes = text.as_bytes();
-    if !text.is_ascii() || bytes.len() < 19 {
+    if !text.is_ascii() || bytes.len() < 16 {
         return None;
     }
     let number = |from: usize, to: usize| -> Option<u16> {
         let digits = &text[from..to];
         digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
     };
-    let separators = bytes[4] == b'-' && bytes[7] == b'-' && bytes[13] == b':' && bytes[16] == b':';
+    let separators = bytes[4] == b'-' && bytes[7] == b'-' && bytes[13] == b':';
     if !separators || !matches!(bytes[10], b'T' | b't' | b' ') {
         return None;
     }
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let has_seconds = bytes.get(16) == Some(&b':') && bytes.len() >= 19;
+    let (second, rest) = if has_seconds { (number(17, 19)?, &text[19..]) } else { (0, &text[16..]) };
+    let (hour, minute) = (number(11, 13)?, number(14, 16)?);
     let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
     let last = month.length(i32::from(year));
     let wanted = u8::try_from(day).ok().filter(|day| (1..=31).contains(day))?;
@@ -37,15 +40,15 @@ pub fn parse(text: &str) -> Option<(Seconds, bool)> {
         if leap { 59 } else { u8::try_from(second).ok()? },
     )
     .ok()?;
-    let offset = zone(&text[19..])?;
+    let offset = zone(rest)?;
     let at = PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp() - offset;
-    let exact = text.len() == 20 && bytes[10] == b'T' && bytes[19] == b'Z' && wanted <= last && !leap;
+    let exact = has_seconds && raw.len() == 20 && rest == "Z" && bytes[10] == b'T' && wanted <= last && !leap;
     Some((at, !exact))
 }
 
 /// What follows the seconds: a fraction, then `Z`, an offset in seconds, or nothing.
 fn zone(text: &str) -> Option<i64> {
-    let text = match text.strip_prefix('.') {
+    let text = match text.strip_prefix(['.', ',']) {
         Some(fraction) => fraction.trim_start_matches(|c: char| c.is_ascii_digit()),
         None => text,
     };
@@ -57,7 +60,10 @@ fn zone(text: &str) -> Option<i64> {
         b'-' => -1,
         _ => return None,
     };
-    let digits: String = text[1..].chars().filter(|c| *c != ':').collect();
+    let mut digits: String = text[1..].chars().filter(|c| *c != ':').collect();
+    if digits.len() == 2 {
+        digits.push_str("00");
+    }
     if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }

@@ -118,7 +118,7 @@ pub fn read<'a>(text: &'a str, limits: &Limits, repairs: &mut Repairs) -> Result
             return Err(XmlError::TooManyElements(max_elements));
         }
         if let Some(root) = done {
-            return end(reader).map(|()| root);
+            return end(reader, repairs).map(|()| root);
         }
     }
 }
@@ -171,11 +171,12 @@ fn is_blank(text: &str) -> bool {
 }
 
 /// After the root only blanks, comments and instructions may follow.
-fn end(mut reader: Reader<&[u8]>) -> Result<(), XmlError> {
+fn end(mut reader: Reader<&[u8]>, repairs: &mut Repairs) -> Result<(), XmlError> {
     loop {
         match reader.read_event() {
             Ok(Event::Eof) => return Ok(()),
-            Ok(Event::Comment(_) | Event::PI(_)) => {}
+            Ok(Event::Comment(comment)) => check_comment(&comment, repairs),
+            Ok(Event::PI(instruction)) => check_instruction(&instruction, repairs),
             Ok(Event::Text(text)) if is_blank(&text) => {}
             Ok(_) => return Err(XmlError::Trailing),
             Err(error) => return Err(malformed(&reader, &error)),

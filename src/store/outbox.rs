@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::duplicates::original;
-use super::submit::UNCONFIRMED;
+use super::submit::{UNCONFIRMED, priority};
 use super::{Notification, Notify, Result, Store, views};
 use crate::clock::Millis;
 
@@ -13,7 +13,7 @@ impl Store {
         self.read(move |sql| {
             let mut query = sql.prepare_cached(
                 "SELECT d.address, d.state, d.code, d.recipients, d.delivered, d.refused, d.gone, d.event_at, o.dispatch,
-                        p.notify, p.notify_form, p.sender, p.push_id, p.created_at, o.begun_at, o.attempts, p.delivery
+                        p.notify, p.notify_form, p.sender, p.push_id, p.created_at, o.begun_at, o.attempts, p.delivery, p.priority
                  FROM outbox o JOIN dispatches d ON d.id = o.dispatch JOIN pushes p ON p.id = d.push
                  WHERE o.given_up = 0 AND o.next_at <= ?1 ORDER BY o.next_at LIMIT ?2",
             )?;
@@ -27,6 +27,7 @@ impl Store {
                     begun_at: row.get(14)?,
                     attempts: row.get(15)?,
                     confirmed: row.get::<_, i64>(16)? != UNCONFIRMED,
+                    priority: priority(row.get(17)?),
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)

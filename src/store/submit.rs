@@ -270,6 +270,15 @@ fn priority_number(priority: Priority) -> i64 {
     }
 }
 
+/// As it is stored.
+pub(super) fn priority(number: i64) -> Priority {
+    match number {
+        0 => Priority::High,
+        2 => Priority::Low,
+        _ => Priority::Medium,
+    }
+}
+
 fn delivery_number(delivery: DeliveryMethod) -> i64 {
     match delivery {
         DeliveryMethod::NotSpecified => 0,

@@ -218,6 +218,7 @@ pub struct Notification {
     pub begun_at: Millis,
     pub attempts: u32,
     pub confirmed: bool,
+    pub priority: Priority,
     pub address: AddressView,
 }
 
@@ -383,6 +384,7 @@ pub struct PushView {
     pub size: u64,
     /// Counted when acknowledged, not when written.
     pub confirmed: bool,
+    pub priority: Priority,
     pub addresses: Vec<AddressView>,
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::duplicates::original;
-use super::submit::UNCONFIRMED;
+use super::submit::{UNCONFIRMED, priority};
 use super::{
     AddressView, BindingView, GroupView, MemberView, NotificationView, PushView, Result, Source, State, Store, flows,
 };
@@ -66,7 +66,8 @@ impl Store {
 /// Addresses of one page of pushes.
 const PAGE_ADDRESSES: usize = 10_000;
 
-const PUSH: &str = "SELECT id, push_id, initiator, created_at, content_type, length(body), delivery FROM pushes";
+const PUSH: &str =
+    "SELECT id, push_id, initiator, created_at, content_type, length(body), delivery, priority FROM pushes";
 
 fn push_row(row: &Row<'_>) -> rusqlite::Result<PushView> {
     Ok(PushView {
@@ -77,6 +78,7 @@ fn push_row(row: &Row<'_>) -> rusqlite::Result<PushView> {
         content_type: row.get(4)?,
         size: row.get(5)?,
         confirmed: row.get::<_, i64>(6)? != UNCONFIRMED,
+        priority: priority(row.get(7)?),
         addresses: Vec::new(),
     })
 }

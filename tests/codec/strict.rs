@@ -79,18 +79,30 @@ fn bent() -> Vec<(&'static str, &'static str, String)> {
         ("X4", PLAIN, cancel("1", "<![CDATA[words]]>")),
         ("X4", RELATED, push(" ppg-notifiy-requested-to=\"http://a/\"", ADDRESS)),
         ("X4", RELATED, push(" replace-push-id=\"0\"", ADDRESS).replace("PAP 2.0", "PAP 1.0")),
+        ("X4", PLAIN, cancel("1", "").replace("<pap>", "<pap colour=\"red\">")),
         ("X5", PLAIN, cancel("a&b", "")),
+        ("X5", PLAIN, cancel("a", "") + "<!-- -- -->"),
+        ("X5", PLAIN, cancel("a", "") + "\0"),
         ("X5", PLAIN, cancel("a&#+65;", "")),
         ("X5", PLAIN, cancel("a", "<!-- -- -->")),
         ("X5", PLAIN, cancel("a", "<? ?>")),
-        ("X5", PLAIN, cancel("a", "").replace("<pap>", "<pap a=\"1\" \u{a0}product-name=\"2\">")),
-        ("X5", PLAIN, cancel("a", "").replace("<pap>", "<pap a=\"1\"product-name=\"2\">")),
+        ("X5", PLAIN, cancel("a", "").replace("<pap>", "<pap \u{a0}product-name=\"2\">")),
+        (
+            "X5",
+            RELATED,
+            push("", &format!("{ADDRESS}<quality-of-service priority=\"low\"delivery-method=\"confirmed\"/>")),
+        ),
         ("X5", PLAIN, cancel("a", "").replace("version=\"1.0\"", "version=\"1.0\" encoding=\"UTF-16\"")),
         ("X6", RELATED, push("", &format!("{ADDRESS}<quality-of-service delivery-method=\"CONFIRMED\"/>"))),
         ("X7", RELATED, push("", &format!("<quality-of-service/>{ADDRESS}"))),
         ("A1", PLAIN, addressed("WAPPUSH=a/TYPE=USER")),
         ("A2", PLAIN, addressed("WAPPUSH=4915112/TYPE=PLMN@p")),
         ("A3", PLAIN, addressed("WAPPUSH=a/\nTYPE=USER@p")),
+        ("X6", RELATED, push(" progress-notes-requested=\"\"", ADDRESS)),
+        ("T1", RELATED, push(" deliver-before-timestamp=\"\"", ADDRESS)),
+        ("T1", RELATED, push(" deliver-before-timestamp=\" 2036-09-30T10:00:00Z\"", ADDRESS)),
+        ("T1", RELATED, push(" deliver-before-timestamp=\"2036-09-30T10:00+02\"", ADDRESS)),
+        ("T1", RELATED, push(" deliver-before-timestamp=\"2036-09-30T10:00:00,5Z\"", ADDRESS)),
         ("T1", RELATED, push(" deliver-before-timestamp=\"2036-09-31T10:00:00z\"", ADDRESS)),
     ]
 }
@@ -171,7 +183,7 @@ fn a_failure_is_answered_in_the_version_that_could_be_read() {
     assert_eq!(version(RELATED, &two_one.replace("Content-Type: text/plain", &format!("{many}A: b"))), "2.1");
     assert_eq!(version(RELATED, &two_one.replace("text/plain", "text/plain\r\nContent-Transfer-Encoding: x")), "2.1");
     assert_eq!(version(RELATED, &two_one.replacen("application/xml", "application/xml; charset=klingon", 1)), "2.1");
-    assert_eq!(version(RELATED, &two_one.replace("--b", "--c")), "2.1");
+    assert_eq!(version(RELATED, &two_one.replace("--b", "+b")), "2.1");
     assert_eq!(version(PLAIN, "<pap"), "1.0");
     // In another encoding, and where that cannot be read.
     let utf_16 =
@@ -200,4 +212,44 @@ fn a_newer_minor_version_is_answered_in_one_that_exists() {
             )
         );
     }
+}
+
+/// What the second look of a review brought: taken for something else, or refused, by a tolerant endpoint.
+#[test]
+fn what_real_initiators_send_was_taken_for_something_else() {
+    let proper = push("", ADDRESS);
+    let content = |kind: &str, body: &str| {
+        let request = read(kind, body, false).unwrap_or_else(|failure| panic!("{}: {body}", failure.desc));
+        let content = request.content.unwrap();
+        (content.content_type, String::from_utf8(content.body.to_vec()).unwrap(), content.headers.len())
+    };
+    let hello = ("text/plain".to_owned(), "hello".to_owned(), 0);
+    for end in ["\r\n--b--\0", "\r\n--b--x", "\r\n--b---", "--b--\r\n", "\r\n--b--\n\r"] {
+        assert_eq!(content(RELATED, &proper.replace("\r\n--b--\r\n", end)), hello, "{end:?}");
+    }
+    for head in ["\r\nContent-Length: 5\r\nContent-Type: text/plain", "\r\n \r\nContent-Type: text/plain"] {
+        assert_eq!(content(RELATED, &proper.replace("Content-Type: text/plain", head)), hello, "{head:?}");
+    }
+    for boundary in ["\"--b\"", "'b'", "b, type=x", "b type=\"x\"", "another"] {
+        assert_eq!(content(&format!("multipart/related; boundary={boundary}"), &proper), hello, "{boundary}");
+    }
+    assert_eq!(content(PLAIN, &proper), hello);
+    // The content is XML as well, and comes first; or nothing does.
+    let at = (proper.find("--b\r\nContent-Type: text").unwrap(), proper.rfind("--b--").unwrap());
+    let turned = format!("{}{}--b--\r\n", &proper[at.0..at.1], &proper[..at.0]).replace("hello", "<si/>");
+    assert_eq!(content(RELATED, &turned), ("text/plain".into(), "<si/>".into(), 0));
+    let empty = format!("--b\r\n{proper}");
+    assert_eq!(read(RELATED, &empty, false).unwrap().document.name(), "push-message");
+}
+
+#[test]
+fn what_is_unknown_beside_a_document_is_ignored() {
+    let body = cancel("1", "").replace("<pap>", "<pap><colour/>");
+    for (body, rows) in [(body.clone(), &["X4"][..]), (body.replace("PAP 2.0", "PAP 2.4"), &[])] {
+        let request = read(PLAIN, &body, false).unwrap();
+        let noted: Vec<&str> = request.repairs.as_slice().iter().map(|repair| repair.row()).collect();
+        assert_eq!((request.document.name(), &noted[..]), ("cancel-message", rows));
+    }
+    let two = cancel("1", "").replace("</pap>", "<cancel-message push-id=\"2\"/></pap>");
+    assert!(read(PLAIN, &two, false).unwrap_err().desc.contains("exactly one document, found 2"));
 }

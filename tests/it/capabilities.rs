@@ -100,3 +100,13 @@ fn the_sixteen_terminals_seen_last_are_remembered_and_none_of_a_user_nobody_can_
     });
     assert_eq!(known().0, 16);
 }
+
+#[test]
+fn an_endpoint_without_doctype_had_one_in_what_it_tells_of_terminals() {
+    let gateway = Gateway::start_with("[pap.endpoints.\"/plain\"]\nprofile = \"spec\"\ndoctype = false\n", &[]);
+    let _phone = Raw::connect(gateway.mqtt, &Connect::v3("phone", "alice"));
+    let body = "<pap><ccq-message><address address-value=\"alice\"/></ccq-message></pap>";
+    let reply = gateway.http().send("POST", "/plain", "application/xml", body.as_bytes());
+    assert!(reply.body.contains("code=\"1000\"") && reply.body.contains("rdf:RDF"), "{reply:?}");
+    assert!(!reply.body.contains("DOCTYPE"), "{reply:?}");
+}

@@ -203,3 +203,22 @@ fn a_scheduled_push_can_be_cancelled_before_it_goes_out() {
     post(&gateway, "<cancel-message push-id=\"cancelled\"/>");
     assert_eq!(alice.push().text(), "kept");
 }
+
+#[test]
+fn a_status_result_stated_a_priority_that_the_push_did_not_have() {
+    let gateway = Gateway::start();
+    gateway.http().bind("news", "alice");
+    for (id, quality) in [("high", "priority=\"high\" delivery-method=\"unconfirmed\""), ("none", "")] {
+        let body = format!(
+            "--xyz\r\nContent-Type: application/xml\r\n\r\n<pap><push-message push-id=\"{id}\"><address address-value=\"group:news\"/><quality-of-service {quality}/></push-message></pap>\r\n--xyz\r\nContent-Type: text/plain\r\n\r\nx\r\n--xyz--\r\n"
+        );
+        let reply = gateway.http().send("POST", "/pap", "multipart/related; boundary=xyz", body.as_bytes());
+        assert_eq!(reply.pap_code(), 1001);
+    }
+    let quality = |id: &str| {
+        let query = format!("<pap><statusquery-message push-id=\"{id}\"/></pap>");
+        gateway.http().send("POST", "/pap", "application/xml", query.as_bytes()).body
+    };
+    assert!(quality("high").contains("<quality-of-service priority=\"high\" delivery-method=\"unconfirmed\""));
+    assert!(quality("none").contains("<quality-of-service priority=\"medium\" delivery-method=\"confirmed\""));
+}

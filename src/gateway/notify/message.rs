@@ -3,9 +3,9 @@
 
 use crate::clock;
 use crate::pap::code::{Code, State as PapState};
-use crate::pap::document::{DeliveryMethod, QualityOfService, ResultNotification};
+use crate::pap::document::{DeliveryMethod, Priority, QualityOfService, ResultNotification};
 use crate::pap::{self, Dialect, Document, Version};
-use crate::store::{Notification, State};
+use crate::store::{self, Notification, State};
 
 /// Content-Type and body.
 pub(super) fn of(notification: &Notification) -> (&'static str, String) {
@@ -17,7 +17,6 @@ pub(super) fn of(notification: &Notification) -> (&'static str, String) {
 
 fn xml(notification: &Notification, version: Version) -> String {
     let view = &notification.address;
-    let delivery_method = if notification.confirmed { DeliveryMethod::Confirmed } else { DeliveryMethod::Unconfirmed };
     let message = ResultNotification {
         push_id: notification.push_id.clone(),
         sender_address: Some(notification.notify.sender.clone()).filter(|sender| !sender.is_empty()),
@@ -28,9 +27,23 @@ fn xml(notification: &Notification, version: Version) -> String {
         code: Code(view.code),
         desc: Some(view.describe()),
         address: view.address.clone(),
-        quality_of_service: Some(QualityOfService { delivery_method, ..QualityOfService::default() }),
+        quality_of_service: Some(pap_quality(notification.confirmed, notification.priority)),
     };
     pap::encode(&Document::ResultNotification(Box::new(message)), &Dialect::of(version))
+}
+
+/// What a push was really delivered with (WAP-247 §8.9).
+#[must_use]
+pub fn pap_quality(confirmed: bool, priority: store::Priority) -> QualityOfService {
+    QualityOfService {
+        delivery_method: if confirmed { DeliveryMethod::Confirmed } else { DeliveryMethod::Unconfirmed },
+        priority: match priority {
+            store::Priority::High => Priority::High,
+            store::Priority::Medium => Priority::Medium,
+            store::Priority::Low => Priority::Low,
+        },
+        ..QualityOfService::default()
+    }
 }
 
 fn json(notification: &Notification) -> String {

@@ -17,7 +17,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use guard::check_url;
-pub use message::pap_state;
+pub use message::{pap_quality, pap_state};
 
 use super::Gateway;
 use crate::clock::{self, Millis};

@@ -4,9 +4,9 @@
 use std::collections::HashSet;
 
 use super::{ANYBODY, Api};
-use crate::gateway::pap_state;
+use crate::gateway::{pap_quality, pap_state};
 use crate::pap::code::{Code, State};
-use crate::pap::document::{DeliveryMethod, QualityOfService, StatusQuery, StatusQueryResponse, StatusQueryResult};
+use crate::pap::document::{StatusQuery, StatusQueryResponse, StatusQueryResult};
 use crate::store::{AddressView, PushView};
 
 pub(super) async fn status(api: &Api, query: StatusQuery) -> StatusQueryResponse {
@@ -34,15 +34,13 @@ fn results(push: &PushView, asked: &[String]) -> Vec<StatusQueryResult> {
 }
 
 fn result(push: &PushView, view: &AddressView) -> StatusQueryResult {
-    // Only what was really used may stand here (§8.9).
-    let delivery_method = if push.confirmed { DeliveryMethod::Confirmed } else { DeliveryMethod::Unconfirmed };
     StatusQueryResult {
         event_time: view.event_at.map(|at| at / 1000),
         state: pap_state(view.state),
         code: Code(view.code),
         desc: Some(view.describe()),
         addresses: vec![view.address.clone()],
-        quality_of_service: Some(QualityOfService { delivery_method, ..QualityOfService::default() }),
+        quality_of_service: Some(pap_quality(push.confirmed, push.priority)),
     }
 }
 
