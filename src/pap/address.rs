@@ -100,7 +100,7 @@ pub fn bent(text: &str) -> Option<Repair> {
     let is_bent = match kind_of(kind) {
         // What is no number at all is not understood either.
         Ok(Kind::Plmn) => !is_number(value) && plmn(value).is_some(),
-        Ok(Kind::User) => !is_escaped(value) || percent_decode_str(value).decode_utf8().is_ok_and(has_port),
+        Ok(Kind::User) => !is_escaped(value) || has_port(value),
         _ => !is_escaped(value),
     };
     is_bent.then_some(Repair::BentValue)
@@ -112,8 +112,11 @@ fn is_escaped(value: &str) -> bool {
     value.split('%').skip(1).all(digits)
 }
 
-fn has_port(value: Cow<'_, str>) -> bool {
-    split_port(value).1.is_some()
+/// Whether a port stands behind the value. Most have none, and decoding them all to see that would cost an allocation each.
+fn has_port(value: &str) -> bool {
+    let colon = value.contains(':') || value.contains("%3A") || value.contains("%3a");
+    let may_have = colon && value.ends_with(|c: char| c.is_ascii_digit());
+    may_have && percent_decode_str(value).decode_utf8().is_ok_and(|value| split_port(value).1.is_some())
 }
 
 fn client_of<'a>(kind: Kind<'a>, value: &'a str, ppg: Option<&'a str>) -> Result<Client<'a>, AddressError> {
