@@ -5,7 +5,6 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
-use super::charset;
 use super::limits::Limits;
 use super::multipart::MediaType;
 use super::repair::{Repair, Repairs};
@@ -41,12 +40,6 @@ impl Entity {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    /// Whether the body may be a document.
-    #[must_use]
-    pub fn looks_like_xml(&self) -> bool {
-        self.body.trim_ascii().is_empty() || charset::looks_like_xml(&self.body)
     }
 
     #[must_use]

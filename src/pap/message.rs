@@ -154,20 +154,24 @@ fn take_parts<'a>(
     mut entities: Vec<Entity>,
     repairs: &mut Repairs,
 ) -> Result<Parts<'a>, String> {
-    let related = media.filter(|media| media.essence == "multipart/related");
-    let root = related.map(|media| match media.parameter("start") {
-        Some(start) => entities.iter().position(|entity| entity.header("content-id") == Some(start)),
-        None => Some(0),
+    let root = media.filter(|media| media.essence == "multipart/related").map(|media| {
+        let start = media.parameter("start");
+        start
+            .and_then(|start| entities.iter().position(|entity| entity.header("content-id") == Some(start)))
+            .unwrap_or(0)
     });
-    // Content may be XML as well.
-    let other = !root.flatten().is_some_and(|root| entities.get(root).is_some_and(is_control))
-        && entities.iter().any(is_control);
-    let root = root.flatten().filter(|root| !other && entities.get(*root).is_some_and(Entity::looks_like_xml));
-    let control_at = root.or_else(|| {
-        repairs.note(Repair::OtherMultipart);
-        entities.iter().position(is_control).or(related.map(|_| 0)).filter(|at| *at < entities.len())
-    });
-    let control = entities.remove(control_at.ok_or("no part is a PAP document")?);
+    // Content may come first, and may be XML as well. Where nothing looks like PAP, the root shows what is wrong.
+    let root = root.filter(|root| *root < entities.len());
+    let control_at = match (root, entities.iter().position(is_control)) {
+        (Some(root), None) => root,
+        (Some(root), Some(_)) if is_control(&entities[root]) => root,
+        (_, Some(elsewhere)) => {
+            repairs.note(Repair::OtherMultipart);
+            elsewhere
+        }
+        (None, None) => return Err("no part is a PAP document".into()),
+    };
+    let control = entities.remove(control_at);
     let media = control.media_type();
     if !media.as_ref().is_some_and(MediaType::is_xml) {
         repairs.note(Repair::PlainXml);
