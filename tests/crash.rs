@@ -80,7 +80,7 @@ fn run(setting: &Setting, seed: u64) {
         let initiators: Vec<_> = (0..setting.groups)
             .map(|number| {
                 let killing = &killing;
-                scope.spawn(move || initiator(http, number, setting.pushes, killing))
+                scope.spawn(move || initiator(http, number, setting.pushes, killing, begin + setting.patience))
             })
             .collect();
         let mut dice = Dice(seed);
@@ -122,21 +122,31 @@ fn bind_all(http: Client, setting: &Setting, seed: u64) -> Vec<BTreeSet<usize>> 
     members
 }
 
-/// Pushes to one group, one after the other: the next when the last was accepted. A submission whose answer was lost is
-/// repeated byte for byte.
-fn initiator(http: Client, group: usize, least: usize, killing: &AtomicBool) -> usize {
+/// Pushes to one group, one after the other: the next when the last was accepted. Nothing is left unanswered at the end:
+/// a push whose answer was lost may have been accepted, and its members then have one more than was counted.
+fn initiator(http: Client, group: usize, least: usize, killing: &AtomicBool, deadline: Instant) -> usize {
     let mut number = 0;
     while number < least || killing.load(Ordering::Relaxed) {
-        let push = Pap::new(&format!("g{group}-{number}")).to(&format!("group:g{group}")).text(&number.to_string());
-        match http.try_pap(&push) {
-            Some(1001) => number += 1,
-            Some(code) if code != 4001 => panic!("refused: {code}"),
-            _ => std::thread::sleep(Duration::from_millis(5)),
-        }
+        submit(http, group, number, deadline);
+        number += 1;
         // The fleet shall not be left behind for ever on a small machine.
         std::thread::sleep(Duration::from_millis(10));
     }
     number
+}
+
+/// One push, repeated byte for byte until it is accepted.
+fn submit(http: Client, group: usize, number: usize, deadline: Instant) {
+    let push = Pap::new(&format!("g{group}-{number}")).to(&format!("group:g{group}")).text(&number.to_string());
+    loop {
+        match http.try_pap(&push) {
+            Some(1001) => return,
+            Some(4001) | None => {}
+            Some(code) => panic!("g{group}-{number} was refused: {code}"),
+        }
+        assert!(Instant::now() < deadline, "g{group}-{number} was not answered in time");
+        std::thread::sleep(Duration::from_millis(15));
+    }
 }
 
 impl Fleet<'_> {
