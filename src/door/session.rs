@@ -1,5 +1,7 @@
 //! What one connection owes its terminal, and what the terminal has answered: the one rule of delivery. No sockets and
-//! no clock of its own; bytes go to a [`Sink`].
+//! no clock of its own; bytes go to a [`Sink`]. Messages between terminals, which nobody is owed, are in [`open`].
+
+mod open;
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,9 +23,6 @@ use crate::store::{CursorMove, Exception, ExceptionKind, Membership, Portion};
 const REFUSED: u16 = 5238;
 /// PAP 5237 (USERDCR): it does not fit.
 const TOO_LARGE: u16 = 5237;
-/// Messages between terminals that wait for the window, and their bytes; more are dropped.
-const OPEN_QUEUE: usize = 100;
-const OPEN_QUEUE_BYTES: usize = 1 << 20;
 /// Entries of one flow that may be answered out of order beyond the window.
 const SLACK: usize = 4;
 
@@ -385,63 +384,6 @@ impl Session {
     pub(super) fn sent_of(&self, flow: FlowId) -> Option<Seq> {
         let at = self.flows.binary_search_by_key(&flow, |flow| flow.flow).ok()?;
         Some(self.flows[at].sent)
-    }
-
-    /// A message between terminals. QoS 1 waits for room, up to a number; QoS 0 does not.
-    pub(super) fn offer_open(
-        &mut self,
-        message: &Arc<OpenMessage>,
-        qos1: bool,
-        outbox: &mut Outbox,
-        sink: &impl Sink,
-        now: Now,
-    ) -> io::Result<()> {
-        if qos1 {
-            let bytes: usize = self.open_queue.iter().map(|waiting| waiting.payload.len()).sum();
-            let room = self.open_queue.len() < OPEN_QUEUE && bytes + message.payload.len() <= OPEN_QUEUE_BYTES;
-            if room || self.open_queue.is_empty() {
-                self.open_queue.push_back(Arc::clone(message));
-            }
-            return self.send_queued(outbox, sink, now);
-        }
-        if outbox.is_free() {
-            self.send_open(message, None, outbox, sink, now)?;
-        }
-        Ok(())
-    }
-
-    /// Sends what waits of QoS 1 messages between terminals, as far as there is room.
-    pub(super) fn send_queued(&mut self, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> io::Result<()> {
-        while outbox.is_free() && self.window.has_room() {
-            let Some(message) = self.open_queue.pop_front() else { return Ok(()) };
-            let id = self.window.open(Load::Open(Arc::clone(&message)), now.steady);
-            if !self.send_open(&message, Some(id), outbox, sink, now)? {
-                self.window.close(id.0);
-            }
-        }
-        Ok(())
-    }
-
-    /// `false`: it has expired, or is too large for this terminal.
-    fn send_open(
-        &mut self,
-        message: &OpenMessage,
-        id: Option<(u16, bool)>,
-        outbox: &mut Outbox,
-        sink: &impl Sink,
-        now: Now,
-    ) -> io::Result<bool> {
-        let Some(text) = frame::open_message(&message.topic, &message.properties, &message.payload, now.wall) else {
-            return Ok(false);
-        };
-        let mut frame = frame::build(self.version, id.is_some(), &text);
-        if frame.len() > self.max_packet {
-            return Ok(false);
-        }
-        let (id, dup) = id.unwrap_or_default();
-        let (head, body) = frame.stamped(id, dup);
-        outbox.send(sink, head, body)?;
-        Ok(true)
     }
 
     /// Sends something of our own at QoS 0, replies included: it waits in the outbox if it must.

@@ -1,0 +1,76 @@
+//! What is owed to a binding, and how far its terminal has got.
+
+use std::sync::Arc;
+
+use crate::clock::Millis;
+use crate::parcel::{BindingId, Parcel, Seq};
+
+/// What a commit changed, for those who must hear of it at once.
+#[derive(Debug)]
+pub enum Event {
+    /// A push went out to a flow. `topic_prev` is the dispatch before it on its topic, where all users share one.
+    Dispatched { parcel: Arc<Parcel>, topic_prev: Seq },
+}
+
+/// How far one binding's terminal has got, with what the cursor alone would say wrongly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CursorMove {
+    pub binding: BindingId,
+    /// All up to here is resolved.
+    pub upto: Seq,
+    pub exceptions: Vec<Exception>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exception {
+    pub seq: Seq,
+    pub kind: ExceptionKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExceptionKind {
+    /// Acknowledged although something before it is not.
+    Got,
+    /// The terminal refused it, with this PAP code.
+    Refused { code: u16 },
+    /// `seq..=upto` never reached the terminal: expired or cancelled before.
+    Skipped { upto: Seq },
+}
+
+/// A portion of what a binding is owed.
+#[derive(Debug, Clone, Default)]
+pub struct Portion {
+    pub parcels: Vec<Owed>,
+    /// Everything of the flow up to here has been looked at.
+    pub scanned: Seq,
+    /// There is more after `scanned`.
+    pub more: bool,
+}
+
+/// One parcel that is owed.
+#[derive(Debug, Clone)]
+pub struct Owed {
+    pub parcel: Arc<Parcel>,
+    /// What became of this push by another of its addresses, if the user has answered it there.
+    pub settled: Option<Settled>,
+    /// It was under way to this member when it was replaced, and may come again although it is cancelled for the others.
+    pub held: bool,
+}
+
+/// How a push was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    Got,
+    Refused { code: u16 },
+}
+
+/// A question for [`Portion`].
+#[derive(Debug, Clone, Copy)]
+pub struct Fetch {
+    pub binding: BindingId,
+    pub after: Seq,
+    pub limit: usize,
+    /// Stop once the bodies are this many bytes; at least one parcel is answered.
+    pub max_bytes: usize,
+    pub now: Millis,
+}

@@ -1,0 +1,93 @@
+//! What became of a push, as its initiator and operators see it.
+
+use super::state::State;
+use super::submission::{Notify, Priority};
+use crate::clock::Millis;
+use crate::parcel::PushKey;
+
+/// A result notification that is due.
+#[derive(Debug, Clone)]
+pub struct Notification {
+    /// The row it is known by.
+    pub dispatch: i64,
+    pub notify: Notify,
+    pub push_id: String,
+    pub created_at: Millis,
+    pub begun_at: Millis,
+    pub attempts: u32,
+    pub confirmed: bool,
+    pub priority: Priority,
+    pub address: AddressView,
+}
+
+/// One push as its initiator sees it.
+#[derive(Debug, Clone)]
+pub struct PushView {
+    pub key: PushKey,
+    pub push_id: String,
+    pub initiator: String,
+    pub created_at: Millis,
+    pub content_type: String,
+    pub size: u64,
+    /// Counted when acknowledged, not when written.
+    pub confirmed: bool,
+    pub priority: Priority,
+    pub addresses: Vec<AddressView>,
+}
+
+#[derive(Debug, Clone)]
+pub struct AddressView {
+    pub address: String,
+    pub state: State,
+    pub code: u16,
+    pub recipients: u64,
+    pub delivered: u64,
+    pub refused: u64,
+    pub gone: u64,
+    pub event_at: Option<Millis>,
+    /// Its result notification, while that is not received; only where a push is looked at.
+    pub notification: Option<NotificationView>,
+}
+
+/// A result notification that nobody has received so far.
+#[derive(Debug, Clone)]
+pub struct NotificationView {
+    pub given_up: bool,
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub failure: Option<String>,
+    /// When the next attempt is due.
+    pub next_at: Millis,
+}
+
+/// One member of one dispatch.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    pub user: String,
+    pub address: String,
+    pub state: State,
+    pub code: u16,
+    pub reason: &'static str,
+    pub at: Option<Millis>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct RecipientPage {
+    pub recipients: Vec<Recipient>,
+    /// Position and binding of the last one looked at, where there may be more.
+    pub next: Option<(i64, i64)>,
+}
+
+impl AddressView {
+    /// How many of how many, and what became of the others.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut desc = format!("{} of {}", self.delivered, self.recipients);
+        for (count, what) in [(self.refused, "refused"), (self.gone, "left the group")] {
+            if count > 0 {
+                desc.push_str(&format!(", {count} {what}"));
+            }
+        }
+        desc
+    }
+}

@@ -1,0 +1,37 @@
+//! MQTT sessions and devices as they are remembered.
+
+use super::membership::Membership;
+use crate::clock::Millis;
+use crate::ids::UserId;
+
+/// A stored MQTT session.
+#[derive(Debug, Clone, Default)]
+pub struct StoredSession {
+    /// Whom it acted for.
+    pub user: String,
+    /// It may be resumed.
+    pub lasting: bool,
+    /// Filters with their QoS.
+    pub subscriptions: Vec<(String, u8)>,
+}
+
+/// What a connection needs to know at its start.
+#[derive(Debug, Clone, Default)]
+pub struct Arrival {
+    pub session: Option<StoredSession>,
+    pub memberships: Vec<Membership>,
+}
+
+/// A device that acts or acted for a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TerminalSeen {
+    pub client: String,
+    pub user: UserId,
+    /// `mqtt3.1.1` or `mqtt5`.
+    pub protocol: String,
+    /// QoS 1 pushes that may be under way to it.
+    pub receive_maximum: u16,
+    /// Bytes; none where it did not say.
+    pub maximum_packet: Option<u32>,
+    pub seen_at: Millis,
+}

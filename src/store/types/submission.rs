@@ -1,0 +1,110 @@
+//! A push as it is handed in, and what becomes of handing it in, replacing and cancelling.
+
+use bytes::Bytes;
+
+use crate::clock::Millis;
+use crate::ids::{Duplicates, Target};
+use crate::parcel::{BindingId, Seq};
+
+/// PAP delivery-method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryMethod {
+    NotSpecified,
+    PreferConfirmed,
+    Confirmed,
+    Unconfirmed,
+}
+
+/// PAP priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    High,
+    Medium,
+    Low,
+}
+
+/// One push as an initiator submits it, checked and resolved.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    pub initiator: String,
+    pub push_id: String,
+    /// Hash of the submission, to know a repeat from a duplicate.
+    pub digest: i64,
+    pub duplicates: Duplicates,
+    pub now: Millis,
+    pub deliver_after: Millis,
+    pub deliver_before: Millis,
+    pub delivery: DeliveryMethod,
+    pub priority: Priority,
+    pub source: Option<String>,
+    pub notify: Option<Notify>,
+    pub content_type: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+    pub addresses: Vec<Address>,
+    pub replace: Option<Replacing>,
+}
+
+/// A push that another one replaces.
+#[derive(Debug, Clone)]
+pub struct Replacing {
+    /// The old one, of the same initiator.
+    pub push_id: String,
+    /// Only for those who have not got the old one.
+    pub pending_only: bool,
+    /// With `pending_only`: the dispatches that the workers hold back, and the bindings to which they are under way.
+    pub held_back: Vec<Seq>,
+    pub holders: Vec<(BindingId, Seq)>,
+}
+
+/// A wish for result notifications.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    pub url: String,
+    /// A PAP version such as `2.0`, or `json`.
+    pub form: String,
+    /// The address the initiator posted to.
+    pub sender: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Address {
+    /// As the initiator wrote it.
+    pub raw: String,
+    pub target: Target,
+    /// A user that is connected is known even without a binding.
+    pub connected: bool,
+}
+
+/// What became of a [`Submission`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// Stored, and dispatched where it was due; these dispatches of the push it replaces must not be sent any more.
+    Accepted { revoked: Vec<Seq> },
+    /// The same submission was accepted before.
+    Repeated,
+    /// The push-id belongs to another submission of this initiator.
+    Duplicate,
+    /// These addresses name nothing known; nothing was stored.
+    Unknown(Vec<String>),
+    /// There is no push of this id that could be replaced; nothing was stored.
+    UnknownOld(String),
+    /// Nobody is left whose push of this id could be taken back; nothing was stored.
+    NothingPending(String),
+    /// The push of this id replaced one that replaced one …, [`MAX_REPLACED`](crate::store::MAX_REPLACED) times; nothing was stored.
+    LongChain(String),
+    /// The old push was dispatched a moment ago: to be tried again with that dispatch held back.
+    NotHeldBack,
+}
+
+/// What became of a cancel, by address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cancelled {
+    pub done: Vec<String>,
+    /// Over already.
+    pub too_late: Vec<String>,
+    /// The push has no such address.
+    pub unknown: Vec<String>,
+    /// Dispatches that must not be sent any more.
+    pub seqs: Vec<Seq>,
+}
