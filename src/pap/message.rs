@@ -187,7 +187,16 @@ fn take_parts<'a>(
 
 /// Whether the beginning of a part is that of a PAP document; in UTF-16 as well.
 fn is_control(entity: &Entity) -> bool {
-    let head: Vec<u8> = entity.body.iter().copied().filter(|byte| *byte != 0).take(2_048).collect();
+    let head = &entity.body[..entity.body.len().min(4_096)];
+    if !head.contains(&0) {
+        return opens_pap(head);
+    }
+    // Nearly everybody writes UTF-8: only others are copied.
+    opens_pap(&head.iter().copied().filter(|byte| *byte != 0).collect::<Vec<u8>>())
+}
+
+fn opens_pap(head: &[u8]) -> bool {
+    let head = &head[..head.len().min(2_048)];
     charset::looks_like_xml(head.trim_ascii_start()) && head.windows(4).any(|window| window == b"<pap")
 }
 
