@@ -1,7 +1,6 @@
 //! One connection: its socket, and the state that its own task and the worker's tasks share.
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -112,30 +111,20 @@ impl Conn {
         self.state.borrow().closing.is_some()
     }
 
-    /// Runs `act` on session, outbox and socket, if the session has begun and is not ending. A socket that fails ends it.
-    pub(super) fn with_session<R>(
-        &self,
-        act: impl FnOnce(&mut Session, &mut Outbox, &TcpStream) -> io::Result<R>,
-    ) -> Option<R> {
+    /// Runs `act` on session, outbox and socket, if the session has begun and is not ending.
+    pub(super) fn with_session<R>(&self, act: impl FnOnce(&mut Session, &mut Outbox, &TcpStream) -> R) -> Option<R> {
         let mut state = self.state.borrow_mut();
         if state.closing.is_some() {
             return None;
         }
-        let State { session, outbox, closing, .. } = &mut *state;
+        let State { session, outbox, .. } = &mut *state;
         let session = session.as_mut()?;
         let was_free = outbox.is_free();
         let result = act(session, outbox, &self.socket);
         if was_free && !outbox.is_free() {
             self.wake.notify_one();
         }
-        match result {
-            Ok(result) => Some(result),
-            Err(_) => {
-                closing.get_or_insert(Close::Gone);
-                self.wake.notify_one();
-                None
-            }
-        }
+        Some(result)
     }
 
     /// Sends a reply; it waits in the outbox if it must.
@@ -149,9 +138,7 @@ impl Conn {
             self.wake.notify_one();
             return;
         }
-        if outbox.send(&self.socket, &bytes, &Bytes::new()).is_err() {
-            closing.get_or_insert(Close::Gone);
-        }
+        outbox.send(&self.socket, &bytes, &Bytes::new());
         if !outbox.is_free() {
             self.wake.notify_one();
         }

@@ -19,7 +19,7 @@ pub(super) async fn handle(
 ) -> Result<(), Close> {
     match packet {
         Packet::PubAck { id, reason } => {
-            conn.with_session(|session, _, _| Ok(session.acknowledge(id, reason)));
+            conn.with_session(|session, _, _| session.acknowledge(id, reason));
             worker.list(conn);
             serve::go_on(worker, conn);
         }

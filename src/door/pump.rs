@@ -33,7 +33,7 @@ pub(super) fn kick(worker: &Rc<Worker>, conn: &Rc<Conn>) {
 async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     let mut last: Option<FlowId> = None;
     loop {
-        let wanted = conn.with_session(|session, outbox, _| Ok(session.next_behind(outbox, last)));
+        let wanted = conn.with_session(|session, outbox, _| session.next_behind(outbox, last));
         let Some(Some(wanted)) = wanted else { return };
         last = Some(wanted.flow);
         // Report before fetch: what was answered on this connection must not count as missing (docs/ledger.md, rule 13).
@@ -50,8 +50,7 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
             Ok(Some(portion)) => portion,
             Ok(None) => {
                 // Unless the user has joined again meanwhile.
-                let same =
-                    conn.with_session(|session, _, _| Ok(session.binding_of(wanted.flow) == Some(wanted.binding)));
+                let same = conn.with_session(|session, _, _| session.binding_of(wanted.flow) == Some(wanted.binding));
                 if same == Some(true) {
                     worker.detach(conn, wanted.flow);
                 }
@@ -68,7 +67,7 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         });
         if sent == Some(false) {
             // It may have come upon something whose replacement is being decided.
-            let reached = conn.with_session(|session, _, _| Ok(session.sent_of(wanted.flow))).flatten();
+            let reached = conn.with_session(|session, _, _| session.sent_of(wanted.flow)).flatten();
             let next = portion.parcels.iter().map(|owed| owed.parcel.seq).find(|seq| Some(*seq) > reached);
             if let Some(seq) = next {
                 worker.withheld.until_let_go(seq).await;

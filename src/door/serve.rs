@@ -1,5 +1,6 @@
 //! The task of one connection: reads packets, writes what waits, and puts everything in order when it ends.
 
+use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::ids::{Target, UserId};
 use crate::parcel::Seq;
 use crate::store::{Membership, TerminalSeen};
 
-/// How long the last bytes to a connection that we end may take.
+/// How long the last bytes to a connection that we end may take, and the last ones from one that broke.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub(super) async fn serve(worker: Rc<Worker>, conn: Rc<Conn>) {
@@ -27,6 +28,9 @@ pub(super) async fn serve(worker: Rc<Worker>, conn: Rc<Conn>) {
         if let Some(close) = conn.state.borrow().closing {
             break close;
         }
+        if conn.state.borrow().outbox.is_broken() {
+            break hear_out(&worker, &conn, &mut buffer).await;
+        }
         if let Err(close) = turn(&worker, &conn, &mut buffer).await {
             break close;
         }
@@ -34,6 +38,26 @@ pub(super) async fn serve(worker: Rc<Worker>, conn: Rc<Conn>) {
     conn.close(close);
     drop(buffer);
     finish(&worker, &conn).await;
+}
+
+/// The other side takes nothing any more. What it said before that counts, acknowledgements above all; it ends where the
+/// socket says so, which a broken one does at once.
+async fn hear_out(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> Close {
+    let rest = async {
+        loop {
+            handle(worker, conn, buffer).await?;
+            if let Some(close) = conn.state.borrow().closing {
+                return Err(close);
+            }
+            conn.socket.readable().await.map_err(|_| Close::Gone)?;
+            read(worker, conn, buffer)?;
+        }
+    };
+    let ended: Result<Result<Infallible, Close>, _> = tokio::time::timeout(LAST_WORDS, rest).await;
+    match ended {
+        Ok(Err(close)) => close,
+        Err(_) => Close::Gone,
+    }
 }
 
 /// Waits for the socket or for news, and deals with it.
@@ -51,7 +75,7 @@ async fn turn(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> Re
         () = conn.wake.notified() => return Ok(()),
     };
     if ready.is_writable() {
-        drain(worker, conn)?;
+        drain(worker, conn);
         // Packets that were read before the outbox was full.
         handle(worker, conn, buffer).await?;
     }
@@ -64,11 +88,11 @@ async fn turn(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> Re
 }
 
 /// Writes what waits; once it is out, QoS 0 pushes count and the next may follow.
-fn drain(worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<(), Close> {
+fn drain(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     let freed = {
         let mut state = conn.state.borrow_mut();
         let State { session, outbox, heard, .. } = &mut *state;
-        if outbox.flush(&conn.socket).map_err(|_| Close::Gone)? {
+        if outbox.flush(&conn.socket) {
             // Who takes what we send is alive, even if we do not read from it meanwhile.
             *heard = Instant::now();
         }
@@ -81,14 +105,13 @@ fn drain(worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<(), Close> {
     if freed {
         go_on(worker, conn);
     }
-    Ok(())
 }
 
 /// There is room again: in the socket, or in the window.
 pub(super) fn go_on(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     let behind = conn.with_session(|session, outbox, socket| {
-        session.send_queued(outbox, socket, super::frames::Now::read())?;
-        Ok(session.is_behind())
+        session.send_queued(outbox, socket, super::frames::Now::read());
+        session.is_behind()
     });
     if behind == Some(true) {
         pump::kick(worker, conn);
@@ -231,10 +254,8 @@ async fn say_goodbye(conn: &Conn, version: Version, close: Close) {
         return;
     }
     let flushed = async {
-        while !conn.state.borrow().outbox.is_free() {
-            if conn.socket.writable().await.is_err() || conn.state.borrow_mut().outbox.flush(&conn.socket).is_err() {
-                return;
-            }
+        while !conn.state.borrow().outbox.is_done() && conn.socket.writable().await.is_ok() {
+            conn.state.borrow_mut().outbox.flush(&conn.socket);
         }
     };
     let _ = tokio::time::timeout(LAST_WORDS, flushed).await;

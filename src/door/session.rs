@@ -4,7 +4,6 @@
 mod open;
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -154,55 +153,42 @@ impl Session {
     }
 
     /// A push that has just been dispatched. It is sent only if everything before it has been.
-    pub(super) fn offer(
-        &mut self,
-        frames: &mut Frames<'_>,
-        outbox: &mut Outbox,
-        sink: &impl Sink,
-        now: Now,
-    ) -> io::Result<Offer> {
+    pub(super) fn offer(&mut self, frames: &mut Frames<'_>, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> Offer {
         let parcel = frames.parcel;
-        let Ok(at) = self.flows.binary_search_by_key(&parcel.flow, |flow| flow.flow) else { return Ok(Offer::Done) };
+        let Ok(at) = self.flows.binary_search_by_key(&parcel.flow, |flow| flow.flow) else { return Offer::Done };
         let flow = &mut self.flows[at];
         if parcel.seq <= flow.sent {
-            return Ok(Offer::Done);
+            return Offer::Done;
         }
         if flow.behind {
             flow.dirty = true;
-            return Ok(Offer::Behind);
+            return Offer::Behind;
         }
-        let fits = !parcel.shared && parcel.prev <= flow.sent && self.deliver(at, frames, outbox, sink, now)?;
+        let fits = !parcel.shared && parcel.prev <= flow.sent && self.deliver(at, frames, outbox, sink, now);
         if !fits {
             self.flows[at].behind = true;
-            return Ok(Offer::Behind);
+            return Offer::Behind;
         }
-        Ok(Offer::Done)
+        Offer::Done
     }
 
     /// Sends one parcel of the flow at `at`, or skips it; `false` where there is no room now.
-    fn deliver(
-        &mut self,
-        at: usize,
-        frames: &mut Frames<'_>,
-        outbox: &mut Outbox,
-        sink: &impl Sink,
-        now: Now,
-    ) -> io::Result<bool> {
+    fn deliver(&mut self, at: usize, frames: &mut Frames<'_>, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> bool {
         let parcel = frames.parcel;
         let flow = &mut self.flows[at];
         // Looked at when the frame is written, and not before (rule 17).
         if frames.withheld {
-            return Ok(false);
+            return false;
         }
         if parcel.deadline <= now.wall {
             flow.skip(parcel.seq);
             self.moved = true;
-            return Ok(true);
+            return true;
         }
         let qos1 = parcel.confirmed && !flow.qos0;
         let crowded = flow.open_entries() >= self.window.max() + SLACK;
         if !outbox.is_free() || crowded || (qos1 && !self.window.has_room()) {
-            return Ok(false);
+            return false;
         }
         let frame = frames.get(self.version, qos1, now.wall);
         let binding = flow.binding;
@@ -210,19 +196,19 @@ impl Session {
         let sent = Sent { binding, seq: parcel.seq, push: parcel.push, shared: parcel.shared };
         if frame.len() > self.max_packet {
             self.conclude(sent, Outcome::Refused(TOO_LARGE));
-            return Ok(true);
+            return true;
         }
         if qos1 {
             let (id, dup) = self.window.open(Load::Push(sent), now.steady);
             let (head, body) = frame.stamped(id, dup);
-            outbox.send(sink, head, body)?;
+            outbox.send(sink, head, body);
         } else {
             let (head, body) = frame.stamped(0, false);
-            outbox.send(sink, head, body)?;
+            outbox.send(sink, head, body);
             self.unwritten.push_back((outbox.mark(), sent));
             self.written(outbox);
         }
-        Ok(true)
+        true
     }
 
     /// The socket has taken more: QoS 0 pushes count when they are written.
@@ -305,10 +291,10 @@ impl Session {
         sink: &impl Sink,
         now: Now,
         is_withheld: impl Fn(Seq) -> bool,
-    ) -> io::Result<bool> {
-        let Ok(at) = self.flows.binary_search_by_key(&wanted.flow, |flow| flow.flow) else { return Ok(true) };
+    ) -> bool {
+        let Ok(at) = self.flows.binary_search_by_key(&wanted.flow, |flow| flow.flow) else { return true };
         if self.flows[at].binding != wanted.binding {
-            return Ok(true);
+            return true;
         }
         for owed in &portion.parcels {
             let parcel = &owed.parcel;
@@ -334,8 +320,8 @@ impl Session {
             } else {
                 // A portion that was read before the push was taken back is read again.
                 let withheld = !owed.held && is_withheld(parcel.seq);
-                if !self.deliver(at, &mut Frames::new(parcel, withheld), outbox, sink, now)? {
-                    return Ok(false);
+                if !self.deliver(at, &mut Frames::new(parcel, withheld), outbox, sink, now) {
+                    return false;
                 }
             }
         }
@@ -350,26 +336,19 @@ impl Session {
             let (binding, sent) = (flow.binding, flow.sent);
             self.window.forget(binding, sent);
         }
-        Ok(true)
+        true
     }
 
     /// Shows a push to a watcher, at QoS 0 and if there is room; a member gets it as one.
-    pub(super) fn show(
-        &mut self,
-        frames: &mut Frames<'_>,
-        outbox: &mut Outbox,
-        sink: &impl Sink,
-        now: Now,
-    ) -> io::Result<()> {
+    pub(super) fn show(&mut self, frames: &mut Frames<'_>, outbox: &mut Outbox, sink: &impl Sink, now: Now) {
         if self.serves(frames.parcel.flow) || !outbox.is_free() {
-            return Ok(());
+            return;
         }
         let frame = frames.get(self.version, false, now.wall);
         if frame.len() <= self.max_packet {
             let (head, body) = frame.stamped(0, false);
-            outbox.send(sink, head, body)?;
+            outbox.send(sink, head, body);
         }
-        Ok(())
     }
 
     /// This flow has to look at the store: something was lost on the way.
@@ -387,18 +366,12 @@ impl Session {
     }
 
     /// Sends something of our own at QoS 0, replies included: it waits in the outbox if it must.
-    pub(super) fn send_own(
-        &mut self,
-        message: &frame::Message<'_>,
-        outbox: &mut Outbox,
-        sink: &impl Sink,
-    ) -> io::Result<()> {
+    pub(super) fn send_own(&mut self, message: &frame::Message<'_>, outbox: &mut Outbox, sink: &impl Sink) {
         let mut frame = frame::build(self.version, false, message);
         if frame.len() <= self.max_packet {
             let (head, body) = frame.stamped(0, false);
-            outbox.send(sink, head, body)?;
+            outbox.send(sink, head, body);
         }
-        Ok(())
     }
 
     /// Since when the oldest push is unanswered, where others wait behind it.

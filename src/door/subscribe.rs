@@ -172,7 +172,6 @@ pub(super) fn set_qos(worker: &Worker, conn: &Conn) {
             let qos0 = table.topic_name(flow).is_some_and(|topic| lowered.iter().any(|filter| filter == topic));
             session.set_qos0(flow, qos0);
         }
-        Ok(())
     });
 }
 

@@ -217,7 +217,7 @@ impl Worker {
             if suspicious {
                 session.fall_behind(membership.flow);
             }
-            Ok(behind || suspicious)
+            behind || suspicious
         });
         if behind == Some(true) {
             pump::kick(self, conn);
@@ -326,8 +326,7 @@ impl Worker {
         let now = Now::read();
         for conn in members.values() {
             let offer = conn.with_session(|session, outbox, socket| {
-                let offer = session.offer(&mut frames, outbox, socket, now)?;
-                Ok((offer, session.has_moved()))
+                (session.offer(&mut frames, outbox, socket, now), session.has_moved())
             });
             match offer {
                 Some((Offer::Behind, _)) => pump::kick(self, conn),
@@ -400,7 +399,7 @@ impl Worker {
             let own = conn.with_session(|session, _, _| {
                 let own = session.own_flow();
                 own.into_iter().for_each(|own| session.fall_behind(own));
-                Ok((own, session.user.is_some()))
+                (own, session.user.is_some())
             });
             match own {
                 Some((Some(_), _)) => pump::kick(self, &conn),
@@ -465,7 +464,7 @@ impl Worker {
                 if behind {
                     session.fall_behind(flow);
                 }
-                Ok(behind)
+                behind
             });
             if behind == Some(true) {
                 pump::kick(self, &conn);

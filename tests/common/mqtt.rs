@@ -170,6 +170,14 @@ impl Raw {
         self.stream.write_all(bytes).is_ok()
     }
 
+    /// Says `last` and closes at once with something unread, which resets the connection: the gateway finds what was said
+    /// here and cannot answer it.
+    pub fn rush_off(mut self, last: &[u8]) {
+        self.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        assert_eq!(self.stream.peek(&mut [0]).unwrap(), 1);
+        self.send(last);
+    }
+
     fn read_exact(&mut self, length: usize, wait: Duration) -> Option<Vec<u8>> {
         self.stream.set_read_timeout(Some(wait)).unwrap();
         let mut bytes = vec![0; length];

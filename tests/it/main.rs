@@ -16,6 +16,7 @@ mod groups;
 mod hostile;
 mod housekeeping;
 mod kit;
+mod last_words;
 mod lifecycle;
 mod notify;
 mod open_topics;

@@ -307,7 +307,7 @@ impl World {
                 continue;
             }
             let mut frames = Frames::new(&parcel, withheld);
-            let offer = terminal.session.offer(&mut frames, &mut terminal.outbox, &terminal.socket, moment).unwrap();
+            let offer = terminal.session.offer(&mut frames, &mut terminal.outbox, &terminal.socket, moment);
             assert!(matches!(offer, Offer::Done | Offer::Behind));
             self.receive(number);
         }
@@ -332,12 +332,9 @@ impl World {
         let Some(terminal) = &mut self.terminals[number] else { return };
         if let Some((wanted, portion)) = terminal.fetched.take() {
             let revoked = &self.revoked;
-            terminal
-                .session
-                .take_portion(&wanted, &portion, &mut terminal.outbox, &terminal.socket, moment, |seq| {
-                    revoked.contains(&seq)
-                })
-                .unwrap();
+            terminal.session.take_portion(&wanted, &portion, &mut terminal.outbox, &terminal.socket, moment, |seq| {
+                revoked.contains(&seq)
+            });
             self.receive(number);
             return;
         }

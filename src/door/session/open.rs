@@ -1,7 +1,6 @@
 //! Messages between terminals (the topics of the ACL), as one session gets them: they wait for the window, are never
 //! written down, and beyond a number are dropped.
 
-use std::io;
 use std::sync::Arc;
 
 use super::Session;
@@ -24,31 +23,30 @@ impl Session {
         outbox: &mut Outbox,
         sink: &impl Sink,
         now: Now,
-    ) -> io::Result<()> {
+    ) {
         if qos1 {
             let bytes: usize = self.open_queue.iter().map(|waiting| waiting.payload.len()).sum();
             let room = self.open_queue.len() < OPEN_QUEUE && bytes + message.payload.len() <= OPEN_QUEUE_BYTES;
             if room || self.open_queue.is_empty() {
                 self.open_queue.push_back(Arc::clone(message));
             }
-            return self.send_queued(outbox, sink, now);
+            self.send_queued(outbox, sink, now);
+            return;
         }
         if outbox.is_free() {
-            self.send_open(message, None, outbox, sink, now)?;
+            self.send_open(message, None, outbox, sink, now);
         }
-        Ok(())
     }
 
     /// Sends what waits of QoS 1 messages between terminals, as far as there is room.
-    pub(in crate::door) fn send_queued(&mut self, outbox: &mut Outbox, sink: &impl Sink, now: Now) -> io::Result<()> {
+    pub(in crate::door) fn send_queued(&mut self, outbox: &mut Outbox, sink: &impl Sink, now: Now) {
         while outbox.is_free() && self.window.has_room() {
-            let Some(message) = self.open_queue.pop_front() else { return Ok(()) };
+            let Some(message) = self.open_queue.pop_front() else { return };
             let id = self.window.open(Load::Open(Arc::clone(&message)), now.steady);
-            if !self.send_open(&message, Some(id), outbox, sink, now)? {
+            if !self.send_open(&message, Some(id), outbox, sink, now) {
                 self.window.close(id.0);
             }
         }
-        Ok(())
     }
 
     /// `false`: it has expired, or is too large for this terminal.
@@ -59,17 +57,17 @@ impl Session {
         outbox: &mut Outbox,
         sink: &impl Sink,
         now: Now,
-    ) -> io::Result<bool> {
+    ) -> bool {
         let Some(text) = frame::open_message(&message.topic, &message.properties, &message.payload, now.wall) else {
-            return Ok(false);
+            return false;
         };
         let mut frame = frame::build(self.version, id.is_some(), &text);
         if frame.len() > self.max_packet {
-            return Ok(false);
+            return false;
         }
         let (id, dup) = id.unwrap_or_default();
         let (head, body) = frame.stamped(id, dup);
-        outbox.send(sink, head, body)?;
-        Ok(true)
+        outbox.send(sink, head, body);
+        true
     }
 }

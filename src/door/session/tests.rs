@@ -1,7 +1,7 @@
 //! The one rule of delivery, without sockets.
 
 use std::cell::RefCell;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 
 use bytes::Bytes;
 
@@ -64,7 +64,7 @@ impl Setup {
 
     fn live(&mut self, parcel: &Parcel) -> Offer {
         let mut frames = Frames::new(parcel, false);
-        self.session.offer(&mut frames, &mut self.outbox, &self.socket, Now::read()).unwrap()
+        self.session.offer(&mut frames, &mut self.outbox, &self.socket, Now::read())
     }
 
     fn wanted(&mut self) -> Option<Wanted> {
@@ -86,10 +86,8 @@ impl Setup {
         let owed = |(parcel, settled)| Owed { parcel: Arc::new(parcel), settled, held: false };
         let parcels = parcels.into_iter().map(owed).collect();
         let portion = Portion { parcels, scanned, more: false };
-        let sent = self
-            .session
-            .take_portion(wanted, &portion, &mut self.outbox, &self.socket, Now::read(), |seq| revoked.contains(&seq));
-        sent.unwrap()
+        self.session
+            .take_portion(wanted, &portion, &mut self.outbox, &self.socket, Now::read(), |seq| revoked.contains(&seq))
     }
 
     /// The seqs whose bodies went out, in order.
