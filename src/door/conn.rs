@@ -58,6 +58,8 @@ pub(super) struct State {
     /// One and a half times what the client announced; none for 0.
     pub(super) keep_alive: Option<Duration>,
     pub(super) closing: Option<Close>,
+    /// We end it, for this reason, once what it has said already is dealt with.
+    pub(super) dismissed: Option<u8>,
     /// Those who wait for this connection to be gone.
     pub(super) successors: Vec<oneshot::Sender<Resume>>,
     pub(super) will: Option<Box<Will>>,
@@ -90,6 +92,7 @@ impl Conn {
                 heard: now,
                 keep_alive: None,
                 closing: None,
+                dismissed: None,
                 successors: Vec::new(),
                 will: None,
                 subscriptions: Vec::new(),
@@ -104,6 +107,15 @@ impl Conn {
     /// Asks the connection's task to end it; the first reason counts.
     pub(super) fn close(&self, close: Close) {
         self.state.borrow_mut().closing.get_or_insert(close);
+        self.wake.notify_one();
+    }
+
+    /// Asks the connection's task to end it for a reason that is not its fault: what it has said already still counts.
+    pub(super) fn dismiss(&self, reason: u8) {
+        if self.version().is_none() {
+            return self.close(Close::Reason(reason));
+        }
+        self.state.borrow_mut().dismissed.get_or_insert(reason);
         self.wake.notify_one();
     }
 

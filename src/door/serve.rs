@@ -1,6 +1,5 @@
 //! The task of one connection: reads packets, writes what waits, and puts everything in order when it ends.
 
-use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -25,11 +24,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(super) async fn serve(worker: Rc<Worker>, conn: Rc<Conn>) {
     let mut buffer = BytesMut::new();
     let close = loop {
-        if let Some(close) = conn.state.borrow().closing {
+        if let Some(close) = ending(&worker, &conn, &mut buffer).await {
             break close;
-        }
-        if conn.state.borrow().outbox.is_broken() {
-            break hear_out(&worker, &conn, &mut buffer).await;
         }
         if let Err(close) = turn(&worker, &conn, &mut buffer).await {
             break close;
@@ -40,23 +36,44 @@ pub(super) async fn serve(worker: Rc<Worker>, conn: Rc<Conn>) {
     finish(&worker, &conn).await;
 }
 
-/// The other side takes nothing any more. What it said before that counts, acknowledgements above all; it ends where the
-/// socket says so, which a broken one does at once.
-async fn hear_out(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> Close {
-    let rest = async {
-        loop {
-            handle(worker, conn, buffer).await?;
-            if let Some(close) = conn.state.borrow().closing {
-                return Err(close);
-            }
-            conn.socket.readable().await.map_err(|_| Close::Gone)?;
-            read(worker, conn, buffer)?;
-        }
+/// Whether the connection ends now. What the other side said before that counts, acknowledgements above all: where it
+/// takes nothing any more, to the end, which a broken socket tells at once; where we dismiss it, as far as it has come.
+async fn ending(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> Option<Close> {
+    let (closing, dismissed, broken) = {
+        let state = conn.state.borrow();
+        (state.closing, state.dismissed, state.outbox.is_broken())
     };
-    let ended: Result<Result<Infallible, Close>, _> = tokio::time::timeout(LAST_WORDS, rest).await;
-    match ended {
-        Ok(Err(close)) => close,
-        Err(_) => Close::Gone,
+    if closing.is_some() || (dismissed.is_none() && !broken) {
+        return closing;
+    }
+    let heard = tokio::time::timeout(LAST_WORDS, hear_out(worker, conn, buffer, dismissed.is_none())).await;
+    Some(match (heard, dismissed) {
+        (Ok(Err(close)), _) => close,
+        (_, Some(reason)) => Close::Reason(reason),
+        (_, None) => Close::Gone,
+    })
+}
+
+/// Deals with what waits to be read; an error where that, or the other side, ended the connection.
+async fn hear_out(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut, to_the_end: bool) -> Result<(), Close> {
+    loop {
+        handle(worker, conn, buffer).await?;
+        if let Some(close) = conn.state.borrow().closing {
+            return Err(close);
+        }
+        // It does not even take the answers to what it said.
+        if conn.state.borrow().outbox.is_full() {
+            return Ok(());
+        }
+        if to_the_end {
+            conn.socket.readable().await.map_err(|_| Close::Gone)?;
+        } else {
+            // The runtime looks at the sockets before it goes on here.
+            tokio::task::yield_now().await;
+        }
+        if !read(worker, conn, buffer)? && !to_the_end {
+            return Ok(());
+        }
     }
 }
 

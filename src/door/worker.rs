@@ -117,7 +117,7 @@ impl Worker {
                     // A connection that has gone meanwhile drops the reply, which answers it.
                     if let Some(conn) = self.conn(conn) {
                         conn.state.borrow_mut().successors.push(reply);
-                        conn.close(Close::Reason(super::wire::reason::TAKEN_OVER));
+                        conn.dismiss(super::wire::reason::TAKEN_OVER);
                     }
                 }
                 Command::Attach { conn, membership, reply } => {
@@ -190,7 +190,7 @@ impl Worker {
     async fn stop(self: &Rc<Self>) {
         let all: Vec<Rc<Conn>> = self.conns.borrow().values().cloned().collect();
         for conn in &all {
-            conn.close(Close::Reason(super::wire::reason::SHUTTING_DOWN));
+            conn.dismiss(super::wire::reason::SHUTTING_DOWN);
         }
         while !self.conns.borrow().is_empty() {
             self.gone.notified().await;

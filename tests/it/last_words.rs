@@ -65,3 +65,22 @@ fn a_disconnect_before_a_reset_was_not_heard_and_the_will_published() {
     Raw::connect(gateway.mqtt, &Connect::v3("c", "nobody")).publish("open/end", 0, b"");
     assert_eq!(witness.publish_in().topic, "open/end");
 }
+
+#[test]
+fn an_acknowledgement_before_a_take_over_was_thrown_away() {
+    let gateway = gateway("[mqtt]\nworkers = 2\n");
+    for n in 0..ROUNDS {
+        let (client, user) = (format!("c{n}"), format!("user-{n}"));
+        let connect = Connect::v3(&client, &user);
+        let mut before = Raw::connect(gateway.mqtt, &connect);
+        let (first, second) = (before.publish_in(), before.publish_in());
+        assert_eq!((first.text(), second.text()), ("1", "2"));
+        // The next connection is there when the old one's last packets arrive.
+        let mut after = Raw::open(gateway.mqtt);
+        let answers = [first, second].map(|push| packet(0x40, &push.id.to_be_bytes())).concat();
+        before.send(&answers);
+        after.send(&connect.bytes());
+        after.expect(2);
+    }
+    gateway.http().wait_outcome("p2", "delivered", "20 of 20");
+}
