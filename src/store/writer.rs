@@ -158,11 +158,24 @@ fn serve(connection: &Connection, ids: &Ids, queue: &Receiver<Job>, observer: &O
                 tracing::error!(%error, requests, "a commit failed; its requests are answered with the error");
                 answers.into_iter().for_each(|answer| answer(Err(&error)));
                 batch.drain(..).for_each(|job| job.refuse(&error));
+                // A limit on the size of files, which is a full disk as well, comes as any other failure to write.
+                if !matches!(error, Error::Damaged(_)) {
+                    fold(connection);
+                }
             }
         }
     }
     if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);") {
         tracing::warn!(%error, "the write-ahead log could not be folded in; it will be at the next start");
+    }
+}
+
+/// Folds the log into the file although it is short, so that the next commit may write over it: on a full disk the log may
+/// have what is missing. SQLite itself does so only after a commit. What the file takes no more stays in the log.
+fn fold(connection: &Connection) {
+    let folded = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    if let Err(error) = folded {
+        tracing::debug!(%error, "the write-ahead log could not be folded in");
     }
 }
 

@@ -283,6 +283,27 @@ fn on_a_full_disk_pushes_are_refused_nothing_accepted_is_lost_and_it_goes_on_by_
 }
 
 #[test]
+fn a_full_disk_stayed_full_although_the_write_ahead_log_held_the_space() {
+    let mut gateway = Gateway::start();
+    gateway.http().bind("news", "alice");
+    gateway.terminate();
+    // A store that was larger once: a good megabyte of free pages.
+    Connection::open(gateway.dir.path().join("papcast.db"))
+        .unwrap()
+        .execute_batch(
+            "CREATE TABLE filler (x BLOB); INSERT INTO filler VALUES (zeroblob(1500000)); DROP TABLE filler;",
+        )
+        .unwrap();
+    gateway.restart();
+    limit_files(&gateway, "1700000");
+    let http = gateway.http();
+    let large = "x".repeat(20_000);
+    let code = |id: &str| http.pap(&Pap::new(id).to("group:news").text(&large)).pap_code();
+    assert!((0..100).any(|n| code(&format!("p{n}")) == 4001), "the log was full");
+    wait_for("the log to be folded in", || (code("next") == 1001).then_some(()));
+}
+
+#[test]
 fn a_log_on_the_full_disk_ended_the_gateway() {
     let gateway = Gateway::start();
     let http = gateway.http();
