@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Gateway, notify};
 use crate::clock::{self, Millis};
 use crate::config::ForbiddenUrl;
-use crate::ids::{GroupId, Target, UserId};
+use crate::ids::{Duplicates, GroupId, Target, UserId};
 use crate::pap::address::{self, Kind};
 use crate::store::{self, Address, DeliveryMethod, Error, MAX_REPLACED, Notify, Priority, Submission, Submitted};
 
@@ -101,9 +101,11 @@ impl Gateway {
     pub async fn submit(&self, mut request: PushRequest) -> Result<Accepted, Refused> {
         let now = clock::now();
         self.check_size(&request)?;
-        self.check_notify(&mut request)?;
-        let deliver_before = self.deadline(&request, now)?;
-        let addresses = self.resolve(&request)?;
+        let (deliver_before, addresses) = match self.check(&mut request, now) {
+            Ok(checked) => checked,
+            Err(_) if self.is_repeat(&request).await? => return Ok(Accepted { push_id: request.push_id }),
+            Err(refused) => return Err(refused),
+        };
         let push_id = request.push_id.clone();
         let submission = Submission {
             initiator: request.initiator,
@@ -137,6 +139,22 @@ impl Gateway {
             // It is dispatched again and again while it is replaced: whoever asks once more finds it at rest.
             Submitted::NotHeldBack => Err(Refused::Unavailable),
         }
+    }
+
+    /// What may be wrong with a push although the same one was accepted before: time has passed, or the configuration is
+    /// another.
+    fn check(&self, request: &mut PushRequest, now: Millis) -> Result<(Millis, Vec<Address>), Refused> {
+        self.check_notify(request)?;
+        Ok((self.deadline(request, now)?, self.resolve(request)?))
+    }
+
+    /// Whether this very submission was accepted before: its sender, who may not have got that answer, gets it again.
+    async fn is_repeat(&self, request: &PushRequest) -> Result<bool, Refused> {
+        if self.rules.duplicates == Duplicates::Accept {
+            return Ok(false);
+        }
+        let known = self.store.has_accepted(request.initiator.clone(), request.push_id.clone(), request.digest).await;
+        known.map_err(|error| refused(&error))
     }
 
     fn check_size(&self, request: &PushRequest) -> Result<(), Refused> {

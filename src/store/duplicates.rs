@@ -5,7 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::Tx;
-use super::{Result, Submission, Submitted};
+use super::{Result, Store, Submission, Submitted};
 use crate::ids::Duplicates;
 use crate::parcel::PushKey;
 
@@ -19,6 +19,19 @@ pub(super) enum Verdict {
     Taken(PushKey),
     /// The answer.
     Known(Submitted),
+}
+
+impl Store {
+    /// Whether the submission of this digest was accepted under this push-id and is kept.
+    pub async fn has_accepted(&self, initiator: String, push_id: String, digest: i64) -> Result<bool> {
+        self.read(move |sql| {
+            let mut query = sql.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM pushes WHERE initiator = ?1 AND push_id = ?2 AND digest = ?3)",
+            )?;
+            Ok(query.query_row(params![initiator, push_id, digest], |row| row.get(0))?)
+        })
+        .await
+    }
 }
 
 pub(super) fn judge(sql: &Connection, push: &Submission) -> Result<Verdict> {

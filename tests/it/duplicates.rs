@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::common::http::{Client, Pap};
 use crate::common::initiator::Initiator;
 use crate::common::mqtt::{Connect, Raw};
-use crate::common::{Gateway, wait_for};
+use crate::common::{Gateway, in_seconds, wait_for};
 
 fn gateway(policy: &str) -> Gateway {
     Gateway::start_with(&format!("[push]\nduplicates = \"{policy}\"\n[notify]\nallow_private = true\n"), &[])
@@ -94,4 +94,27 @@ fn accept_makes_another_push_of_it_and_the_first_one_goes_on() {
     wait_for("six pushes in the list", || {
         (http.get("/api/v1/pushes").json()["pushes"].as_array().unwrap().len() == 6).then_some(())
     });
+}
+
+#[test]
+fn a_repeat_was_refused_for_what_had_changed_since() {
+    let mut gateway = gateway("reject");
+    let http = gateway.http();
+    http.bind("news", "alice");
+    let initiator = Initiator::start();
+    let push = Pap::new("late")
+        .to("group:news")
+        .attribute("deliver-before-timestamp", &in_seconds(2))
+        .attribute("ppg-notify-requested-to", &initiator.url);
+    assert_eq!(http.pap(&push).pap_code(), 1001);
+    http.wait_outcome("late", "expired", "0 of 1");
+    assert_eq!(http.pap(&push).pap_code(), 1001, "after its deadline");
+    let other = Pap::new("other").to("group:news").attribute("deliver-before-timestamp", &in_seconds(-1));
+    assert_eq!(http.pap(&other).pap_code(), 2001, "what was never accepted");
+    gateway.terminate();
+    let config = gateway.dir.path().join("broker.toml");
+    let text = std::fs::read_to_string(&config).unwrap().replace("allow_private = true", "allow_private = false");
+    std::fs::write(&config, text).unwrap();
+    gateway.restart();
+    assert_eq!(gateway.http().pap(&push).pap_code(), 1001, "where it may not be notified any more");
 }
