@@ -108,6 +108,41 @@ fn what_is_not_taken_is_posted_again_until_a_2xx_comes() {
 }
 
 #[test]
+fn a_2xx_whose_body_never_came_was_posted_again() {
+    use std::io::{Read, Write};
+    let gateway = Gateway::start_with("[notify]\nallow_private = true\ntimeout = \"1s\"\n", &[]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    gateway.http().json("PUT", "/api/v1/groups/empty", Value::Null);
+    let push = json!({"to":["group:empty"],"body":"x","push_id":"p1","notify_url":url});
+    assert_eq!(gateway.http().json("POST", "/api/v1/pushes", push).status, 202);
+    let (mut stream, _) = listener.accept().unwrap();
+    assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n").unwrap();
+    crate::common::wait_for("the notification to be received", || {
+        gateway.http().outcome("p1")["notification"].is_null().then_some(())
+    });
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "it was posted again");
+}
+
+#[test]
+fn a_response_that_complains_is_logged() {
+    let gateway = Gateway::start_with(LOCAL, &[]);
+    let initiator = Initiator::start();
+    gateway.http().json("PUT", "/api/v1/groups/empty", Value::Null);
+    let body = "<?xml version=\"1.0\"?><!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 1.0//EN\" \"x\"><pap><resultnotification-response push-id=\"p1\" code=\"2000\" desc=\"no such push\"><address address-value=\"a\"/></resultnotification-response></pap>";
+    let length = body.len();
+    let answer =
+        format!("HTTP/1.1 202 Accepted\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\n\r\n{body}");
+    initiator.answer(answer.leak());
+    gateway.http().pap(&asked("p1", &initiator).to("group:empty"));
+    initiator.next();
+    crate::common::wait_for("the complaint to be logged", || gateway.log().contains("2000 no such push").then_some(()));
+    initiator.assert_silent();
+}
+
+#[test]
 fn a_notification_survives_kill_9() {
     let mut gateway = Gateway::start_with(LOCAL, &[]);
     let initiator = Initiator::start();

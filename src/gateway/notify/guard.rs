@@ -18,7 +18,10 @@ pub(crate) fn check_url(url: &str, allow_private: bool) -> Result<Uri, UrlError>
     let no = || UrlError::NotHttp(url.chars().take(200).collect());
     let uri: Uri = url.trim().parse().map_err(|_| no())?;
     let host = uri.host().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(no)?;
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+    let authority = uri.authority().ok_or_else(no)?;
+    // A port that is none, such as 99999, would be left out in silence.
+    let named = authority.as_str().len() > host.len();
+    if authority.as_str().contains('@') || (named && authority.port_u16().is_none_or(|port| port == 0)) {
         return Err(no());
     }
     if let Ok(address) = bare(host).parse::<IpAddr>()
@@ -102,6 +105,7 @@ mod tests {
             "http://203.0.114.9:8080/",
             "http://[2606:4700::1111]/x",
             " http://pi.example ",
+            "http://[2606:4700::1111]:8080",
         ] {
             assert!(check_url(good, false).is_ok(), "{good}");
         }
@@ -113,6 +117,9 @@ mod tests {
             "ftp://x/",
             "http://user:secret@pi.example/",
             "file:///etc/passwd",
+            "http://pi.example:99999/",
+            "http://pi.example:0/",
+            "http://[2606:4700::1111]:99999/",
         ] {
             assert!(matches!(check_url(bad, true), Err(UrlError::NotHttp(_))), "{bad}");
         }

@@ -15,6 +15,18 @@ pub(super) fn of(notification: &Notification) -> (&'static str, String) {
     }
 }
 
+/// What an initiator says against a notification that it took: a PAP resultnotification-response (WAP-247 §8.7) with a
+/// code of failure. Anything else in an answer says nothing.
+pub(super) fn complaint(content_type: Option<&str>, body: &[u8]) -> Option<String> {
+    let request = pap::parse(content_type, body, pap::Limits::default()).ok()?;
+    match request.document {
+        Document::ResultNotificationResponse(response) if response.code.0 >= Code::BAD_REQUEST.0 => {
+            Some(format!("{} {}", response.code.0, response.desc.unwrap_or_default()))
+        }
+        _ => None,
+    }
+}
+
 fn xml(notification: &Notification, version: Version) -> String {
     let view = &notification.address;
     let message = ResultNotification {

@@ -1,7 +1,8 @@
 //! Result notifications: one for each address that is over, in the form the submission came in, posted until somebody
 //! takes it or it is given up.
 //!
-//! Any 2xx answer counts as taken (WAP-247 has no rule; initiators answer all sorts of bodies). What failed is tried again
+//! Any 2xx answer counts as taken (WAP-247 has no rule; initiators answer all sorts of bodies). A PAP
+//! resultnotification-response in it is read: a code of failure is logged. What failed is tried again
 //! after 1 s, 2 s, 4 s … up to an hour, each time by a random part longer, also after a restart of the gateway.
 
 mod guard;
@@ -114,11 +115,19 @@ impl Gateway {
 
     async fn notify_one(&self, notification: Notification) -> Result<(), Error> {
         let (content_type, body) = message::of(&notification);
-        let attempt = post::post(&notification.notify.url, content_type, body, self.notify.allow_private);
-        let failure = match tokio::time::timeout(self.notify.timeout, attempt).await {
-            Ok(Ok(())) => return self.store.notified(notification.dispatch).await,
-            Ok(Err(failure)) => failure.to_string(),
-            Err(_) => "no answer in time".to_owned(),
+        let Rules { allow_private, timeout, .. } = self.notify;
+        let failure = match post::post(&notification.notify.url, content_type, body, allow_private, timeout).await {
+            Ok(answer) => {
+                if let Some(complaint) = message::complaint(answer.content_type.as_deref(), &answer.body) {
+                    tracing::warn!(
+                        push_id = notification.push_id,
+                        complaint,
+                        "a result notification was taken, but not liked"
+                    );
+                }
+                return self.store.notified(notification.dispatch).await;
+            }
+            Err(failure) => failure.to_string(),
         };
         let next_at = next_attempt(&notification, self.notify.give_up);
         if next_at.is_none() {
