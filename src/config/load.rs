@@ -54,8 +54,10 @@ pub fn load(
     }
     // Only the whole can be checked for what is possible: a later layer may mend an earlier one.
     config.check().map_err(|(key, expected)| {
-        let place = layers.iter().rev().find(|(_, layer)| sets(layer, &key)).map(|(place, _)| place.clone());
-        let place = place.unwrap_or_else(|| "the built-in broker.toml".into());
+        let last = |key: &str| layers.iter().rev().find(|(_, layer)| sets(layer, key)).map(|(place, _)| place.clone());
+        // A key may be impossible because of another one of its section.
+        let section = key.split(['.', '[']).next().unwrap_or_default();
+        let place = last(&key).or_else(|| last(section)).unwrap_or_else(|| "the built-in broker.toml".into());
         ConfigError::Key { place, key, message: format!("expected {expected}") }
     })?;
     Ok(config)

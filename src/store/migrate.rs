@@ -34,6 +34,21 @@ const STEPS: &[&str] = &[
      ) STRICT, WITHOUT ROWID;
      CREATE INDEX terminals_user ON terminals (user);
      CREATE INDEX terminals_seen ON terminals (seen_at);",
+    // 4: a share of the outbox for each receiver.
+    "ALTER TABLE outbox ADD COLUMN receiver TEXT NOT NULL DEFAULT '';
+     UPDATE outbox SET receiver = (
+         SELECT lower(substr(url, 1, instr(url || '/', '/') - 1))
+         FROM (SELECT substr(trim(p.notify), length('http://') + 1) AS url
+               FROM dispatches d JOIN pushes p ON p.id = d.push WHERE d.id = outbox.dispatch));
+     DROP INDEX outbox_due;
+     CREATE INDEX outbox_due ON outbox (receiver, next_at) WHERE given_up = 0;
+     DROP TRIGGER dispatch_over;
+     CREATE TRIGGER dispatch_over AFTER UPDATE OF state ON dispatches
+     WHEN OLD.state < 2 AND NEW.state >= 2 BEGIN
+         INSERT INTO outbox (dispatch, next_at, begun_at, receiver)
+             SELECT NEW.id, NEW.event_at, NEW.event_at, lower(substr(url, 1, instr(url || '/', '/') - 1))
+             FROM (SELECT substr(trim(notify), length('http://') + 1) AS url FROM pushes WHERE id = NEW.push AND notify IS NOT NULL);
+     END;",
 ];
 
 /// Brings a store of an earlier shape to the present one: all of it or, after a crash, none of it.
@@ -57,12 +72,17 @@ pub(super) fn upgrade(connection: &mut Connection, path: &Path, from: i64) -> Re
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::OptionalExtension as _;
+
     use super::*;
     use crate::store::open;
 
     /// Every shape that a store ever had, oldest first, with rows in it.
-    const EARLIER: [&str; STEPS.len()] =
-        [include_str!("../../tests/data/schema/1.sql"), include_str!("../../tests/data/schema/2.sql")];
+    const EARLIER: [&str; STEPS.len()] = [
+        include_str!("../../tests/data/schema/1.sql"),
+        include_str!("../../tests/data/schema/2.sql"),
+        include_str!("../../tests/data/schema/3.sql"),
+    ];
 
     /// Tables with their columns, indexes and triggers, without the blanks and comments of the text.
     fn shape(connection: &Connection) -> Vec<String> {
@@ -100,6 +120,10 @@ mod tests {
                     )
                     .unwrap();
                 assert_eq!(kept, (2, "kept".into(), 7));
+                let receiver: Option<String> =
+                    upgraded.query_row("SELECT receiver FROM outbox", [], |row| row.get(0)).optional().unwrap();
+                let expected = text.contains("INSERT INTO outbox (dispatch, next_at, begun_at) SELECT");
+                assert_eq!(receiver.as_deref(), expected.then_some("pi.example:8080"));
                 assert_eq!(
                     upgraded.query_row("PRAGMA foreign_key_check", [], |_| Ok(())),
                     Err(rusqlite::Error::QueryReturnedNoRows)

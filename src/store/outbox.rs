@@ -7,17 +7,31 @@ use super::submit::{UNCONFIRMED, priority};
 use super::{Notification, Notify, Result, Store, views};
 use crate::clock::Millis;
 
+/// Notifications that are looked at in one go, for however many receivers.
+const PORTION: usize = 1_024;
+
 impl Store {
-    /// The next notifications that are due, the longest waiting first.
-    pub async fn due_notifications(&self, now: Millis, limit: usize) -> Result<Vec<Notification>> {
+    /// Notifications that are due: of each receiver the `share` that have waited longest; those that were never tried first.
+    pub async fn due_notifications(&self, now: Millis, share: usize) -> Result<Vec<Notification>> {
         self.read(move |sql| {
+            // From one receiver to the next through the index, over whatever waits for each.
             let mut query = sql.prepare_cached(
-                "SELECT d.address, d.state, d.code, d.recipients, d.delivered, d.refused, d.gone, d.event_at, o.dispatch,
-                        p.notify, p.notify_form, p.sender, p.push_id, p.created_at, o.begun_at, o.attempts, p.delivery, p.priority
-                 FROM outbox o JOIN dispatches d ON d.id = o.dispatch JOIN pushes p ON p.id = d.push
-                 WHERE o.given_up = 0 AND o.next_at <= ?1 ORDER BY o.next_at LIMIT ?2",
+                "WITH RECURSIVE receivers (name) AS (
+                     SELECT min(receiver) FROM outbox WHERE given_up = 0
+                     UNION ALL
+                     SELECT (SELECT min(receiver) FROM outbox WHERE given_up = 0 AND receiver > name)
+                     FROM receivers WHERE name IS NOT NULL)
+                 SELECT d.address, d.state, d.code, d.recipients, d.delivered, d.refused, d.gone, d.event_at, o.dispatch,
+                        p.notify, p.notify_form, p.sender, p.push_id, p.created_at, o.begun_at, o.attempts, p.delivery, p.priority,
+                        o.receiver
+                 FROM receivers r
+                 JOIN outbox o ON o.dispatch IN (
+                     SELECT dispatch FROM outbox WHERE given_up = 0 AND receiver = r.name AND next_at <= ?1
+                     ORDER BY next_at LIMIT ?2)
+                 JOIN dispatches d ON d.id = o.dispatch JOIN pushes p ON p.id = d.push
+                 ORDER BY o.attempts > 0, o.next_at LIMIT ?3",
             )?;
-            let rows = query.query_map(params![now, limit as i64], |row| {
+            let rows = query.query_map(params![now, share as i64, PORTION as i64], |row| {
                 Ok(Notification {
                     address: views::address_row(row)?,
                     dispatch: row.get(8)?,
@@ -28,6 +42,7 @@ impl Store {
                     attempts: row.get(15)?,
                     confirmed: row.get::<_, i64>(16)? != UNCONFIRMED,
                     priority: priority(row.get(17)?),
+                    receiver: row.get(18)?,
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)

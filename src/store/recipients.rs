@@ -104,6 +104,21 @@ fn exception(sql: &Connection, binding: i64, seq: Seq) -> Result<Stated> {
     Ok(query.query_row([binding, seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?)
 }
 
+/// Why somebody has not got it who has said nothing and of whom nothing was written down.
+fn unanswered(state: State) -> &'static str {
+    match state {
+        State::Pending => "not acknowledged yet",
+        State::Expired => "not acknowledged before its deliver-before",
+        State::Cancelled => "not acknowledged before it was cancelled",
+        State::Scheduled
+        | State::Delivered
+        | State::Undeliverable
+        | State::Aborted
+        | State::Timeout
+        | State::Rejected => "",
+    }
+}
+
 fn recipient(dispatch: &Dispatch, user: String, acked: Seq, stated: Stated, left_at: Option<i64>) -> Recipient {
     // Who left when it was over already did not get it for another reason.
     let left_at = left_at.filter(|left| dispatch.event_at.is_none_or(|end| *left <= end));
@@ -121,7 +136,7 @@ fn recipient(dispatch: &Dispatch, user: String, acked: Seq, stated: Stated, left
         (None, _) if dispatch.seq <= acked => (State::Delivered, 1000, "", None),
         (_, Some(left)) => (State::Undeliverable, 4510, "left the group", Some(left)),
         (Some((_, _, at)), None) => (dispatch.state, dispatch.code, "over before it reached the terminal", Some(at)),
-        (None, None) => (dispatch.state, dispatch.code, "", dispatch.event_at),
+        (None, None) => (dispatch.state, dispatch.code, unanswered(dispatch.state), dispatch.event_at),
     };
     // A push that is delivered as a whole has no member without it but those that are being written down.
     let state =

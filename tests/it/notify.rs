@@ -198,6 +198,28 @@ fn a_slow_receiver_delayed_the_notifications_of_others() {
 }
 
 #[test]
+fn receivers_that_hang_delayed_the_notifications_of_one_that_answers() {
+    // All of theirs one after the other in four places would take 120 s, twice the deadline of a test.
+    let gateway = Gateway::start_with("[notify]\nallow_private = true\nparallel = 4\ntimeout = \"2s\"\n", &[]);
+    let initiator = Initiator::start();
+    let silent: Vec<_> = (0..6).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    gateway.http().json("PUT", "/api/v1/groups/empty", Value::Null);
+    for listener in &silent {
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        for _ in 0..40 {
+            let push = json!({"to":["group:empty"],"body":"x","notify_url":url});
+            assert_eq!(gateway.http().json("POST", "/api/v1/pushes", push).status, 202);
+        }
+    }
+    for n in 0..20 {
+        gateway.http().pap(&asked(&format!("p{n}"), &initiator).to("group:empty"));
+    }
+    for _ in 0..20 {
+        initiator.next();
+    }
+}
+
+#[test]
 fn a_notification_does_not_reach_what_only_the_gateway_can() {
     let gateway = Gateway::start();
     let initiator = Initiator::start();

@@ -46,7 +46,8 @@ pub(super) fn choose(addresses: &[SocketAddr], allow_private: bool) -> Result<So
     addresses.first().copied().ok_or_else(|| UrlError::NotHttp("a name without an address".into()))
 }
 
-/// Neither loopback nor private, link-local, shared, multicast, documentation or reserved; IPv4 inside IPv6 counts as IPv4.
+/// Neither loopback nor private, link-local, shared, multicast, documentation or reserved (the special-purpose registries
+/// of RFC 6890); IPv4 inside IPv6 counts as IPv4.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -70,13 +71,15 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || a >= 240
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
+        || (a == 192 && b == 88 && c == 99)
         || (a == 198 && (b == 18 || b == 19)))
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let first = address.segments()[0];
-    // Global unicast is 2000::/3; documentation is carved out of it.
-    (0x2000..0x4000).contains(&first) && !(first == 0x2001 && address.segments()[1] == 0x0DB8)
+    let [first, second, ..] = address.segments();
+    // Global unicast is 2000::/3. Carved out of it: protocol assignments with Teredo (2001::/23), and documentation.
+    let assigned = first == 0x2001 && (second < 0x0200 || second == 0x0DB8);
+    (0x2000..0x4000).contains(&first) && !assigned && !(first == 0x3FFF && second < 0x1000)
 }
 
 /// IPv4-mapped and -compatible addresses, 6to4 and NAT64.
@@ -144,6 +147,9 @@ mod tests {
             "http://[::]/",
             "http://[ff02::1]/",
             "http://[2001:db8::1]/",
+            "http://192.88.99.1/",
+            "http://[2001:0:7f00:1::1]/",
+            "http://[3fff::1]/",
         ] {
             assert!(matches!(check_url(private, false), Err(UrlError::Private(_))), "{private}");
             assert!(check_url(private, true).is_ok(), "{private}");

@@ -7,6 +7,7 @@
 
 mod guard;
 mod message;
+mod places;
 mod post;
 
 use std::collections::{HashMap, HashSet};
@@ -19,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use guard::check_url;
 pub use message::{pap_quality, pap_state};
+
+use places::Places;
 
 use super::Gateway;
 use crate::clock::{self, Millis};
@@ -51,17 +54,28 @@ impl From<&config::Notify> for Rules {
     }
 }
 
-/// The attempts under way, with the row of the notification.
-#[derive(Debug, Default)]
+/// The attempts under way. Each answers whether the notification was received, once that is stored.
+#[derive(Debug)]
 struct Attempts {
-    rows: HashMap<Id, i64>,
-    tasks: JoinSet<Result<(), Error>>,
+    places: Places,
+    /// Row of the notification, and its receiver.
+    rows: HashMap<Id, (i64, String)>,
+    tasks: JoinSet<Result<bool, Error>>,
 }
 
 impl Attempts {
-    fn begin(&mut self, row: i64, attempt: impl Future<Output = Result<(), Error>> + Send + 'static) {
+    fn new(parallel: usize) -> Self {
+        Self { places: Places::new(parallel), rows: HashMap::new(), tasks: JoinSet::new() }
+    }
+
+    fn begin(
+        &mut self,
+        row: i64,
+        receiver: String,
+        attempt: impl Future<Output = Result<bool, Error>> + Send + 'static,
+    ) {
         let id = self.tasks.spawn(attempt).id();
-        self.rows.insert(id, row);
+        self.rows.insert(id, (row, receiver));
     }
 
     /// Until it is worth looking for more: an attempt has ended, or some time has passed.
@@ -72,12 +86,14 @@ impl Attempts {
         };
         let mut failed = false;
         while let Some(attempt) = ended.take().or_else(|| self.tasks.try_join_next_with_id()) {
-            let (id, failure) = match attempt {
-                Ok((id, outcome)) => (id, outcome.err().map(|error| error.to_string())),
-                Err(error) => (error.id(), Some(error.to_string())),
+            let (id, outcome) = match attempt {
+                Ok((id, outcome)) => (id, outcome.map_err(|error| error.to_string())),
+                Err(error) => (error.id(), Err(error.to_string())),
             };
-            self.rows.remove(&id);
-            if let Some(error) = failure {
+            if let Some((_, receiver)) = self.rows.remove(&id) {
+                self.places.give_back(&receiver, *outcome.as_ref().unwrap_or(&false));
+            }
+            if let Err(error) = outcome {
                 failed = true;
                 tracing::error!(error, "what became of a result notification could not be stored; it is sent again");
             }
@@ -92,7 +108,7 @@ impl Attempts {
 impl Gateway {
     /// Posts what is due until told to stop. An attempt that is cut off by the stop is made again after the start.
     pub async fn notify_initiators(self: Arc<Self>, stop: CancellationToken) {
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts::new(self.notify.parallel);
         while stop.run_until_cancelled(attempts.pause()).await.is_some() {
             if let Some(Err(error)) = stop.run_until_cancelled(self.notify_due(&mut attempts)).await {
                 tracing::error!(%error, "notifications could not be looked up; it is tried again");
@@ -100,20 +116,26 @@ impl Gateway {
         }
     }
 
-    /// Begins as many attempts as there is room for. A receiver that is slow holds its own place and no other.
+    /// Begins as many attempts as there are places for.
     async fn notify_due(self: &Arc<Self>, attempts: &mut Attempts) -> Result<(), Error> {
-        // Those under way are still due: they are read again, and left out.
-        let known: HashSet<i64> = attempts.rows.values().copied().collect();
-        let due = self.store.due_notifications(clock::now(), self.notify.parallel + known.len()).await?;
-        let free = self.notify.parallel - known.len();
-        for notification in due.into_iter().filter(|one| !known.contains(&one.dispatch)).take(free) {
-            let gateway = Arc::clone(self);
-            attempts.begin(notification.dispatch, async move { gateway.notify_one(notification).await });
+        if attempts.places.is_full() {
+            return Ok(());
+        }
+        let due = self.store.due_notifications(clock::now(), attempts.places.share()).await?;
+        // Those under way are still due, and the first of their receiver.
+        let known: HashSet<i64> = attempts.rows.values().map(|(row, _)| *row).collect();
+        for notification in due.into_iter().filter(|one| !known.contains(&one.dispatch)) {
+            if attempts.places.take(&notification.receiver) {
+                let (row, receiver) = (notification.dispatch, notification.receiver.clone());
+                let gateway = Arc::clone(self);
+                attempts.begin(row, receiver, async move { gateway.notify_one(notification).await });
+            }
         }
         Ok(())
     }
 
-    async fn notify_one(&self, notification: Notification) -> Result<(), Error> {
+    /// Whether it was received.
+    async fn notify_one(&self, notification: Notification) -> Result<bool, Error> {
         let (content_type, body) = message::of(&notification);
         let Rules { allow_private, timeout, .. } = self.notify;
         let failure = match post::post(&notification.notify.url, content_type, body, allow_private, timeout).await {
@@ -125,7 +147,8 @@ impl Gateway {
                         "a result notification was taken, but not liked"
                     );
                 }
-                return self.store.notified(notification.dispatch).await;
+                self.store.notified(notification.dispatch).await?;
+                return Ok(true);
             }
             Err(failure) => failure.to_string(),
         };
@@ -138,7 +161,8 @@ impl Gateway {
                 "a result notification was given up"
             );
         }
-        self.store.not_notified(notification.dispatch, failure, next_at).await
+        self.store.not_notified(notification.dispatch, failure, next_at).await?;
+        Ok(false)
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Notification {
     /// The row it is known by.
     pub dispatch: i64,
     pub notify: Notify,
+    /// Host and port of the URL.
+    pub receiver: String,
     pub push_id: String,
     pub created_at: Millis,
     pub begun_at: Millis,
@@ -87,6 +89,9 @@ impl AddressView {
             if count > 0 {
                 desc.push_str(&format!(", {count} {what}"));
             }
+        }
+        if self.state == State::Scheduled {
+            desc.push_str(", not due yet");
         }
         desc
     }
