@@ -59,7 +59,7 @@ fn bare() -> ! {
         println!("{}", listener.local_addr().unwrap());
         let router = axum::Router::new().fallback(|| async { axum::http::StatusCode::ACCEPTED });
         let settings = papcast::config::load(None, std::iter::empty(), &[]).unwrap().http;
-        papcast::http::serve(listener, router, settings, tokio_util::sync::CancellationToken::new()).await;
+        papcast::http::serve(listener, router, settings, papcast::http::Stop::default()).await;
     });
     unreachable!("it serves until it is killed")
 }
@@ -242,7 +242,7 @@ fn large_store(bindings: i64, pushes: i64) {
             let moves: Vec<CursorMove> = (1..=bindings / 10)
                 .map(|n| {
                     let binding = n * 10;
-                    CursorMove { binding, upto: round * 1_000, exceptions: vec![] }
+                    CursorMove { binding, from: (round - 1) * 1_000, upto: round * 1_000, exceptions: vec![] }
                 })
                 .collect();
             let begin = Instant::now();

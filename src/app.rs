@@ -59,7 +59,9 @@ impl App {
         let heads = Arc::new(Heads::default());
         let observer = gateway::announce(Arc::clone(&heads), broker.publisher());
         let store = Store::open(&config.store.path, config.store.readers, observer)?;
-        let ended = store.begin_sessions(clock::now()).await?;
+        let ended = store.begin_sessions(clock::now()).await.with_context(|| {
+            format!("{}: sessions of the last process cannot be ended", config.store.path.display())
+        })?;
         if ended > 0 {
             tracing::info!(sessions = ended, "sessions that ended with the last process were cleared");
         }
@@ -81,7 +83,8 @@ impl App {
         let router = http::router(Arc::clone(&self.gateway), readiness.clone(), &self.config);
         let intake = CancellationToken::new();
         let tracker = TaskTracker::new();
-        let http = tracker.spawn(http::serve(self.http, router, self.config.http, intake.clone()));
+        let http_stop = http::Stop { begin: intake.clone(), end: CancellationToken::new() };
+        let http = tracker.spawn(http::serve(self.http, router, self.config.http, http_stop.clone()));
         let door = Arc::clone(&self.door);
         let accept_stop = intake.clone();
         let mqtt = tracker.spawn(async move { door.accept(self.mqtt, accept_stop).await });
@@ -104,7 +107,7 @@ impl App {
         readiness.set(false);
         intake.cancel();
         tracker.close();
-        let drained = tokio::time::timeout(GRACE, drain(&tracker, &self.door, &self.store)).await;
+        let drained = tokio::time::timeout(GRACE, drain(&tracker, &self.door, &http_stop, &self.store)).await;
         match (failure, drained) {
             (Some(failure), _) => Err(failure),
             (None, Ok(())) => Ok(()),
@@ -114,8 +117,9 @@ impl App {
 }
 
 /// Requests that are under way finish, terminals are told, what they acknowledged is stored, the store is closed.
-async fn drain(tracker: &TaskTracker, door: &Door, store: &Store) {
+async fn drain(tracker: &TaskTracker, door: &Door, http: &http::Stop, store: &Store) {
     door.stop().await;
+    http.end.cancel();
     tracker.wait().await;
     let store = store.clone();
     let _ = tokio::task::spawn_blocking(move || store.close()).await;

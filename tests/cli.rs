@@ -220,13 +220,27 @@ fn pap_explain_says_what_a_document_means_and_what_is_wrong_with_it() {
     )
     .unwrap();
     let output = explain(&[file.to_str().unwrap(), "--json"]);
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["unknown"][0], "custome");
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["facts"]["push-id"], "p");
     assert_eq!(json["facts"]["address"], "all");
     let rows: Vec<&str> = json["repairs"].as_array().unwrap().iter().map(|row| row["row"].as_str().unwrap()).collect();
     assert_eq!(rows, ["X1", "X4"]);
     assert!(json["strict"].is_string(), "{json}");
+    let doctype = "<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/pap_2.0.dtd\">";
+    let answer = "<statusquery-response push-id=\"p\"><statusquery-result message-state=\"delivered\" code=\"1000\" desc=\"2 of 2\"><address address-value=\"15550100\"/></statusquery-result></statusquery-response>";
+    std::fs::write(&file, format!("{doctype}<pap>{answer}</pap>")).unwrap();
+    let text = String::from_utf8(explain(&[file.to_str().unwrap()]).stdout).unwrap();
+    for line in [
+        "result                 delivered, code 1000 (OK): 2 of 2",
+        "                       15550100 = the user 15550100 or, where that is not known, the user tel:+15550100",
+        "by a strict endpoint   taken as it is",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+    }
     std::fs::write(&file, "<pap/>").unwrap();
+    let unreadable = explain(&[file.to_str().unwrap(), "--json"]);
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&unreadable.stdout).unwrap()["code"], 2000);
     let output = explain(&[file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();

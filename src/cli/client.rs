@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -44,6 +44,7 @@ const ANSWER: usize = 64 << 20;
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
@@ -90,10 +91,10 @@ impl Gateway {
         let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         let request = request.body(Full::new(Bytes::from(body)))?;
         let response = sender.send_request(request).await?;
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         let body =
             Limited::new(response.into_body(), ANSWER).collect().await.map_err(|error| anyhow::anyhow!(error))?;
-        Ok(Reply { status, body: body.to_bytes() })
+        Ok(Reply { status, headers, body: body.to_bytes() })
     }
 
     /// A JSON request whose answer is JSON; a problem document becomes the error.

@@ -31,9 +31,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let config = config::load(args.config.as_deref(), std::env::vars(), &[])?;
     anyhow::ensure!(telemetry::init(&config.log), "log.level: {:?} is no level and no filter", config.log.level);
     let stop = CancellationToken::new();
+    // Before the store is touched: see `SIGXFSZ`.
+    watch_signals(stop.clone()).context("signals cannot be watched")?;
     let app = App::build(config).await?;
     let ready = Ready { ready: true, addresses: app.addresses() };
-    watch_signals(stop.clone()).context("signals cannot be watched")?;
     println!("{}", serde_json::to_string(&ready)?);
     tracing::info!(http = %ready.addresses.http, mqtt = %ready.addresses.mqtt, "ready");
     app.run(stop).await?;

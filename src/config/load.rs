@@ -199,6 +199,11 @@ mod tests {
             error,
             "environment variable PAPCAST_MQTT__INFLIGHT: mqtt.inflight: expected a value from 1 to 1024, found 0"
         );
+        let error = env("PAPCAST_PUSH__MAX_TTL", "1h").unwrap_err();
+        assert_eq!(
+            error,
+            "environment variable PAPCAST_PUSH__MAX_TTL: push.default_ttl: expected at most push.max_ttl"
+        );
         let error = env("PAPCAST_HTTP__LISTEN", "nowhere").unwrap_err();
         assert!(error.starts_with("environment variable PAPCAST_HTTP__LISTEN: http.listen: "), "{error}");
     }

@@ -158,7 +158,9 @@ pub struct Pap {
     pub max_depth: usize,
     pub max_attributes: usize,
     pub max_parts: usize,
+    pub max_value: usize,
     pub max_header_lines: usize,
+    pub max_header_line: usize,
     pub endpoints: BTreeMap<String, PapEndpoint>,
 }
 
@@ -252,7 +254,9 @@ impl Config {
             ("pap.max_depth", self.pap.max_depth as u128, 4, 64),
             ("pap.max_attributes", self.pap.max_attributes as u128, 10, 1_024),
             ("pap.max_parts", self.pap.max_parts as u128, 3, 1_024),
+            ("pap.max_value", self.pap.max_value as u128, 256, 1 << 20),
             ("pap.max_header_lines", self.pap.max_header_lines as u128, 8, 1_024),
+            ("pap.max_header_line", self.pap.max_header_line as u128, 256, 1 << 20),
             ("push.max_content", self.push.max_content as u128, 1, 268_000_000),
         ];
         for &(key, value, low, high) in bounds {

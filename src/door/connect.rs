@@ -208,8 +208,15 @@ impl Start {
             }
             arrival = store.arrive(self.client_id.clone(), user.clone(), now).await?;
         }
+        worker.gateway.session_found(&self.client_id);
         if present || self.expiry > 0 {
-            store.keep_session(self.client_id.clone(), user, self.expiry).await?;
+            match store.keep_session(self.client_id.clone(), user, self.expiry).await {
+                // It is served all the same: what is there for it shall not wait for somebody to make room.
+                Err(Error::Full) => {
+                    tracing::warn!(client = self.client_id, "the disk is full: a new session may not be resumed");
+                }
+                kept => kept?,
+            }
         }
         Ok((arrival, present))
     }
@@ -219,8 +226,8 @@ impl Start {
     async fn never_began(self, worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<(), Error> {
         worker.registry.release(&self.client_id, worker.at(conn));
         conn.state.borrow_mut().resume = Some(self.resume);
-        if self.expiry > 0 {
-            worker.gateway.store().session_away(self.client_id, self.expiry, crate::clock::now()).await?;
+        if let Some(user) = self.user.filter(|_| self.expiry > 0) {
+            worker.gateway.connection_ended(&self.client_id, &user, self.expiry).await;
         }
         Ok(())
     }

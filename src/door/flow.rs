@@ -128,8 +128,8 @@ impl Flow {
         if self.resolved == self.reported && exceptions.is_empty() {
             return None;
         }
-        self.reported = self.resolved;
-        Some(CursorMove { binding: self.binding, upto: self.resolved, exceptions })
+        let from = std::mem::replace(&mut self.reported, self.resolved);
+        Some(CursorMove { binding: self.binding, from, upto: self.resolved, exceptions })
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(moved(&mut flow), None);
         flow.resolve(7, Outcome::Got);
         flow.resolve(9, Outcome::Got);
-        assert_eq!(moved(&mut flow), Some((9, vec![])));
+        assert_eq!(flow.take_move(), Some(CursorMove { binding: 1, from: 6, upto: 9, exceptions: vec![] }));
         assert_eq!(flow.open_entries(), 0);
     }
 

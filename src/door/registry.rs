@@ -256,6 +256,10 @@ impl Terminals for Registry {
         present.map(Iterator::collect).unwrap_or_default()
     }
 
+    fn is_connected(&self, client: &str) -> bool {
+        self.inner().clients.contains_key(client)
+    }
+
     fn settle<'a>(&'a self, user: &'a UserId) -> Later<'a, ()> {
         Box::pin(async move {
             let mut workers: Vec<usize> = self.present(user).iter().map(|at| at.worker).collect();

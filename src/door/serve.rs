@@ -224,7 +224,9 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         worker.registry.leave(user, at);
     }
     let resume = session.into_resume(received);
-    end_session(worker, &client, user.as_ref(), expiry, stored).await;
+    if let Some(user) = user.filter(|_| stored) {
+        worker.gateway.connection_ended(&client, &user, expiry).await;
+    }
     if let Some(will) = will.filter(|_| close.publishes_will()) {
         open::publish_will(worker, &client, *will, expiry);
     }
@@ -240,18 +242,6 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         answer_successors(conn, resume);
     }
     worker.registry.ended(at);
-}
-
-async fn end_session(worker: &Worker, client: &str, user: Option<&UserId>, expiry: i64, stored: bool) {
-    let Some(user) = user.filter(|_| stored) else { return };
-    let result = if expiry > 0 {
-        worker.gateway.store().session_away(client.to_owned(), expiry, clock::now()).await
-    } else {
-        worker.gateway.end_session(client, user).await
-    };
-    if let Err(error) = result {
-        tracing::error!(%error, client, "the end of a session could not be stored; it ends at the next start");
-    }
 }
 
 /// Whoever waits for this connection to be gone: the first gets what was under way.

@@ -244,7 +244,7 @@ impl Session {
         } else if outcome == Outcome::Got {
             // The user left, or this connection acts for another one by now: it was got all the same.
             let exceptions = vec![Exception { seq, kind: ExceptionKind::Got }];
-            self.strays.push(CursorMove { binding, upto: 0, exceptions });
+            self.strays.push(CursorMove { binding, from: 0, upto: 0, exceptions });
             self.moved = true;
         }
     }
@@ -271,6 +271,12 @@ impl Session {
         let limit = self.window.room();
         let crowd = self.window.max() + SLACK;
         let ready = |flow: &&mut Flow| flow.behind && flow.open_entries() < crowd;
+        if let Some((binding, count)) = self.window.next_resumed()
+            && let Some(flow) = self.flows.iter_mut().find(|flow| flow.binding == binding).filter(ready)
+        {
+            flow.dirty = false;
+            return Some(Wanted { flow: flow.flow, binding, after: flow.sent, limit: count.min(limit) });
+        }
         let from = after.map_or(0, |after| self.flows.partition_point(|flow| flow.flow <= after));
         let (before, rest) = self.flows.split_at_mut(from);
         let flow = rest.iter_mut().find(ready).or_else(|| before.iter_mut().find(ready))?;

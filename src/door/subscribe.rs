@@ -129,8 +129,8 @@ async fn subscribe_group(worker: &Rc<Worker>, conn: &Rc<Conn>, group: GroupId, q
     conn.state.borrow_mut().stored = true;
     match worker.gateway.subscribe_group(&client, &user, group, qos).await {
         SubscribeOutcome::Granted => Ok(()),
+        // Whatever the reason, a group request that is refused has this one code.
         SubscribeOutcome::Refused => Err(reason::NOT_AUTHORIZED),
-        SubscribeOutcome::LimitReached => Err(reason::QUOTA_EXCEEDED),
         SubscribeOutcome::Failed => Err(reason::UNSPECIFIED),
     }
 }
@@ -195,26 +195,26 @@ async fn unsubscribe_one(worker: &Rc<Worker>, conn: &Rc<Conn>, filter: &str) -> 
     if !topics::is_filter(filter) {
         return reason::FILTER_INVALID;
     }
+    if !conn.state.borrow().subscriptions.iter().any(|known| known.filter == filter) {
+        return reason::NO_SUBSCRIPTION;
+    }
+    let stored = conn.state.borrow().stored;
+    if let Some((client, user)) = identity(conn).filter(|_| stored) {
+        // First: what could not be stored has not ended, and can be tried again.
+        if let Err(error) = worker.gateway.unsubscribe_group(&client, &user, filter).await {
+            tracing::error!(%error, "the end of a subscription could not be stored");
+            return reason::UNSPECIFIED;
+        }
+    }
     {
         let mut state = conn.state.borrow_mut();
-        let Some(at) = state.subscriptions.iter().position(|known| known.filter == filter) else {
-            return reason::NO_SUBSCRIPTION;
-        };
-        state.subscriptions.swap_remove(at);
+        state.subscriptions.retain(|known| known.filter != filter);
         let mut table = worker.table.borrow_mut();
         open::remove(&mut table, filter, conn.id);
         open::remove_wild(&mut table, &state.subscriptions, conn.id);
     }
     set_qos(worker, conn);
-    let stored = conn.state.borrow().stored;
-    let Some((client, user)) = identity(conn).filter(|_| stored) else { return reason::SUCCESS };
-    match worker.gateway.unsubscribe_group(&client, &user, filter).await {
-        Ok(()) => reason::SUCCESS,
-        Err(error) => {
-            tracing::error!(%error, "the end of a subscription could not be stored");
-            reason::UNSPECIFIED
-        }
-    }
+    reason::SUCCESS
 }
 
 /// The connection acts for another user from now on; its group subscriptions go with it.

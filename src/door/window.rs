@@ -97,11 +97,19 @@ impl Window {
     pub(super) fn open(&mut self, load: Load, now: Instant) -> (u16, bool) {
         let before = self.resumed.iter().position(|(_, known)| same(known, &load));
         let (id, dup) = match before {
-            Some(at) => (self.resumed.swap_remove(at).0, true),
+            Some(at) => (self.resumed.remove(at).0, true),
             None => (self.free_id(), false),
         };
         self.inflight.push_back(InFlight { id, load, since: now });
         (id, dup)
+    }
+
+    /// The binding whose push has to go out again next, and how many of its own follow each other: what was under way goes
+    /// out again in its order, across topics too (MQTT 5.0 §4.6).
+    pub(super) fn next_resumed(&self) -> Option<(BindingId, usize)> {
+        let mut pushes = self.resumed.iter().filter_map(|(_, load)| load.push());
+        let (first, _) = pushes.next()?;
+        Some((first, 1 + pushes.take_while(|(binding, _)| *binding == first).count()))
     }
 
     /// There is always one: far fewer are taken than there are (see [`Resume::keep`]).
@@ -206,5 +214,19 @@ mod tests {
         let mut window = Window::new(4, window.into_resume());
         assert_eq!(window.open(push(8), now), (2, true));
         assert_eq!(window.open(push(9), now), (1, false));
+    }
+
+    #[test]
+    fn what_was_under_way_keeps_its_order_across_bindings() {
+        let of = |binding, seq| Load::Push(Sent { binding, seq, push: seq, shared: false });
+        let resumed = [of(1, 1), of(1, 2), of(2, 3), of(1, 4)];
+        let mut window = Window::new(8, (1..).zip(resumed.clone()).collect());
+        let mut order = Vec::new();
+        for load in resumed {
+            order.extend(window.next_resumed());
+            window.open(load, Instant::now());
+        }
+        assert_eq!(order, [(1, 2), (1, 1), (2, 1), (1, 1)]);
+        assert_eq!(window.next_resumed(), None);
     }
 }

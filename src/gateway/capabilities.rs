@@ -28,7 +28,7 @@ pub struct Terminal {
 pub enum NoCapabilities {
     #[error("the address names no user")]
     NotAUser,
-    #[error("no terminal of this user has been seen")]
+    #[error("no terminal of this user has been seen, and it is in no group")]
     NothingKnown,
     #[error("the store cannot be read now; try again later")]
     Unavailable,
@@ -44,13 +44,23 @@ impl From<Error> for NoCapabilities {
 impl Gateway {
     /// What is known of the terminals behind an address.
     pub async fn capabilities(&self, address: &str) -> Result<Capabilities, NoCapabilities> {
-        let Some(Target::User(user)) = self.named_target(address) else { return Err(NoCapabilities::NotAUser) };
-        let terminals = self.known_terminals(&user).await?;
-        if terminals.is_empty() {
-            return Err(NoCapabilities::NothingKnown);
+        let users = self.named_targets(address).into_iter().filter_map(|target| match target {
+            Target::User(user) => Some(user),
+            Target::Group(_) => None,
+        });
+        let mut none = NoCapabilities::NotAUser;
+        for user in users {
+            let terminals = self.known_terminals(&user).await?;
+            let bindings = self.store().bindings(user).await?;
+            if !terminals.is_empty() || !bindings.is_empty() {
+                return Ok(Capabilities {
+                    terminals,
+                    groups: bindings.into_iter().map(|binding| binding.group).collect(),
+                });
+            }
+            none = NoCapabilities::NothingKnown;
         }
-        let bindings = self.store().bindings(user).await?;
-        Ok(Capabilities { terminals, groups: bindings.into_iter().map(|binding| binding.group).collect() })
+        Err(none)
     }
 
     /// Those that are connected, and then those that were.

@@ -34,17 +34,4 @@ impl Gateway {
         }
         Ok(())
     }
-
-    async fn end_sessions(&self) -> Result<(), Error> {
-        let now = clock::now();
-        loop {
-            let over = self.store.expired_sessions(now).await?;
-            if over.is_empty() {
-                return Ok(());
-            }
-            for (client, user) in over {
-                self.expire_session(&client, &user, now).await?;
-            }
-        }
-    }
 }

@@ -34,8 +34,6 @@ pub enum SubscribeOutcome {
     Granted,
     /// Not now, or not at all.
     Refused,
-    /// The user has as many groups as it may have.
-    LimitReached,
     /// The store could not answer.
     Failed,
 }
@@ -154,8 +152,12 @@ impl Gateway {
         reply: PendingReply,
     ) -> Result<Bound, Error> {
         let _one_at_a_time = self.locks.lock(&user).await;
-        let bound = self.store.bind(self.binding(user.clone(), group, source, reply)).await?;
+        let bound = self.store.bind(self.binding(user.clone(), group.clone(), source, reply)).await?;
         self.attach(&user, &bound).await;
+        // A join that is accepted by now is its own answer.
+        if source != Source::Join {
+            self.answer_waiting(&user, &group, &bound).await;
+        }
         Ok(bound)
     }
 
@@ -174,13 +176,13 @@ impl Gateway {
     pub async fn subscribe_group(&self, client: &str, user: &UserId, group: GroupId, qos: u8) -> SubscribeOutcome {
         let _one_at_a_time = self.locks.lock(user).await;
         let filter = group.topic();
-        let bind = self.binding(user.clone(), group, Source::Subscribe, PendingReply::default());
+        let bind = self.binding(user.clone(), group.clone(), Source::Subscribe, PendingReply::default());
         match self.store.subscribe(client.to_owned(), user.clone(), filter, qos, Some(bind)).await {
             Ok(Some(bound @ Bound::Member { .. })) => {
                 self.attach(user, &bound).await;
+                self.answer_waiting(user, &group, &bound).await;
                 SubscribeOutcome::Granted
             }
-            Ok(Some(Bound::LimitReached)) => SubscribeOutcome::LimitReached,
             Ok(_) => SubscribeOutcome::Refused,
             Err(error) => {
                 tracing::error!(%error, %user, "a subscription could not be stored");
@@ -198,31 +200,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// An MQTT session is over, with the bindings it held.
-    pub async fn end_session(&self, client: &str, user: &UserId) -> Result<(), Error> {
-        let _one_at_a_time = self.locks.lock(user).await;
-        self.terminals().settle(user).await;
-        let released = self.store.end_session(client.to_owned(), clock::now()).await?;
-        self.detach_released(released).await;
-        Ok(())
-    }
-
-    /// The same for one that has been away too long, unless its client has come back by now.
-    pub(super) async fn expire_session(
-        &self,
-        client: &str,
-        user: &UserId,
-        now: crate::clock::Millis,
-    ) -> Result<(), Error> {
-        let _one_at_a_time = self.locks.lock(user).await;
-        self.terminals().settle(user).await;
-        let released = self.store.expire_session(client.to_owned(), now).await?;
-        self.terminals().forget_session(client);
-        self.detach_released(released).await;
-        Ok(())
-    }
-
-    async fn detach_released(&self, released: impl IntoIterator<Item = Released>) {
+    pub(super) async fn detach_released(&self, released: impl IntoIterator<Item = Released>) {
         for Released { user, flow } in released {
             self.terminals().detach(&user, flow).await;
         }
@@ -256,20 +234,39 @@ impl Gateway {
         let Some(decided) = self.store.decide(group.clone(), user.clone(), approve, clock::now()).await? else {
             return Ok(false);
         };
-        let mut answer = match decided.membership {
+        let refusal = match decided.membership {
             Some(membership) => {
                 self.attach_member(user, membership).await;
-                let mut answer = Answer::new(Op::Join, Status::Accepted);
-                answer.topic = Some(group.topic());
-                answer
+                None
             }
-            None => Answer::rejected(Some(Op::Join), Reason::NotAuthorized, "an operator declined"),
+            None => Some((Reason::NotAuthorized, "an operator declined")),
         };
-        answer.id.clone_from(&decided.reply.request_id);
+        self.answer_late(user, &group, decided.reply, refusal).await;
+        Ok(true)
+    }
+
+    /// The second answer to a join that waited for a decision, where something else has made the user a member.
+    async fn answer_waiting(&self, user: &UserId, group: &GroupId, bound: &Bound) {
+        if let Bound::Member { waited: Some(reply), .. } = bound {
+            self.answer_late(user, group, reply.clone(), None).await;
+        }
+    }
+
+    async fn answer_late(
+        &self,
+        user: &UserId,
+        group: &GroupId,
+        reply: PendingReply,
+        refusal: Option<(Reason, &'static str)>,
+    ) {
+        let mut answer = match refusal {
+            Some((reason, desc)) => Answer::rejected(Some(Op::Join), reason, desc),
+            None => Answer { topic: Some(group.topic()), ..Answer::new(Op::Join, Status::Accepted) },
+        };
+        answer.id.clone_from(&reply.request_id);
         answer.user = Some(user.to_string());
         answer.group = Some(group.to_string());
-        self.terminals().answer(user, decided.reply, answer.to_json()).await;
-        Ok(true)
+        self.terminals().answer(user, reply, answer.to_json()).await;
     }
 
     /// Makes a group or changes its policy.
@@ -286,7 +283,13 @@ impl Gateway {
         loop {
             match self.store.delete_group(group.clone(), 500, clock::now()).await? {
                 Deleted::Unknown => return Ok(false),
-                Deleted::Gone => return Ok(true),
+                Deleted::Gone(waited) => {
+                    for (user, reply) in waited {
+                        let refusal = (Reason::GroupUnknown, "the group was deleted");
+                        self.answer_late(&user, group, reply, Some(refusal)).await;
+                    }
+                    return Ok(true);
+                }
                 Deleted::Members(users) => {
                     for user in users {
                         self.unbind(&user, group.clone(), Removal::Everything).await?;

@@ -11,6 +11,7 @@ mod locks;
 mod notify;
 mod replacing;
 mod retention;
+mod sessions;
 mod submitting;
 mod terminals;
 
@@ -48,6 +49,7 @@ struct Rules {
     clock_skew: Duration,
     max_addresses: usize,
     max_content: usize,
+    max_headers: usize,
     duplicates: Duplicates,
     aliases: Vec<(String, Target)>,
 }
@@ -60,6 +62,7 @@ pub struct Gateway {
     rules: Rules,
     notify: notify::Rules,
     locks: UserLocks,
+    unstored: sessions::Unstored,
     terminals: OnceLock<Arc<dyn Terminals>>,
 }
 
@@ -77,6 +80,7 @@ impl Gateway {
             clock_skew: config.push.clock_skew,
             max_addresses: config.push.max_addresses,
             max_content: config.push.max_content,
+            max_headers: config.pap.max_header_lines,
             duplicates: config.push.duplicates,
             aliases: config
                 .aliases
@@ -85,7 +89,15 @@ impl Gateway {
                 .collect(),
         };
         let notify = notify::Rules::from(&config.notify);
-        Self { store, heads, rules, notify, locks: UserLocks::default(), terminals: OnceLock::new() }
+        Self {
+            store,
+            heads,
+            rules,
+            notify,
+            locks: UserLocks::default(),
+            unstored: sessions::Unstored::default(),
+            terminals: OnceLock::new(),
+        }
     }
 
     /// Whom to tell of joins and leaves; set once, when the door is there.

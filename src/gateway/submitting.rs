@@ -5,11 +5,13 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::{Gateway, notify};
+use crate::addressee;
 use crate::clock::{self, Millis};
 use crate::config::ForbiddenUrl;
-use crate::ids::{Duplicates, GroupId, Target, UserId};
-use crate::pap::address::{self, Kind};
-use crate::store::{self, Address, DeliveryMethod, Error, MAX_REPLACED, Notify, Priority, Submission, Submitted};
+use crate::ids::{Duplicates, GroupId, Target};
+use crate::store::{
+    self, Address, DeliveryMethod, Error, MAX_REPLACED, Meaning, Notify, Priority, Submission, Submitted,
+};
 
 /// Longest push-id in bytes. The specification has no limit; 255 is what initiators need at most (pap.md D2).
 const PUSH_ID_MAX: usize = 255;
@@ -39,6 +41,8 @@ pub struct PushRequest {
     pub notify: Option<Notify>,
     /// `push_all` means the group named by `source` (BlackBerry).
     pub push_all: bool,
+    /// Addresses mean what they say and nothing else.
+    pub literal: bool,
     /// Hash of the submission as it came in.
     pub digest: i64,
     pub replace: Option<Replace>,
@@ -185,11 +189,14 @@ impl Gateway {
         let too_long = |text: &str| text.len() > usize::from(u16::MAX) / 4;
         let headers = &request.content.headers;
         if too_long(&request.content.content_type)
-            || headers.len() > 64
+            || headers.len() > self.rules.max_headers
             || headers.iter().any(|(name, value)| too_long(name) || too_long(value))
             || request.addresses.iter().any(|address| too_long(address))
         {
-            return bad("an address or a header of the content is too long, or there are more than 64 headers".into());
+            return bad(format!(
+                "an address or a header of the content is too long, or there are more than {} headers (pap.max_header_lines)",
+                self.rules.max_headers
+            ));
         }
         Ok(())
     }
@@ -234,61 +241,48 @@ impl Gateway {
             if !seen.insert(raw.as_str()) {
                 continue; // The same address written twice is one recipient.
             }
-            match self.target(raw, request) {
-                Some(target) => {
-                    let connected =
-                        matches!(&target, Target::User(user) if !self.terminals().connections(user).is_empty());
-                    addresses.push(Address { raw: raw.clone(), target, connected });
-                }
-                None => unknown.push(raw.clone()),
+            let meaning = |target| {
+                let connected = matches!(&target, Target::User(user) if !self.terminals().connections(user).is_empty());
+                Meaning { target, connected }
+            };
+            let meanings: Vec<Meaning> = self.targets(raw, request).into_iter().map(meaning).collect();
+            if meanings.is_empty() {
+                unknown.push(raw.clone());
+            } else {
+                addresses.push(Address { raw: raw.clone(), meanings });
             }
         }
         if unknown.is_empty() { Ok(addresses) } else { Err(Refused::Unknown(unknown)) }
     }
 
-    /// Whom an address string names; `None` where nobody can be meant by it.
-    fn target(&self, raw: &str, request: &PushRequest) -> Option<Target> {
+    /// Whom an address string may name, the first one that is known; empty where nobody can be meant by it.
+    fn targets(&self, raw: &str, request: &PushRequest) -> Vec<Target> {
         let is_alias = self.rules.aliases.iter().any(|(alias, _)| alias == raw);
         if request.push_all && raw == "push_all" && !is_alias {
-            return GroupId::parse(request.source.as_deref()?).ok().map(Target::Group);
+            let group = request.source.as_deref().and_then(|source| GroupId::parse(source).ok());
+            return group.map(Target::Group).into_iter().collect();
         }
-        self.named_target(raw)
+        let mut targets = self.named_targets(raw);
+        if request.literal {
+            targets.truncate(1);
+        }
+        targets
     }
 
-    /// Whom an address string names by itself.
-    pub(super) fn named_target(&self, raw: &str) -> Option<Target> {
-        if let Some((_, target)) = self.rules.aliases.iter().find(|(alias, _)| alias == raw) {
-            return Some(target.clone());
-        }
-        match address::parse(raw).ok()? {
-            address::Address::Client(client) => match client.kind {
-                Kind::Group => GroupId::parse(&client.value).ok().map(Target::Group),
-                Kind::User => named(&client.value),
-                Kind::Plmn => UserId::parse(&format!("tel:{}", client.value)).ok().map(Target::User),
-                Kind::Other(_) => None,
-            },
-            address::Address::Bare(text) => {
-                let decoded = text.strip_prefix("%24").map(|group| format!("${group}"));
-                named(decoded.as_deref().unwrap_or(&text))
-            }
+    /// Whom an address string may name by itself.
+    pub(super) fn named_targets(&self, raw: &str) -> Vec<Target> {
+        match self.rules.aliases.iter().find(|(alias, _)| alias == raw) {
+            Some((_, target)) => vec![target.clone()],
+            None => addressee::meanings(raw),
         }
     }
-}
-
-/// `group:<id>` and `$<id>` are groups, `user:<id>` and anything else is a user; a bare international number is a `tel:` URI.
-fn named(text: &str) -> Option<Target> {
-    if let Some(group) = text.strip_prefix("group:").or_else(|| text.strip_prefix('$')) {
-        return GroupId::parse(group).ok().map(Target::Group);
-    }
-    let user = text.strip_prefix("user:").unwrap_or(text);
-    let is_number = user.strip_prefix('+').is_some_and(|digits| digits.starts_with(|c: char| c.is_ascii_digit()));
-    let user = if is_number { UserId::parse(&format!("tel:{user}")) } else { UserId::parse(user) };
-    user.ok().map(Target::User)
 }
 
 fn refused(error: &Error) -> Refused {
     match error {
         store::Error::Full => tracing::error!("the disk is full: pushes are refused until there is space"),
+        // There may be thousands of them in a second, and /metrics counts their 4001.
+        store::Error::Busy => tracing::debug!(%error, "a push was refused"),
         other => tracing::error!(error = %other, "a push could not be stored"),
     }
     Refused::Unavailable

@@ -31,6 +31,9 @@ pub trait Terminals: Send + Sync + std::fmt::Debug {
     /// Who acts for a user now.
     fn connections(&self, user: &UserId) -> Vec<Connection>;
 
+    /// Whether a connection has this client id, or is about to.
+    fn is_connected(&self, client: &str) -> bool;
+
     /// Writes down every acknowledgement of this user's terminals.
     fn settle<'a>(&'a self, user: &'a UserId) -> Later<'a, ()>;
 
@@ -66,6 +69,9 @@ pub(super) struct Nobody;
 impl Terminals for Nobody {
     fn connections(&self, _: &UserId) -> Vec<Connection> {
         Vec::new()
+    }
+    fn is_connected(&self, _: &str) -> bool {
+        false
     }
     fn settle<'a>(&'a self, _: &'a UserId) -> Later<'a, ()> {
         Box::pin(std::future::ready(()))

@@ -21,11 +21,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post, put};
 
-pub use server::serve;
+pub use server::{Stop, serve};
 
 use crate::config::Config;
 use crate::gateway::{Accepted, Gateway, PushRequest, Refused};
@@ -63,7 +65,9 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         depth: config.pap.max_depth,
         attributes: config.pap.max_attributes,
         parts: config.pap.max_parts,
+        value: config.pap.max_value,
         header_lines: config.pap.max_header_lines,
+        header_line: config.pap.max_header_line,
         strict: false,
     };
     let api = Api { gateway, readiness, limits, observer: pap::Observer::default() };
@@ -92,7 +96,16 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         .layer(axum::middleware::from_fn_with_state(body::Bounds::new(&config.http), body::collect))
         // The layer above has the limit already.
         .layer(DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn_with_state(api.readiness.clone(), while_ready))
         .with_state(api)
+}
+
+/// No new work once the stop has begun; who only looks is still answered.
+async fn while_ready(State(readiness): State<Readiness>, request: Request, next: Next) -> Response {
+    if readiness.get() || matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics") {
+        return next.run(request).await;
+    }
+    problem::Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping; try again later").into_response()
 }
 
 /// Finishes work that must not stop half-way, even if the client that asked for it goes away.

@@ -57,7 +57,7 @@ impl IntoResponse for Problem {
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Full | store::Error::Closed => {
+            store::Error::Full | store::Error::Busy | store::Error::Closed => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway cannot store anything now; try again later")
             }
             store::Error::Open(_)

@@ -125,6 +125,7 @@ fn request(push: NewPush, digest: i64) -> Result<PushRequest, Problem> {
         source: None,
         notify: push.notify_url.map(|url| Notify { url, form: "json".into(), sender: String::new() }),
         push_all: false,
+        literal: false,
         digest,
         replace: push
             .replace_push_id

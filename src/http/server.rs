@@ -1,18 +1,21 @@
 //! Serving sockets. hyper is used directly: it has the timeout for request heads that a connection which sends nothing
 //! needs.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Extensions;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_service::Service as _;
 
 use crate::config;
 
@@ -21,40 +24,88 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// An answer that nobody reads for so long is given up.
 const WRITE: Duration = Duration::from_secs(30);
 
-/// Serves until told to stop, then lets requests that are under way finish, for a moment.
-pub async fn serve(listener: TcpListener, router: Router, settings: config::Http, stop: CancellationToken) {
-    let tracker = TaskTracker::new();
-    let cut = CancellationToken::new();
-    let slots = Arc::new(Semaphore::new(settings.max_connections));
-    loop {
-        let accepted = tokio::select! {
-            slot_and_stream = accept(&listener, &slots) => slot_and_stream,
-            () = stop.cancelled() => break,
-        };
-        let Some((slot, stream)) = accepted else { continue };
-        let (router, stop, cut) = (router.clone(), stop.clone(), cut.clone());
-        let timeout = settings.header_timeout;
-        tracker.spawn(async move {
-            cut.run_until_cancelled(connection(stream, router, timeout, stop)).await;
-            drop(slot);
-        });
-    }
-    tracker.close();
-    if tokio::time::timeout(DRAIN, tracker.wait()).await.is_err() {
-        tracing::info!(connections = tracker.len(), "HTTP requests that did not finish in time are cut off");
-        cut.cancel();
-        tracker.wait().await;
+/// Where a request came from: an extension of every request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Remote(pub(super) SocketAddr);
+
+impl Remote {
+    pub(super) fn of(extensions: &Extensions) -> Option<Self> {
+        extensions.get().copied()
     }
 }
 
+/// When to stop: requests that are under way finish from `begin` on, and until `end` new ones are still answered (that
+/// there is no new work any more).
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    pub begin: CancellationToken,
+    pub end: CancellationToken,
+}
+
+/// Serves until told to stop.
+pub async fn serve(listener: TcpListener, router: Router, settings: config::Http, stop: Stop) {
+    let server = Server { router, timeout: settings.header_timeout, cut: CancellationToken::new() };
+    let slots = Arc::new(Semaphore::new(settings.max_connections));
+    let before = TaskTracker::new();
+    loop {
+        tokio::select! {
+            Some(socket) = accept(&listener, &slots) => server.spawn(&before, socket, stop.begin.clone(), true),
+            () = stop.begin.cancelled() => break,
+        }
+    }
+    before.close();
+    let after = TaskTracker::new();
+    let late = async {
+        loop {
+            if let Some(socket) = accept(&listener, &slots).await {
+                server.spawn(&after, socket, CancellationToken::new(), false);
+            }
+        }
+    };
+    let drain = async {
+        if tokio::time::timeout(DRAIN, before.wait()).await.is_err() {
+            tracing::info!(connections = before.len(), "HTTP requests that did not finish in time are cut off");
+            server.cut.cancel();
+            before.wait().await;
+        }
+        stop.end.cancelled().await;
+    };
+    tokio::select! {
+        () = late => {}
+        () = drain => {}
+    }
+    server.cut.cancel();
+    after.close();
+    after.wait().await;
+}
+
+/// What every connection is served with.
+struct Server {
+    router: Router,
+    timeout: Duration,
+    /// Connections end at once.
+    cut: CancellationToken,
+}
+
+impl Server {
+    fn spawn(&self, tracker: &TaskTracker, (slot, stream, remote): Socket, stop: CancellationToken, keep_alive: bool) {
+        let (router, cut, timeout) = (self.router.clone(), self.cut.clone(), self.timeout);
+        tracker.spawn(async move {
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(timeout).keep_alive(keep_alive);
+            cut.run_until_cancelled(connection(builder, stream, remote, router, stop)).await;
+            drop(slot);
+        });
+    }
+}
+
+type Socket = (OwnedSemaphorePermit, TcpStream, Remote);
+
 /// A slot first: sockets beyond the limit wait in the accept queue of the system.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> Option<(tokio::sync::OwnedSemaphorePermit, TcpStream)> {
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<Socket> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((slot, stream)),
+        Ok((stream, remote)) => Some((slot, stream, Remote(remote))),
         Err(error) => {
             tracing::warn!(%error, "an HTTP connection could not be accepted");
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -63,15 +114,22 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, header_timeout: Duration, stop: CancellationToken) {
+async fn connection(
+    builder: http1::Builder,
+    stream: TcpStream,
+    remote: Remote,
+    router: Router,
+    stop: CancellationToken,
+) {
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE));
     let stream = Box::pin(stream);
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let service = service_fn(move |mut request| {
+        request.extensions_mut().insert(remote);
+        router.clone().call(request)
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

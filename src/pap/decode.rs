@@ -82,15 +82,14 @@ pub fn document(mut root: Element<'_>, reading: Reading, repairs: &mut Repairs) 
     let count = root.children.len();
     if count > 1 {
         // What is no document may stand beside it like anything else that is unknown.
-        root.children.retain(|child| DOCUMENTS.contains(&child.name));
+        for child in root.children.extract_if(.., |child| !DOCUMENTS.contains(&child.name)) {
+            decoder.note_unknown(child.name);
+        }
     }
     let mut documents = std::mem::take(&mut root.children);
     let (Some(element), true) = (documents.pop(), documents.is_empty()) else {
         return Err(SchemaError::Documents(count));
     };
-    if count > 1 && !reading.is_newer() {
-        decoder.repairs.note(Repair::Unknown);
-    }
     decoder.close(&Fields { name: "pap", element: root }, &["product-name"]);
     match element.name {
         "push-message" => decoder.push_message(element).map(|message| Document::PushMessage(Box::new(message))),
@@ -158,9 +157,15 @@ impl<'r> Decoder<'r> {
 
     /// Ends an element: what is left in it is unknown.
     fn close(&mut self, fields: &Fields<'_>, known: &[&str]) {
-        let strange = fields.element.attributes.iter().any(|(name, _)| !known.contains(name));
-        if (strange || !fields.element.children.is_empty()) && !self.reading.is_newer() {
-            self.repairs.note(Repair::Unknown);
+        let attributes = fields.element.attributes.iter().map(|(name, _)| *name).filter(|name| !known.contains(name));
+        for name in attributes.chain(fields.element.children.iter().map(|child| child.name)) {
+            self.note_unknown(name);
+        }
+    }
+
+    fn note_unknown(&mut self, name: &str) {
+        if !self.reading.is_newer() {
+            self.repairs.note_unknown(name);
         }
     }
 

@@ -177,11 +177,11 @@ fn find_bytes(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 
 fn read_doctype(doctype: &Doctype<'_>, repairs: &mut Repairs) -> Result<Dialect, PrologError> {
     let supported = read_subset(doctype.subset, repairs)?;
-    let (version, unversioned) = external_version(doctype.external);
-    if !is_proper(doctype.external) || version.is_none() {
+    let named = external_identifiers(doctype.external);
+    if !is_proper(doctype.external) || named.contradict() {
         repairs.note(Repair::BentDoctype);
     }
-    Ok(Dialect { version: version.unwrap_or(Version::V1_0), unversioned, supported })
+    Ok(named.dialect(supported))
 }
 
 /// `<!DOCTYPE pap PUBLIC "-//WAPFORUM//DTD PAP…//EN" "…"`
@@ -203,15 +203,43 @@ fn is_proper(external: &str) -> bool {
     spaced && known && tail.trim_matches(xml::BLANKS).is_empty()
 }
 
-/// The version that the identifiers name, and whether they do so without a number.
-fn external_version(external: &str) -> (Option<Version>, bool) {
+/// What the two identifiers of a DOCTYPE say.
+#[derive(Debug, Default)]
+struct Named {
+    oma: bool,
+    /// Of the public one, which is 1.0 where it names none: `-//WAPFORUM//DTD PAP//EN`.
+    public: Option<Version>,
+    system: Option<Version>,
+    /// The system one is a DTD, but none of PAP's, such as `wml_1.1.dtd`.
+    other_language: bool,
+}
+
+impl Named {
+    fn dialect(self, supported: Vec<Supported>) -> Dialect {
+        let version = self.public.or(self.system).unwrap_or(Version::V1_0);
+        Dialect { oma: self.oma, supported, ..Dialect::of(version) }
+    }
+
+    /// The public one names no version, or the system one another version or another language. (What it may be is left
+    /// open: a copy of one's own, for example.)
+    fn contradict(&self) -> bool {
+        self.public.is_none() || self.other_language || self.system.is_some_and(|system| self.public != Some(system))
+    }
+}
+
+fn external_identifiers(external: &str) -> Named {
     let mut quoted = quoted(external);
     let (public, system) = (quoted.next(), quoted.next());
-    let version = public.and_then(public_version);
-    let unversioned = version.is_none() && public.is_some_and(|id| id.contains("DTD PAP//"));
-    let version =
-        version.or_else(|| if unversioned { Some(Version::V1_0) } else { system.or(public).and_then(system_version) });
-    (version, unversioned)
+    // Blanks in a public identifier are one space each (XML 1.0 §4.2.2); its case means nothing to those who bend it.
+    let normal = |id: &str| id.split_ascii_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase();
+    let public_id = public.map(normal).unwrap_or_default();
+    let file = system.unwrap_or_default().to_ascii_lowercase();
+    Named {
+        oma: public_id.starts_with("-//OMA//"),
+        public: public_version(&public_id),
+        system: system.or(public).and_then(system_version),
+        other_language: file.ends_with(".dtd") && !file.contains("pap"),
+    }
 }
 
 /// The internal subset: instructions, comments and blanks, and the versions that a `wap-pap-ver` instruction names.
@@ -265,9 +293,8 @@ pub fn guess(body: &[u8]) -> Dialect {
     let Some(doctype) = doctype else { return Dialect::of(Version::V1_0) };
     let doctype = &doctype[..find_root(doctype).unwrap_or(doctype.len())];
     let (external, subset) = doctype.split_once('[').unwrap_or((doctype, ""));
-    let (version, unversioned) = external_version(external.split('>').next().unwrap_or(external));
     let supported = subset.find("wap-pap-ver").and_then(|at| supported_versions(&subset[at..])).unwrap_or_default();
-    Dialect { version: version.unwrap_or(Version::V1_0), unversioned, supported }
+    external_identifiers(external.split('>').next().unwrap_or(external)).dialect(supported)
 }
 
 /// The quoted texts of a declaration, in order.
@@ -283,14 +310,15 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// `DTD PAP 2.0//`, whatever stands around it.
+/// `DTD PAP 2.0//`, whatever stands around it; `DTD PAP//` is 1.0.
 fn public_version(id: &str) -> Option<Version> {
     let rest = &id[id.find("DTD PAP")? + "DTD PAP".len()..];
-    Version::parse(rest.split("//").next()?)
+    if rest.starts_with("//") { Some(Version::V1_0) } else { Version::parse(rest.split("//").next()?) }
 }
 
 /// `pap_2.1.dtd`
 fn system_version(id: &str) -> Option<Version> {
+    let id = id.to_ascii_lowercase();
     let rest = &id[id.rfind("pap_")? + "pap_".len()..];
     Version::parse(rest.strip_suffix(".dtd").unwrap_or(rest))
 }
@@ -299,12 +327,13 @@ fn system_version(id: &str) -> Option<Version> {
 mod tests {
     use super::*;
 
+    /// The version, whether it is OMA's, and whether the DOCTYPE is bent.
     fn version(doctype: &str) -> (Version, bool, bool) {
         let text = format!("<?xml version=\"1.0\"?>\n{doctype}\n<pap/>");
         let mut repairs = Repairs::default();
         let prolog = read(&text, &mut repairs).unwrap();
         assert_eq!(prolog.rest, "<pap/>");
-        (prolog.dialect.version, prolog.dialect.unversioned, repairs.as_slice().contains(&Repair::BentDoctype))
+        (prolog.dialect.version, prolog.dialect.oma, repairs.as_slice().contains(&Repair::BentDoctype))
     }
 
     #[test]
@@ -316,9 +345,18 @@ mod tests {
         );
         assert_eq!(
             d(r#"<!DOCTYPE pap PUBLIC "-//WAPFORUM//DTD PAP//EN" "http://www.wapforum.org/DTD/pap_1.0.dtd">"#),
-            (Version::V1_0, true, false)
+            (Version::V1_0, false, false)
         );
-        assert_eq!(d(r#"<!DOCTYPE pap PUBLIC '-//OMA//DTD PAP 2.1//EN' 'x'>"#), (Version::V2_1, false, true));
+        assert_eq!(d(r#"<!DOCTYPE pap PUBLIC '-//OMA//DTD PAP 2.1//EN' 'x'>"#), (Version::V2_1, true, true));
+        for bent in [
+            "<!DOCTYPE pap PUBLIC \"-//wapforum//dtd pap 2.0//en\" \"x\">",
+            "<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD\r\n  PAP 2.0//EN\" \"x\">",
+            "<!DOCTYPE pap SYSTEM \"HTTP://WWW.WAPFORUM.ORG/DTD/PAP_2.0.DTD\">",
+            "<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/pap_2.1.dtd\">",
+            "<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/wml_1.1.dtd\">",
+        ] {
+            assert_eq!(d(bent), (Version::V2_0, false, true), "{bent}");
+        }
         assert_eq!(d(r#"<!DOCTYPE pap PUBLIC "//WAPFORUM//DTD PAP 2.0//EN" "x">"#).0, Version::V2_0);
         assert_eq!(d(r#"<!DOCTYPE pap SYSTEM "http://www.wapforum.org/DTD/pap_2.1.dtd">"#).0, Version::V2_1);
         assert_eq!(d(""), (Version::V1_0, false, true));

@@ -9,30 +9,19 @@ use super::document::{
     BadMessage, CancelMessage, CancelResponse, CapabilitiesQuery, CapabilitiesResponse, Document, PushMessage,
     PushResponse, QualityOfService, ResultNotification, ResultNotificationResponse, StatusQuery, StatusQueryResponse,
 };
+use super::fragment::FRAGMENT;
 use super::time::{self, Seconds};
 use super::version::{Dialect, Version};
-
-/// Longest `bad-message-fragment`, in characters of the original.
-pub const FRAGMENT: usize = 256;
 
 /// Writes a document in the version of `dialect`, and as that says it.
 #[must_use]
 pub fn encode(document: &Document, dialect: &Dialect) -> String {
-    let mut out = prolog();
-    doctype(&mut out, dialect);
-    body(out, document, dialect)
-}
-
-/// The same without a DOCTYPE, for initiators whose parser would load the DTD from where it was twenty years ago.
-#[must_use]
-pub fn encode_without_doctype(document: &Document, dialect: &Dialect) -> String {
-    body(prolog(), document, dialect)
-}
-
-fn prolog() -> String {
     let mut out = String::with_capacity(512);
     out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    out
+    if dialect.doctype {
+        doctype(&mut out, dialect);
+    }
+    body(out, document, dialect)
 }
 
 fn body(out: String, document: &Document, dialect: &Dialect) -> String {
@@ -65,7 +54,8 @@ fn doctype(out: &mut String, dialect: &Dialect) {
         version if version >= Version::V2_1 => format!("http://www.openmobilealliance.org/tech/DTD/pap_{version}.dtd"),
         version => format!("http://www.wapforum.org/DTD/pap_{version}.dtd"),
     };
-    let _ = write!(out, "<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP {version}//EN\" \"{system}\"");
+    let owner = if dialect.oma { "OMA" } else { "WAPFORUM" };
+    let _ = write!(out, "<!DOCTYPE pap PUBLIC \"-//{owner}//DTD PAP {version}//EN\" \"{system}\"");
     if dialect.announces() {
         let supported: Vec<String> = Version::SUPPORTED.iter().map(ToString::to_string).collect();
         let _ = write!(out, " [<?wap-pap-ver supported-versions=\"{}\"?>]", supported.join(","));
@@ -285,7 +275,7 @@ impl Xml {
 }
 
 /// An attribute value. Blanks other than the space are written as references, or a reader would turn them into spaces;
-/// characters that XML 1.0 cannot carry become U+FFFD.
+/// characters that XML 1.0 cannot carry become U+FFFD, and the control characters that it can are written as references.
 pub(super) fn escape(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {
@@ -297,6 +287,9 @@ pub(super) fn escape(out: &mut String, text: &str) {
             '\n' => out.push_str("&#10;"),
             '\r' => out.push_str("&#13;"),
             c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            '\u{7f}'..='\u{9f}' => {
+                let _ = write!(out, "&#{};", u32::from(c));
+            }
             c => out.push(c),
         }
     }

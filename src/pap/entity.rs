@@ -9,8 +9,6 @@ use super::limits::Limits;
 use super::multipart::MediaType;
 use super::repair::{Repair, Repairs};
 
-const LINE: usize = 8 * 1024;
-
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -22,8 +20,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub enum EntityError {
     #[error("a part has more than {0} headers")]
     TooManyHeaders(usize),
-    #[error("a header line is longer than {LINE} bytes")]
-    LineTooLong,
+    #[error("a header line is longer than {0} bytes")]
+    LineTooLong(usize),
     #[error("the Content-Transfer-Encoding {0:?} cannot be undone: {1}")]
     Encoding(String, &'static str),
 }
@@ -121,9 +119,9 @@ fn header_lines<'a>(
             }
             return Ok((lines, end));
         }
-        if line.len() > LINE {
+        if line.len() > limits.header_line {
             return if looks_like_header(line) {
-                Err(EntityError::LineTooLong)
+                Err(EntityError::LineTooLong(limits.header_line))
             } else {
                 body_without_blank(part, lines, &starts, at, repairs)
             };
@@ -139,7 +137,11 @@ fn header_lines<'a>(
         starts.push(at);
         at = end;
     }
-    Ok((lines, part.len()))
+    // All of it looks like headers. A part may have nothing else; text such as `key: value` is no header of content.
+    if lines.iter().all(|line| is_entity_header(line) || line[0].is_ascii_whitespace()) {
+        return Ok((lines, part.len()));
+    }
+    body_without_blank(part, lines, &starts, part.len(), repairs)
 }
 
 /// No blank line: the body begins at the first line that is no entity header we know, at the latest at `at`.
@@ -277,6 +279,10 @@ mod tests {
         assert_eq!((&found.body[..], repairs), (&b"<?xml?><pap/>"[..], vec![Repair::NoBlankLine]));
         let (found, repairs) = entity("Content-Type: text/plain\nPush-Message-ID: 1\nsubject: hello\nrest");
         assert_eq!((&found.body[..], repairs), (&b"subject: hello\nrest"[..], vec![Repair::NoBlankLine]));
+        let (found, repairs) = entity("Content-Type: text/plain\r\nAlert: server down\r\nX-Load: 9");
+        assert_eq!((&found.body[..], repairs), (&b"Alert: server down\r\nX-Load: 9"[..], vec![Repair::NoBlankLine]));
+        let (found, repairs) = entity("Content-Type: text/plain\r\nX-Wap-Application-Id: 4");
+        assert_eq!((found.headers.len(), &found.body[..], repairs), (2, &b""[..], vec![]));
         let (found, repairs) = entity(" \"content-type:text/plain\r\n\r\nx");
         assert_eq!((found.header("content-type"), repairs), (Some("text/plain"), vec![Repair::BentHeader]));
         let (found, repairs) = entity("\r\nContent-Type: text/plain\r\n\r\nx");
@@ -305,6 +311,9 @@ mod tests {
             Err(EntityError::TooManyHeaders(64))
         );
         let long = format!("a: {}\r\n\r\n", "x".repeat(9_000));
-        assert_eq!(read(long.as_bytes(), &Limits::default(), &mut Repairs::default()), Err(EntityError::LineTooLong));
+        assert_eq!(
+            read(long.as_bytes(), &Limits::default(), &mut Repairs::default()),
+            Err(EntityError::LineTooLong(8_192))
+        );
     }
 }

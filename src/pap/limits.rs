@@ -11,14 +11,27 @@ pub struct Limits {
     pub attributes: usize,
     /// Parts of one multipart body; PAP has three.
     pub parts: usize,
+    /// Bytes of one attribute value.
+    pub value: usize,
     /// Header lines of one part.
     pub header_lines: usize,
+    /// Bytes of one header line.
+    pub header_line: usize,
     /// Nothing is repaired.
     pub strict: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { addresses: 10_000, depth: 8, attributes: 32, parts: 16, header_lines: 64, strict: false }
+        Self {
+            addresses: 10_000,
+            depth: 8,
+            attributes: 32,
+            parts: 16,
+            value: 16 * 1024,
+            header_lines: 64,
+            header_line: 8 * 1024,
+            strict: false,
+        }
     }
 }

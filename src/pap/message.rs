@@ -10,6 +10,7 @@ use super::decode::{self, Reading};
 use super::doctype;
 use super::document::Document;
 use super::entity::{self, Entity};
+use super::fragment;
 use super::limits::Limits;
 use super::multipart::{self, MediaType};
 use super::repair::{Repair, Repairs};
@@ -50,10 +51,9 @@ pub struct Failure {
     pub desc: String,
     /// The beginning of what could not be read.
     pub fragment: String,
+    /// What had been straightened by then.
+    pub repairs: Repairs,
 }
-
-/// Characters of a fragment that is echoed.
-const FRAGMENT: usize = 256;
 
 struct Parts<'a> {
     control: Cow<'a, [u8]>,
@@ -83,13 +83,26 @@ pub fn parse(content_type: Option<&str>, body: &[u8], limits: Limits) -> Result<
 
 fn read(content_type: Option<&str>, body: &[u8], limits: Limits) -> Result<Request, Failure> {
     let mut repairs = Repairs::default();
+    match read_noting(content_type, body, &limits, &mut repairs) {
+        Ok(request) => Ok(Request { repairs, ..request }),
+        Err(failure) => Err(Failure { repairs, ..failure }),
+    }
+}
+
+/// The repairs of the answer are left empty.
+fn read_noting(
+    content_type: Option<&str>,
+    body: &[u8],
+    limits: &Limits,
+    repairs: &mut Repairs,
+) -> Result<Request, Failure> {
     // Until the DOCTYPE has been read the answer is in the version that it seems to have.
     let unread = |desc: String, at: &[u8]| failure(doctype::guess(at).for_answer(), desc, at);
-    let parts = parts(content_type, body, &limits, &mut repairs).map_err(|desc| unread(desc, body))?;
-    let text = charset::decode(&parts.control, parts.charset.as_deref(), &mut repairs)
+    let parts = parts(content_type, body, limits, repairs).map_err(|desc| unread(desc, body))?;
+    let text = charset::decode(&parts.control, parts.charset.as_deref(), repairs)
         .map_err(|failure| unread(failure.desc, failure.text.as_bytes()))?;
     let control = text.as_bytes();
-    let prolog = doctype::read(&text, &mut repairs).map_err(|error| unread(error.to_string(), control))?;
+    let prolog = doctype::read(&text, repairs).map_err(|error| unread(error.to_string(), control))?;
     let version = prolog.dialect.version;
     let dialect = prolog.dialect.for_answer();
     if !version.is_supported() {
@@ -97,21 +110,19 @@ fn read(content_type: Option<&str>, body: &[u8], limits: Limits) -> Result<Reque
         return Err(Failure { version: true, ..failure(dialect, desc, control) });
     }
     let fail = |desc: String| failure(dialect.clone(), desc, control);
-    let root = xml::read(prolog.rest, &limits, &mut repairs).map_err(|error| fail(error.to_string()))?;
-    let reading = Reading { version };
-    let document = decode::document(root, reading, &mut repairs).map_err(|error| fail(error.to_string()))?;
+    let root = xml::read(prolog.rest, limits, repairs).map_err(|error| fail(error.to_string()))?;
+    let document = decode::document(root, Reading { version }, repairs).map_err(|error| fail(error.to_string()))?;
     let content = match (&document, parts.content) {
-        (Document::PushMessage(_), Some(entity)) => Some(content(entity, &mut repairs)),
+        (Document::PushMessage(_), Some(entity)) => Some(content(entity, repairs)),
         (Document::PushMessage(_), None) => return Err(fail("a push-message needs a content part".into())),
         _ => None,
     };
+    let repairs = Repairs::default();
     Ok(Request { version, dialect, document, content, capabilities: parts.capabilities, repairs })
 }
 
 fn failure(dialect: Dialect, desc: String, at: &[u8]) -> Failure {
-    let shown = &at[..at.len().min(FRAGMENT * 4)];
-    let fragment = String::from_utf8_lossy(shown).chars().take(FRAGMENT).collect();
-    Failure { dialect, version: false, desc, fragment }
+    Failure { dialect, version: false, desc, fragment: fragment::of(at), repairs: Repairs::default() }
 }
 
 fn parts<'a>(
@@ -124,20 +135,30 @@ fn parts<'a>(
     let is_multipart = media.as_ref().is_some_and(|media| media.essence.starts_with("multipart/"));
     let is_xml = media.as_ref().is_some_and(MediaType::is_xml);
     let looks_like_xml = charset::looks_like_xml(body.trim_ascii_start());
-    let begins_with_delimiter = body.trim_ascii_start().starts_with(b"--");
-    if !is_multipart && (looks_like_xml || (is_xml && !begins_with_delimiter)) {
+    let alone = |charset: Option<&str>| Parts {
+        control: body.into(),
+        charset: charset.map(ToOwned::to_owned),
+        content: None,
+        capabilities: None,
+    };
+    if media.as_ref().is_some_and(|media| media.bent) {
+        repairs.note(Repair::BentParameter);
+    }
+    let charset = media.as_ref().and_then(|media| media.parameter("charset"));
+    if !is_multipart && looks_like_xml {
         if !is_xml {
             repairs.note(Repair::PlainXml);
         }
-        let charset = media.as_ref().and_then(|media| media.parameter("charset")).map(ToOwned::to_owned);
-        return Ok(Parts { control: body.into(), charset, content: None, capabilities: None });
+        return Ok(alone(charset));
     }
     let boundary = media.as_ref().and_then(|media| media.parameter("boundary"));
     let split = match multipart::split(body, boundary, limits, repairs) {
         Ok(split) => split,
+        // What is wrong with the XML is the better answer.
+        Err(_) if is_xml => return Ok(alone(charset)),
         Err(_) if looks_like_xml => {
             repairs.note(Repair::PlainXml);
-            return Ok(Parts { control: body.into(), charset: None, content: None, capabilities: None });
+            return Ok(alone(None));
         }
         Err(_) if !is_multipart => return Err("the body is neither PAP XML nor multipart/related".into()),
         Err(error) => return Err(error.to_string()),
@@ -162,23 +183,30 @@ fn take_parts<'a>(
     });
     // Content may come first, and may be XML as well. Where nothing looks like PAP, the root shows what is wrong.
     let root = root.filter(|root| *root < entities.len());
-    let control_at = match (root, entities.iter().position(is_control)) {
-        (Some(root), None) => root,
-        (Some(root), Some(_)) if is_control(&entities[root]) => root,
+    let (control_at, named) = match (root, entities.iter().position(is_control)) {
+        (Some(root), None) => (root, true),
+        (Some(root), Some(_)) if is_control(&entities[root]) => (root, true),
         (_, Some(elsewhere)) => {
             repairs.note(Repair::OtherMultipart);
-            elsewhere
+            (elsewhere, false)
         }
         (None, None) => return Err("no part is a PAP document".into()),
     };
     let control = entities.remove(control_at);
+    if !named {
+        // Fields of a form may stand before it, such as a name and a password: content is what follows, if anything does.
+        entities.rotate_left(control_at);
+    }
     let media = control.media_type();
     if !media.as_ref().is_some_and(MediaType::is_xml) {
         repairs.note(Repair::PlainXml);
     }
     let charset = media.and_then(|media| media.parameter("charset").map(ToOwned::to_owned));
+    let before = if named { 0 } else { control_at };
+    let follows = entities.len() - before;
     let mut rest = entities.into_iter();
-    let (content, capabilities) = (rest.next(), rest.next());
+    let content = rest.next();
+    let capabilities = if follows == 1 { None } else { rest.next() };
     if rest.next().is_some() {
         repairs.note(Repair::OtherMultipart);
     }
@@ -200,20 +228,38 @@ fn opens_pap(head: &[u8]) -> bool {
     charset::looks_like_xml(head.trim_ascii_start()) && head.windows(4).any(|window| window == b"<pap")
 }
 
-/// Headers that describe the part and not the content, or that are nobody else's business.
-const NOT_FORWARDED: [&str; 11] = [
-    "content-type",
-    "content-transfer-encoding",
-    "content-length",
-    "content-disposition",
-    "mime-version",
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "connection",
-    "transfer-encoding",
-    "te",
-];
+/// Whether a header of the content part goes on to the terminals.
+fn is_forwarded(name: &str) -> bool {
+    const KEPT_BACK: [&str; 23] = [
+        // They describe the part and not the content.
+        "content-type",
+        "content-transfer-encoding",
+        "content-length",
+        "content-disposition",
+        "mime-version",
+        // Between two hops (RFC 9110 §7.6.1), and between initiator and gateway.
+        "connection",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "authorization",
+        "cookie",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "set-cookie",
+        "www-authenticate",
+        // What the gateway itself says of a push.
+        "address",
+        "push-id",
+    ];
+    !KEPT_BACK.contains(&name) && !name.starts_with("x-kannel-")
+}
 
 fn content(entity: Entity, repairs: &mut Repairs) -> Content {
     let content_type = match entity.header("content-type").filter(|value| !value.is_empty()) {
@@ -224,7 +270,7 @@ fn content(entity: Entity, repairs: &mut Repairs) -> Content {
             if is_text { "text/plain".into() } else { "application/octet-stream".into() }
         }
     };
-    let headers = entity.headers.into_iter().filter(|(name, _)| !NOT_FORWARDED.contains(&name.as_str())).collect();
+    let headers = entity.headers.into_iter().filter(|(name, _)| is_forwarded(name)).collect();
     Content { content_type, headers, body: entity.body }
 }
 
@@ -232,9 +278,6 @@ fn content(entity: Entity, repairs: &mut Repairs) -> Content {
 mod tests {
     use super::*;
     use crate::pap::document::{DeliveryMethod, PushMessage};
-
-    const LIMITS: Limits =
-        Limits { addresses: 100, depth: 8, attributes: 32, parts: 16, header_lines: 64, strict: false };
 
     const CONTROL: &str = "<?xml version=\"1.0\"?>\r\n<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/pap_2.0.dtd\" [<?wap-pap-ver supported-versions=\"2.0,1.*\"?>]>\r\n<pap><push-message push-id=\"9fjeo39jf084@pi.com\"><address address-value=\"WAPPUSH=news/TYPE=GROUP@ppg\"></address><quality-of-service delivery-method=\"confirmed\"/></push-message></pap>";
 
@@ -256,7 +299,7 @@ mod tests {
     #[test]
     fn a_push_in_two_parts() {
         for strict in [false, true] {
-            let request = parse(TYPE, push(CONTROL).as_bytes(), Limits { strict, ..LIMITS }).unwrap();
+            let request = parse(TYPE, push(CONTROL).as_bytes(), Limits { strict, ..Limits::default() }).unwrap();
             assert_eq!(request.repairs.as_slice(), []);
             assert_eq!(request.dialect.version, Version::V2_0);
             assert_eq!(message(&request).addresses, ["WAPPUSH=news/TYPE=GROUP@ppg"]);
@@ -275,25 +318,28 @@ mod tests {
         let cancel = CONTROL
             .replace("push-message", "cancel-message")
             .replace("<quality-of-service delivery-method=\"confirmed\"/>", "");
-        let request = parse(Some("application/xml"), cancel.as_bytes(), LIMITS).unwrap();
+        let request = parse(Some("application/xml"), cancel.as_bytes(), Limits::default()).unwrap();
         assert!(matches!(request.document, Document::CancelMessage(_)));
-        let request = parse(None, cancel.as_bytes(), LIMITS).unwrap();
+        let request = parse(None, cancel.as_bytes(), Limits::default()).unwrap();
         assert_eq!(request.repairs.as_slice(), [Repair::PlainXml]);
     }
 
     #[test]
     fn versions_are_negotiated() {
         let three = CONTROL.replace("PAP 2.0", "PAP 3.0").replace("2.0,1.*", "3.0,2.0");
-        let failure = parse(TYPE, push(&three).as_bytes(), LIMITS).unwrap_err();
+        let failure = parse(TYPE, push(&three).as_bytes(), Limits::default()).unwrap_err();
         assert!(failure.version);
         assert_eq!(failure.dialect.version, Version::V2_0);
         let lonely = CONTROL.replace("PAP 2.0", "PAP 3.0").replace("2.0,1.*", "3.0");
-        assert_eq!(parse(TYPE, push(&lonely).as_bytes(), LIMITS).unwrap_err().dialect.version, Version::V1_0);
+        assert_eq!(
+            parse(TYPE, push(&lonely).as_bytes(), Limits::default()).unwrap_err().dialect.version,
+            Version::V1_0
+        );
     }
 
     #[test]
     fn what_cannot_be_read_is_said_with_its_beginning() {
-        let failure = |kind: Option<&str>, body: &str| parse(kind, body.as_bytes(), LIMITS).unwrap_err();
+        let failure = |kind: Option<&str>, body: &str| parse(kind, body.as_bytes(), Limits::default()).unwrap_err();
         assert_eq!(failure(Some("application/json"), "{}").desc, "the body is neither PAP XML nor multipart/related");
         assert!(failure(TYPE, "hello").desc.starts_with("no line of the body is the delimiter"));
         assert!(failure(Some("multipart/related"), "hello").desc.starts_with("the multipart body has no boundary"));
@@ -320,7 +366,7 @@ mod tests {
         let mut body = b"--asdlfkjiurwghasf\nContent-Type: application/xml\n\n".to_vec();
         body.extend(latin);
         body.extend(b"\n--asdlfkjiurwghasf\n\nhello\n--asdlfkjiurwghasf--");
-        let request = parse(TYPE, &body, LIMITS).unwrap();
+        let request = parse(TYPE, &body, Limits::default()).unwrap();
         assert_eq!(message(&request).addresses, ["WAPPUSH=caf\u{e9}/TYPE=GROUP@ppg"]);
         assert_eq!(request.repairs.as_slice(), [Repair::BareLineFeeds, Repair::NoContentType]);
     }

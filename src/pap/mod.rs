@@ -23,6 +23,7 @@
 //! | [`document`], [`decode`], [`mod@encode`] | the eleven documents, in and out |
 //! | [`address`], [`time`], [`code`] | what stands in their attributes |
 //! | [`capabilities`] | the RDF part that tells of a user's terminals |
+//! | [`fragment`] | what is shown of a request that could not be read |
 //! | [`limits`] | how much of everything a request may have |
 //! | [`repair`] | what was bent and has been straightened |
 
@@ -35,6 +36,7 @@ pub mod doctype;
 pub mod document;
 pub mod encode;
 pub mod entity;
+pub mod fragment;
 pub mod limits;
 pub mod message;
 pub mod multipart;
@@ -44,7 +46,7 @@ pub mod version;
 pub mod xml;
 
 pub use document::Document;
-pub use encode::{encode, encode_without_doctype};
+pub use encode::encode;
 pub use limits::Limits;
 pub use message::{Failure, Request, parse};
 pub use repair::Repair;

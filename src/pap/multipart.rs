@@ -21,6 +21,8 @@ pub struct MediaType {
     pub essence: String,
     /// Names in lower case.
     pub parameters: Vec<(String, String)>,
+    /// Not as RFC 2045 §5.1 has it: a quote that does not close, a value that needs quotes and has none, a stray `;`.
+    pub bent: bool,
 }
 
 impl MediaType {
@@ -39,21 +41,24 @@ impl MediaType {
     pub fn parse(value: &str) -> Self {
         let (essence, mut rest) = value.split_once(';').unwrap_or((value, ""));
         let mut parameters = Vec::new();
+        let mut bent = value.trim_end().ends_with(';');
         while parameters.len() < 16 {
             rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';');
             let Some((name, tail)) = rest.split_once('=') else { break };
-            let (value, tail) = parameter_value(tail.trim_start());
+            let (value, tail) = parameter_value(tail.trim_start(), &mut bent);
             parameters.push((name.trim().to_ascii_lowercase(), value));
             rest = tail;
         }
-        Self { essence: essence.trim().to_ascii_lowercase(), parameters }
+        Self { essence: essence.trim().to_ascii_lowercase(), parameters, bent }
     }
 }
 
-fn parameter_value(text: &str) -> (String, &str) {
+fn parameter_value<'a>(text: &'a str, bent: &mut bool) -> (String, &'a str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([';', '\r', '\n']).unwrap_or(text.len());
-        return (text[..end].trim().to_owned(), &text[end..]);
+        let value = text[..end].trim();
+        *bent |= value.contains(|c: char| c.is_whitespace() || "()<>@,:\\\"/[]?=".contains(c));
+        return (value.to_owned(), &text[end..]);
     };
     let mut value = String::new();
     let mut chars = quoted.char_indices();
@@ -64,6 +69,7 @@ fn parameter_value(text: &str) -> (String, &str) {
             c => value.push(c),
         }
     }
+    *bent = true;
     (value, "")
 }
 
@@ -191,8 +197,13 @@ fn before_bent_end<'a>(part: &'a [u8], delimiter: &[u8]) -> &'a [u8] {
     const BEHIND: usize = 16;
     let closing = [delimiter, b"--"].concat();
     let tail = part.len().saturating_sub(closing.len() + BEHIND);
-    let found = part[tail..].windows(closing.len()).position(|window| window == closing);
-    found.map_or(part, |at| &part[..before_line_end(part, 0, tail + at)])
+    let Some(at) = part[tail..].windows(closing.len()).position(|window| window == closing) else { return part };
+    // Only the last one may be indented (M4).
+    let before = &part[..tail + at];
+    let blanks = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let unindented = &before[..before.len() - blanks];
+    let line = if unindented.ends_with(b"\n") { unindented } else { before };
+    &part[..before_line_end(part, 0, line.len())]
 }
 
 /// Whether a line is the delimiter, and if so whether it is the closing one. The exact text comes first: a boundary may
@@ -243,6 +254,7 @@ mod tests {
         );
         assert_eq!(parts("--b\r\none\r\n--b\r\n", Some("b")).0, ["one"]);
         assert_eq!(parts("  --b\r\none\r\n  --b--\r\n", Some("b")).0, ["one"]);
+        assert_eq!(parts("--b\r\none\r\n  --b--\r\n", Some("b")).0, ["one"]);
         assert_eq!(parts("--b  \r\none\r\n--b--\t\r\n", Some("b")), (vec!["one".into()], vec![]));
         assert_eq!(parts("--a--\r\none\r\n--a----\r\n", Some("a--")).0, ["one"]);
         assert_eq!(
@@ -270,5 +282,11 @@ mod tests {
         assert_eq!(media.parameter("type"), Some("application/xml"));
         assert_eq!(MediaType::parse("a/b; x=\"q\\\"r\"").parameter("x"), Some("q\"r"));
         assert_eq!(MediaType::parse("a/b; boundary=\"open").parameter("boundary"), Some("open"));
+        for proper in ["a/b", "a/b; boundary=x+y#z", "a/b;boundary=\"a=b\"; type=\"c/d\""] {
+            assert!(!MediaType::parse(proper).bent, "{proper}");
+        }
+        for bent in ["a/b;", "a/b; boundary=a=b", "a/b; boundary=\"open", "a/b; type=c/d; boundary=x"] {
+            assert!(MediaType::parse(bent).bent, "{bent}");
+        }
     }
 }

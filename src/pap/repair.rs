@@ -13,6 +13,8 @@ pub enum Repair {
     NoClosingDelimiter,
     /// M4: delimiters are indented.
     IndentedDelimiter,
+    /// M6: parameters of the Content-Type that are not quoted as they should be.
+    BentParameter,
     /// M7: `multipart/…` other than `related`, or the control part not first.
     OtherMultipart,
     /// M8, M9: no blank line between headers and body.
@@ -66,6 +68,7 @@ impl Repair {
             Self::NoBoundary => "M2",
             Self::NoClosingDelimiter => "M3",
             Self::IndentedDelimiter => "M4",
+            Self::BentParameter => "M6",
             Self::OtherMultipart => "M7",
             Self::NoBlankLine => "M8",
             Self::BentHeader => "M10",
@@ -94,6 +97,7 @@ impl fmt::Display for Repair {
             Self::NoBoundary => "the boundary of the body is not in the Content-Type",
             Self::NoClosingDelimiter => "no closing delimiter",
             Self::IndentedDelimiter => "delimiters are indented",
+            Self::BentParameter => "a Content-Type whose parameters are not quoted as they should be",
             Self::OtherMultipart => "not multipart/related with the control part first",
             Self::NoBlankLine => "no blank line between headers and body",
             Self::BentHeader => "blanks or a quote around the name of a header",
@@ -122,17 +126,39 @@ impl fmt::Display for Repair {
 
 /// Collects repairs, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Repairs(Vec<Repair>);
+pub struct Repairs {
+    found: Vec<Repair>,
+    unknown: Vec<String>,
+}
+
+/// Names that are remembered, and characters of each.
+const NAMES: usize = 8;
+const NAME: usize = 64;
 
 impl Repairs {
     pub fn note(&mut self, repair: Repair) {
-        if !self.0.contains(&repair) {
-            self.0.push(repair);
+        if !self.found.contains(&repair) {
+            self.found.push(repair);
+        }
+    }
+
+    /// Notes that an element or attribute of this name was ignored.
+    pub fn note_unknown(&mut self, name: &str) {
+        self.note(Repair::Unknown);
+        let name: String = name.chars().filter(|c| !c.is_control()).take(NAME).collect();
+        if self.unknown.len() < NAMES && !self.unknown.contains(&name) {
+            self.unknown.push(name);
         }
     }
 
     #[must_use]
     pub fn as_slice(&self) -> &[Repair] {
-        &self.0
+        &self.found
+    }
+
+    /// The first names that were ignored.
+    #[must_use]
+    pub fn unknown(&self) -> &[String] {
+        &self.unknown
     }
 }

@@ -23,10 +23,10 @@ impl Version {
         Some(Self { major: number(major)?, minor: number(minor)? })
     }
 
-    /// Whether documents of this version can be read. A newer minor version of 2 can: what it adds is ignored (§9).
+    /// Whether documents of this version can be read. Any minor version of 1 and 2 can: what it adds is ignored (§9).
     #[must_use]
     pub fn is_supported(self) -> bool {
-        Self::SUPPORTED.contains(&self) || (self.major == 2 && self.minor > 1)
+        matches!(self.major, 1 | 2)
     }
 }
 
@@ -46,10 +46,25 @@ impl fmt::Display for Version {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dialect {
     pub version: Version,
-    /// The public identifier had no version in it: `-//WAPFORUM//DTD PAP//EN`.
-    pub unversioned: bool,
+    /// The public identifier is that of OMA, `-//OMA//DTD PAP 2.1//EN`, and not of the WAP Forum.
+    pub oma: bool,
+    /// Documents have a DOCTYPE. There are parsers that would load the DTD from where it was twenty years ago.
+    pub doctype: bool,
     /// The initiator said what it supports (`wap-pap-ver`), most preferred first.
     pub supported: Vec<Supported>,
+}
+
+const OMA: &str = "oma";
+const BARE: &str = "bare";
+const ANNOUNCES: &str = "announces";
+
+/// As much as a later document to the same initiator needs; [`Dialect::parse`] reads it.
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.version)?;
+        let words = [(self.oma, OMA), (!self.doctype, BARE), (self.announces(), ANNOUNCES)];
+        words.iter().filter(|(said, _)| *said).try_for_each(|(_, word)| write!(f, " {word}"))
+    }
 }
 
 /// One entry of `supported-versions`; the minor version may be `*`.
@@ -62,7 +77,7 @@ pub struct Supported {
 impl Dialect {
     #[must_use]
     pub fn of(version: Version) -> Self {
-        Self { version, unversioned: false, supported: Vec::new() }
+        Self { version, oma: false, doctype: true, supported: Vec::new() }
     }
 
     /// How an answer to a document of this dialect is written: in its version, where we write that one; else in the
@@ -74,13 +89,29 @@ impl Dialect {
             return self;
         }
         let Version { major, minor } = self.version;
-        let nearest = if self.version.is_supported() { Version::V2_1 } else { Version::V1_0 };
+        let nearest = if major == 2 { Version::V2_1 } else { Version::V1_0 };
         let version = self.common().unwrap_or(nearest);
         if self.supported.is_empty() {
             // It knows its own version, so that it has to be told of ours.
             self.supported.push(Supported { major, minor: Some(minor) });
         }
-        Self { version, unversioned: false, supported: self.supported }
+        Self { version, ..self }
+    }
+
+    /// Reads what [`Dialect`] is displayed as: a version and a few words.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let mut dialect = Self::of(Version::parse(words.next()?)?);
+        for word in words {
+            match word {
+                OMA => dialect.oma = true,
+                BARE => dialect.doctype = false,
+                ANNOUNCES => dialect.supported.push(Supported { major: 2, minor: None }),
+                _ => return None,
+            }
+        }
+        Some(dialect)
     }
 
     /// Whether answers carry a `wap-pap-ver` instruction: they must where the initiator knows something above 1.0, and
@@ -124,7 +155,7 @@ mod tests {
         assert!(Version::parse("2.4") < Version::parse("2.10"));
         assert_eq!(Version::parse("2"), None);
         assert!(!Version::parse("99999999999.0").unwrap().is_supported());
-        assert!(Version { major: 2, minor: 7 }.is_supported());
+        assert!(Version { major: 2, minor: 7 }.is_supported() && Version { major: 1, minor: 1 }.is_supported());
         assert!(!Version { major: 3, minor: 0 }.is_supported());
     }
 
@@ -152,6 +183,20 @@ mod tests {
         assert_eq!(answer(3, 0, ""), (Version::V1_0, true));
         assert_eq!(answer(3, 0, "3.0,2.0"), (Version::V2_0, true));
         assert_eq!(answer(1, 0, ""), (Version::V1_0, false));
+        assert_eq!(answer(1, 1, ""), (Version::V1_0, true));
+    }
+
+    #[test]
+    fn what_a_later_document_needs_is_read_back() {
+        for (text, announces) in
+            [("1.0", false), ("2.0 announces", true), ("2.1 oma bare announces", true), ("1.0 announces", true)]
+        {
+            let dialect = Dialect::parse(text).unwrap();
+            assert_eq!((dialect.to_string(), dialect.announces()), (text.to_owned(), announces));
+        }
+        assert_eq!(Dialect::parse("2.0").unwrap().to_string(), "2.0 announces");
+        assert_eq!(Dialect::parse("json"), None);
+        assert_eq!(Dialect::parse("2.0 new"), None);
     }
 
     #[test]

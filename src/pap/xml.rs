@@ -10,9 +10,6 @@ use super::charset;
 use super::limits::Limits;
 use super::repair::{Repair, Repairs};
 
-/// Longest attribute value, in bytes.
-const VALUE: usize = 16 * 1024;
-
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum XmlError {
     #[error("not well-formed XML at byte {at}: {reason}")]
@@ -21,8 +18,8 @@ pub enum XmlError {
     TooDeep(usize),
     #[error("an element has more than {0} attributes")]
     TooManyAttributes(usize),
-    #[error("the value of {0:?} is longer than {VALUE} bytes")]
-    ValueTooLong(String),
+    #[error("the value of {0:?} is longer than {1} bytes")]
+    ValueTooLong(String, usize),
     #[error("there are more than {0} elements")]
     TooManyElements(usize),
     #[error("the attribute {0:?} stands twice in one element")]
@@ -66,10 +63,10 @@ pub fn read<'a>(text: &'a str, limits: &Limits, repairs: &mut Repairs) -> Result
     loop {
         let event = reader.read_event().map_err(|error| malformed(&reader, &error))?;
         let done = match event {
+            Event::Start(_) | Event::Empty(_) if open.len() >= limits.depth => {
+                return Err(XmlError::TooDeep(limits.depth));
+            }
             Event::Start(start) => {
-                if open.len() >= limits.depth {
-                    return Err(XmlError::TooDeep(limits.depth));
-                }
                 count += 1;
                 let at = reader.buffer_position();
                 open.push(element(text, at, &start, limits, repairs)?);
@@ -237,8 +234,8 @@ fn attributes<'a>(
         let quote =
             tail.chars().next().filter(|c| matches!(c, '"' | '\'')).ok_or_else(|| fault("a value without quotes"))?;
         let (value, tail) = tail[1..].split_once(quote).ok_or_else(|| fault("a value whose quote does not close"))?;
-        if value.len() > VALUE {
-            return Err(XmlError::ValueTooLong(name.to_owned()));
+        if value.len() > limits.value {
+            return Err(XmlError::ValueTooLong(name.to_owned(), limits.value));
         }
         if found.iter().any(|(known, _)| *known == name) {
             return Err(XmlError::Twice(name.to_owned()));
@@ -384,9 +381,13 @@ mod tests {
         assert!(matches!(tree("<a b=c/>"), Err(XmlError::Malformed { .. })));
         assert_eq!(tree("<a b='1' b='2'/>").unwrap_err(), XmlError::Twice("b".into()));
         assert_eq!(tree(&format!("{}{}", "<a>".repeat(9), "</a>".repeat(9))).unwrap_err(), XmlError::TooDeep(8));
+        assert_eq!(tree(&format!("{}<b/>{}", "<a>".repeat(8), "</a>".repeat(8))).unwrap_err(), XmlError::TooDeep(8));
         assert_eq!(tree(&format!("<a>{}</a>", "<b/>".repeat(116))).unwrap_err(), XmlError::TooManyElements(116));
         let many: String = (0..33).map(|n| format!(" a{n}='1'")).collect();
         assert_eq!(tree(&format!("<a{many}/>")).unwrap_err(), XmlError::TooManyAttributes(32));
-        assert_eq!(tree(&format!("<a b='{}'/>", "x".repeat(20_000))).unwrap_err(), XmlError::ValueTooLong("b".into()));
+        assert_eq!(
+            tree(&format!("<a b='{}'/>", "x".repeat(20_000))).unwrap_err(),
+            XmlError::ValueTooLong("b".into(), 16_384)
+        );
     }
 }

@@ -3,7 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::Tx;
-use super::{Bind, Bound, Error, Membership, Removal, Result, Source, Store, Unbound, dispatch, flows, requests};
+use super::{
+    Bind, Bound, Error, Membership, PendingReply, Removal, Result, Source, Store, Unbound, dispatch, flows, requests,
+};
 use crate::clock::Millis;
 use crate::ids::{GroupId, JoinPolicy, UserId};
 use crate::parcel::{BindingId, FlowId, Seq};
@@ -18,7 +20,10 @@ impl Store {
     /// before this.
     pub async fn unbind(&self, user: UserId, group: GroupId, removal: Removal, now: Millis) -> Result<Unbound> {
         self.write(move |tx| {
-            let Some(open) = find_open(tx.sql, &user, &group)? else { return Ok(Unbound::NotBound) };
+            let Some(open) = find_open(tx.sql, &user, &group)? else {
+                withdraw(tx, &user, &group)?;
+                return Ok(Unbound::NotBound);
+            };
             match removal {
                 Removal::Everything => {
                     tx.sql.prepare_cached("DELETE FROM subscriptions WHERE binding = ?1")?.execute([open.id])?;
@@ -41,6 +46,15 @@ impl Store {
     }
 }
 
+/// Who leaves before a decision does not ask to be in any more.
+fn withdraw(tx: &Tx<'_>, user: &UserId, group: &GroupId) -> Result<()> {
+    let group = flows::find(tx.sql, flows::GROUP, group.as_str())?;
+    if let (Some(group), Some(user)) = (group, flows::find(tx.sql, flows::USER, user.as_str())?) {
+        requests::take(tx, group, user)?;
+    }
+    Ok(())
+}
+
 pub(super) fn bind_in(tx: &mut Tx<'_>, bind: &Bind) -> Result<Bound> {
     let group = match group_row(tx.sql, &bind.group)? {
         Some(row) => row,
@@ -53,7 +67,7 @@ pub(super) fn bind_in(tx: &mut Tx<'_>, bind: &Bind) -> Result<Bound> {
     let (flow, policy) = group;
     if let Some(open) = find_open(tx.sql, &bind.user, &bind.group)? {
         add_source(tx, &open, bind.source)?;
-        return member(tx.sql, open.id, false);
+        return member(tx.sql, open.id, false, None);
     }
     let free = policy == JoinPolicy::Open || matches!(bind.source, Source::Operator | Source::Assign);
     if !free && policy == JoinPolicy::Closed {
@@ -68,8 +82,8 @@ pub(super) fn bind_in(tx: &mut Tx<'_>, bind: &Bind) -> Result<Bound> {
         return Ok(Bound::Pending);
     }
     let binding = insert(tx, flow, user, bind.source, bind.now)?;
-    requests::forget(tx, flow, user)?;
-    member(tx.sql, binding, true)
+    let waited = requests::take(tx, flow, user)?;
+    member(tx.sql, binding, true, waited)
 }
 
 /// A new interval that begins after the newest dispatch: what was sent before is not owed.
@@ -166,10 +180,10 @@ pub(super) fn close(tx: &mut Tx<'_>, open: &Open, now: Millis) -> Result<()> {
     dispatch::count_gone(tx, open, now)
 }
 
-fn member(sql: &Connection, binding: BindingId, fresh: bool) -> Result<Bound> {
+fn member(sql: &Connection, binding: BindingId, fresh: bool, waited: Option<PendingReply>) -> Result<Bound> {
     let membership =
         membership(sql, binding)?.ok_or_else(|| Error::Unreadable("a binding without its group".into()))?;
-    Ok(Bound::Member { membership, fresh })
+    Ok(Bound::Member { membership, fresh, waited })
 }
 
 const MEMBERSHIP: &str = "SELECT b.id, b.flow, f.kind, f.name, b.joined_seq, b.acked_seq, f.last_seq

@@ -24,23 +24,38 @@ impl Store {
         if moves.is_empty() {
             return Ok(());
         }
-        let moves = merge(moves);
-        self.write(move |tx| settle_in(tx, &moves, now)).await
+        let said = merge(moves);
+        self.write(move |tx| settle_in(tx, &said, now)).await
     }
 }
 
 /// One binding whose cursor moves over `(after, upto]`.
 struct Step<'a> {
-    cursor: &'a CursorMove,
+    said: &'a Said,
     flow: FlowId,
     after: Seq,
     upto: Seq,
     rows: bool,
 }
 
+/// What the terminals of one user say of one binding.
+struct Said {
+    cursor: CursorMove,
+    /// Each terminal's own words, where there are several.
+    each: Vec<CursorMove>,
+}
+
+impl Said {
+    /// Whether one of them got `seq`, and had not spoken of it before.
+    fn claims(&self, seq: Seq) -> bool {
+        let spoken = if self.each.is_empty() { std::slice::from_ref(&self.cursor) } else { &self.each };
+        spoken.iter().any(|cursor| cursor.from < seq && cursor.got(seq))
+    }
+}
+
 /// Two terminals of one user may speak of the same binding: a cursor only rises, nobody is counted twice, and what one of
 /// them got was got (rule 15).
-fn merge(moves: Vec<CursorMove>) -> Vec<CursorMove> {
+fn merge(moves: Vec<CursorMove>) -> Vec<Said> {
     let mut by_binding: HashMap<BindingId, Vec<CursorMove>> = HashMap::with_capacity(moves.len());
     for cursor in moves {
         by_binding.entry(cursor.binding).or_default().push(cursor);
@@ -48,11 +63,12 @@ fn merge(moves: Vec<CursorMove>) -> Vec<CursorMove> {
     by_binding.into_values().filter_map(merge_one).collect()
 }
 
-fn merge_one(mut moves: Vec<CursorMove>) -> Option<CursorMove> {
+fn merge_one(mut moves: Vec<CursorMove>) -> Option<Said> {
     if moves.len() == 1 {
-        return moves.pop();
+        return moves.pop().map(|cursor| Said { cursor, each: Vec::new() });
     }
     let binding = moves.first()?.binding;
+    let from = moves.iter().map(|cursor| cursor.from).min()?;
     let upto = moves.iter().map(|cursor| cursor.upto).max()?;
     let mut exceptions: Vec<Exception> = Vec::new();
     for (at, cursor) in moves.iter().enumerate() {
@@ -66,7 +82,7 @@ fn merge_one(mut moves: Vec<CursorMove>) -> Option<CursorMove> {
     }
     exceptions.sort_by_key(|exception| (exception.seq, exception.rank()));
     exceptions.dedup_by_key(|exception| exception.seq);
-    Some(CursorMove { binding, upto, exceptions })
+    Some(Said { cursor: CursorMove { binding, from, upto, exceptions }, each: moves })
 }
 
 impl CursorMove {
@@ -103,12 +119,12 @@ impl Exception {
     }
 }
 
-fn settle_in(tx: &mut Tx<'_>, moves: &[CursorMove], now: Millis) -> Result<()> {
+fn settle_in(tx: &mut Tx<'_>, said: &[Said], now: Millis) -> Result<()> {
     let mut by_flow: HashMap<FlowId, Vec<Step<'_>>> = HashMap::new();
-    for cursor in moves {
-        match load(tx, cursor)? {
+    for said in said {
+        match load(tx, said)? {
             Some(step) => by_flow.entry(step.flow).or_default().push(step),
-            None => note_late(tx, cursor, now)?,
+            None => note_late(tx, &said.cursor, now)?,
         }
     }
     for (flow, steps) in by_flow {
@@ -133,7 +149,8 @@ fn note_late(tx: &Tx<'_>, cursor: &CursorMove, now: Millis) -> Result<()> {
 }
 
 /// `None` for a binding that was closed.
-fn load<'a>(tx: &Tx<'_>, cursor: &'a CursorMove) -> Result<Option<Step<'a>>> {
+fn load<'a>(tx: &Tx<'_>, said: &'a Said) -> Result<Option<Step<'a>>> {
+    let cursor = &said.cursor;
     let step = tx
         .sql
         .prepare_cached(
@@ -141,7 +158,7 @@ fn load<'a>(tx: &Tx<'_>, cursor: &'a CursorMove) -> Result<Option<Step<'a>>> {
         )?
         .query_row([cursor.binding], |row| {
             let after: Seq = row.get(1)?;
-            Ok(Step { cursor, flow: row.get(0)?, after, upto: cursor.upto.max(after), rows: row.get(2)? })
+            Ok(Step { said, flow: row.get(0)?, after, upto: cursor.upto.max(after), rows: row.get(2)? })
         });
     Ok(step.optional()?)
 }
@@ -160,8 +177,9 @@ struct Line {
 impl Ledger {
     /// Loads what the steps touch and nothing between: one member that is far behind must not make every flush of a
     /// busy flow read its whole history.
-    fn load(tx: &Tx<'_>, flow: FlowId, steps: &[Step<'_>]) -> Result<Self> {
+    fn load(tx: &Tx<'_>, flow: FlowId, steps: &[Step<'_>], overruled: &[Vec<Seq>]) -> Result<Self> {
         let mut ranges: Vec<(Seq, Seq)> = steps.iter().map(|step| (step.after, step.reach())).collect();
+        ranges.extend(overruled.iter().flatten().map(|seq| (seq - 1, *seq)));
         ranges.sort_unstable();
         ranges.dedup_by(|next, known| {
             let overlap = next.0 <= known.1;
@@ -197,11 +215,15 @@ impl Ledger {
 }
 
 fn settle_flow(tx: &mut Tx<'_>, flow: FlowId, steps: &[Step<'_>], now: Millis) -> Result<()> {
-    let mut ledger = Ledger::load(tx, flow, steps)?;
-    for step in steps {
+    let overruled = steps.iter().map(|step| overruled(tx, step)).collect::<Result<Vec<_>>>()?;
+    let mut ledger = Ledger::load(tx, flow, steps, &overruled)?;
+    for (step, overruled) in steps.iter().zip(&overruled) {
+        for seq in overruled {
+            overrule(tx, step, *seq, &mut ledger)?;
+        }
         let stated = stated(tx, step)?;
         let mut rows = false;
-        for exception in &step.cursor.exceptions {
+        for exception in &step.said.cursor.exceptions {
             rows |= apply_exception(tx, step, *exception, &stated, &mut ledger, now)?;
         }
         rows |= count_range(tx, step, &stated, &mut ledger, now)?;
@@ -209,7 +231,7 @@ fn settle_flow(tx: &mut Tx<'_>, flow: FlowId, steps: &[Step<'_>], now: Millis) -
             .prepare_cached(
                 "UPDATE bindings SET acked_seq = max(acked_seq, ?2), exceptions = exceptions | ?3 WHERE id = ?1",
             )?
-            .execute(params![step.cursor.binding, step.upto, rows])?;
+            .execute(params![step.said.cursor.binding, step.upto, rows])?;
     }
     for entry in ledger.entries.iter().filter(|entry| entry.counts != Counts::default()) {
         dispatch::count(tx, entry.seq, entry.counts, now)?;
@@ -217,10 +239,39 @@ fn settle_flow(tx: &mut Tx<'_>, flow: FlowId, steps: &[Step<'_>], now: Millis) -
     Ok(())
 }
 
+/// Refusals that another terminal of the user speaks against by now.
+fn overruled(tx: &Tx<'_>, step: &Step<'_>) -> Result<Vec<Seq>> {
+    if !step.rows {
+        return Ok(Vec::new());
+    }
+    let mut query = tx
+        .sql
+        .prepare_cached("SELECT seq FROM exceptions WHERE binding = ?1 AND seq > ?2 AND seq <= ?3 AND kind = ?4")?;
+    let cursor = &step.said.cursor;
+    let refused: Vec<Seq> = query
+        .query_map(params![cursor.binding, cursor.from, step.reach(), REFUSED], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(refused.into_iter().filter(|seq| step.said.claims(*seq)).collect())
+}
+
+/// Got beats refused for as long as the dispatch is not over (rules 3 and 15).
+fn overrule(tx: &Tx<'_>, step: &Step<'_>, seq: Seq, ledger: &mut Ledger) -> Result<()> {
+    let Some(entry) = ledger.at(seq).filter(|entry| entry.pending) else { return Ok(()) };
+    entry.counts.refused -= 1;
+    // What the cursor has passed it will not count again.
+    entry.counts.delivered += i64::from(seq <= step.after);
+    tx.sql.prepare_cached("DELETE FROM exceptions WHERE binding = ?1 AND seq = ?2 AND kind = ?3")?.execute(params![
+        step.said.cursor.binding,
+        seq,
+        REFUSED
+    ])?;
+    Ok(())
+}
+
 impl Step<'_> {
     /// The newest seq this step speaks of.
     fn reach(&self) -> Seq {
-        self.cursor.exceptions.iter().map(Exception::last).max().unwrap_or(0).max(self.upto)
+        self.said.cursor.exceptions.iter().map(Exception::last).max().unwrap_or(0).max(self.upto)
     }
 }
 
@@ -234,7 +285,7 @@ fn stated(tx: &Tx<'_>, step: &Step<'_>) -> Result<Stated> {
     let rows = tx
         .sql
         .prepare_cached("SELECT seq, upto, kind FROM exceptions WHERE binding = ?1 AND upto > ?2 ORDER BY seq")?
-        .query_map([step.cursor.binding, step.after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .query_map([step.said.cursor.binding, step.after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(rows)
 }
@@ -253,7 +304,7 @@ fn apply_exception(
     now: Millis,
 ) -> Result<bool> {
     let seq = exception.seq;
-    let binding = step.cursor.binding;
+    let binding = step.said.cursor.binding;
     if let ExceptionKind::Skipped { upto } = exception.kind {
         // Another terminal may have got what this one stepped over.
         let from = seq.max(step.after + 1);
@@ -298,14 +349,14 @@ fn count_range(tx: &Tx<'_>, step: &Step<'_>, stated: &Stated, ledger: &mut Ledge
     let range = ledger.range(step.after, step.upto);
     for entry in &mut ledger.entries[range] {
         let excepted = stated.iter().any(|&(from, upto, kind)| kind != HELD && from <= entry.seq && entry.seq <= upto)
-            || step.cursor.exceptions.iter().any(|exception| exception.covers(entry.seq));
+            || step.said.cursor.exceptions.iter().any(|exception| exception.covers(entry.seq));
         if excepted {
             continue;
         }
         if entry.pending {
             entry.counts.delivered += 1;
         } else {
-            write_row(tx, step.cursor.binding, entry.seq, LATE, entry.seq, 0, now)?;
+            write_row(tx, step.said.cursor.binding, entry.seq, LATE, entry.seq, 0, now)?;
             late = true;
         }
     }

@@ -2,17 +2,18 @@
 
 use rusqlite::params;
 
-use super::{GroupView, MemberView, Result, State, Store, dispatch, flows, views};
+use super::{GroupView, MemberView, PendingReply, Result, State, Store, dispatch, flows, requests, views};
 use crate::clock::Millis;
 use crate::ids::{GroupId, JoinPolicy, UserId};
 
 /// What became of a deletion.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Deleted {
     Unknown,
     /// Gone, with these members still to be unbound one by one.
     Members(Vec<UserId>),
-    Gone,
+    /// Gone, with the joins that waited for a decision.
+    Gone(Vec<(UserId, PendingReply)>),
 }
 
 impl Store {
@@ -56,7 +57,7 @@ impl Store {
             if !names.is_empty() {
                 return Ok(Deleted::Members(names.iter().filter_map(|name| UserId::parse(name).ok()).collect()));
             }
-            tx.sql.prepare_cached("DELETE FROM requests WHERE flow = ?1")?.execute([flow])?;
+            let waited = requests::take_all(tx, flow)?;
             tx.sql
                 .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE flow = ?1 AND state = 0")?
                 .execute(params![flow, State::Undeliverable.number(), dispatch::NOBODY, now])?;
@@ -65,7 +66,7 @@ impl Store {
             tx.sql
                 .prepare_cached("UPDATE flows SET name = name || char(1) || id || char(1) || ?2, policy = 2 WHERE id = ?1")?
                 .execute(params![flow, now])?;
-            Ok(Deleted::Gone)
+            Ok(Deleted::Gone(waited))
         })
         .await
     }

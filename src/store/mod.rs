@@ -14,6 +14,7 @@ mod duplicates;
 mod fetch;
 mod flows;
 mod groups;
+mod intake;
 mod lifecycle;
 mod migrate;
 mod open;
@@ -49,6 +50,8 @@ pub enum Error {
     Open(String),
     #[error("the disk is full: nothing was stored; free some space, papcast goes on by itself")]
     Full,
+    #[error("more pushes wait to be stored than the gateway holds in memory: nothing was stored; try again")]
+    Busy,
     #[error("the store is damaged ({0}): stop the gateway and go back to a backup, or try `sqlite3 FILE .recover`")]
     Damaged(String),
     #[error("the store has been closed")]
@@ -83,6 +86,7 @@ pub struct Store {
     _lock: Arc<File>,
     writer: Arc<Writer>,
     readers: Arc<Readers>,
+    intake: intake::Intake,
 }
 
 impl Store {
@@ -90,10 +94,19 @@ impl Store {
     /// it must not wait.
     pub fn open(path: &Path, readers: usize, observer: impl Fn(Event) + Send + 'static) -> Result<Self> {
         let lock = open::lock(path)?;
-        let connection = open::open(path)?;
-        let readers = Readers::start(path, readers)?;
-        let writer = Writer::start(connection, Box::new(observer))?;
-        Ok(Self { _lock: Arc::new(lock), writer: Arc::new(writer), readers: Arc::new(readers) })
+        let named = |error: Error| match error {
+            Error::Open(_) => error,
+            other => Error::Open(format!("{}: {other}", path.display())),
+        };
+        let connection = open::open(path).map_err(named)?;
+        let readers = Readers::start(path, readers).map_err(named)?;
+        let writer = Writer::start(connection, Box::new(observer)).map_err(named)?;
+        Ok(Self {
+            _lock: Arc::new(lock),
+            writer: Arc::new(writer),
+            readers: Arc::new(readers),
+            intake: intake::Intake::default(),
+        })
     }
 
     /// Finishes what was asked for, checkpoints and closes. Later calls answer [`Error::Closed`].

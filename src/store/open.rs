@@ -39,30 +39,37 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
         |error: rusqlite::Error| Error::Open(format!("{}: cannot be opened as a store: {error}", path.display()));
     let mut connection = Connection::open(path).map_err(fail)?;
     connection.busy_timeout(BUSY).map_err(fail)?;
+    // What is refused is left as it is: some of the pragmas change the file.
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail)?;
+    let is_new = version == 0 && is_empty(&connection).map_err(fail)?;
+    match version {
+        0 if !is_new => return Err(Error::Open(format!("{}: is a SQLite file of some other program", path.display()))),
+        0..=SCHEMA_VERSION => {}
+        newer => {
+            return Err(Error::Open(format!(
+                "{}: has schema {newer}, this program knows {SCHEMA_VERSION}: use a papcast at least as new as the one that wrote it",
+                path.display()
+            )));
+        }
+    }
     for (pragma, value) in PRAGMAS {
         connection.pragma_update(None, pragma, value).map_err(fail)?;
     }
     stable_plans(&connection).map_err(fail)?;
     connection.set_prepared_statement_cache_capacity(128);
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail)?;
     match version {
-        SCHEMA_VERSION => Ok(connection),
-        0 if is_empty(&connection).map_err(fail)? => {
+        0 => {
             let transaction = connection.transaction().map_err(fail)?;
             transaction.execute_batch(SCHEMA).map_err(fail)?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(fail)?;
             transaction.commit().map_err(fail)?;
             Ok(connection)
         }
-        0 => Err(Error::Open(format!("{}: is a SQLite file of some other program", path.display()))),
         older @ 1..SCHEMA_VERSION => {
             migrate::upgrade(&mut connection, path, older)?;
             Ok(connection)
         }
-        newer => Err(Error::Open(format!(
-            "{}: has schema {newer}, this program knows {SCHEMA_VERSION}: use a papcast at least as new as the one that wrote it",
-            path.display()
-        ))),
+        _ => Ok(connection),
     }
 }
 
@@ -123,14 +130,16 @@ mod tests {
     #[test]
     fn strange_files_are_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("other.db");
-        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
-        assert!(open(&path).unwrap_err().to_string().ends_with("other.db: is a SQLite file of some other program"));
-
-        let path = dir.path().join("newer.db");
-        drop(open(&path).unwrap());
-        Connection::open(&path).unwrap().pragma_update(None, "user_version", 999).unwrap();
-        assert!(open(&path).unwrap_err().to_string().contains("has schema 999, this program knows"));
+        let refused = |name: &str, sql: &str, why: &str| {
+            let path = dir.path().join(name);
+            Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+            let before = std::fs::read(&path).unwrap();
+            let error = open(&path).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name}: {why}")), "{error}");
+            assert_eq!(std::fs::read(&path).unwrap(), before, "{name} was changed");
+        };
+        refused("other.db", "CREATE TABLE t (x)", "is a SQLite file of some other program");
+        refused("newer.db", "CREATE TABLE t (x); PRAGMA user_version = 999", "has schema 999, this program knows");
 
         let path = dir.path().join("text.db");
         std::fs::write(&path, "this is no database at all, but long enough to be read as a header of one").unwrap();

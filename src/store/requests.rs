@@ -1,7 +1,7 @@
 //! Joins that wait for an operator.
 
 use bytes::Bytes;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::writer::Tx;
 use super::{Decided, PendingReply, RequestView, Result, Source, Store, bindings, flows};
@@ -9,21 +9,50 @@ use crate::clock::Millis;
 use crate::ids::{GroupId, UserId};
 use crate::parcel::FlowId;
 
-/// Asking again replaces the request: the newest asker gets the second answer.
+/// Asking again replaces the request: the newest asker gets the second answer, unless it is a SUBSCRIBE, which names no
+/// place for one.
 pub(super) fn record(tx: &Tx<'_>, flow: FlowId, user: FlowId, reply: &PendingReply, now: Millis) -> Result<()> {
     tx.sql
         .prepare_cached(
             "INSERT INTO requests (flow, user, request_id, response_topic, correlation, requested_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (flow, user) DO UPDATE SET request_id = ?3, response_topic = ?4, correlation = ?5",
+             ON CONFLICT (flow, user) DO UPDATE SET request_id = ?3, response_topic = ?4, correlation = ?5
+                WHERE coalesce(?3, ?4, ?5) IS NOT NULL",
         )?
         .execute(params![flow, user, reply.request_id, reply.response_topic, reply.correlation.as_deref(), now])?;
     Ok(())
 }
 
-pub(super) fn forget(tx: &Tx<'_>, flow: FlowId, user: FlowId) -> Result<()> {
-    tx.sql.prepare_cached("DELETE FROM requests WHERE flow = ?1 AND user = ?2")?.execute([flow, user])?;
-    Ok(())
+/// Takes a request away; answers where its second answer goes, if there was one.
+pub(super) fn take(tx: &Tx<'_>, flow: FlowId, user: FlowId) -> Result<Option<PendingReply>> {
+    let mut query = tx.sql.prepare_cached(
+        "DELETE FROM requests WHERE flow = ?1 AND user = ?2 RETURNING request_id, response_topic, correlation",
+    )?;
+    Ok(query.query_row([flow, user], reply).optional()?)
+}
+
+/// The same for all requests to a group, with those who asked.
+pub(super) fn take_all(tx: &Tx<'_>, flow: FlowId) -> Result<Vec<(UserId, PendingReply)>> {
+    let mut query = tx.sql.prepare_cached(
+        "SELECT r.request_id, r.response_topic, r.correlation, f.name FROM requests r JOIN flows f ON f.id = r.user
+         WHERE r.flow = ?1",
+    )?;
+    let mut rows = query.query([flow])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(3)?;
+        if let Ok(user) = UserId::parse(&name) {
+            found.push((user, reply(row)?));
+        }
+    }
+    tx.sql.prepare_cached("DELETE FROM requests WHERE flow = ?1")?.execute([flow])?;
+    Ok(found)
+}
+
+/// Columns request_id, response_topic, correlation.
+fn reply(row: &Row<'_>) -> rusqlite::Result<PendingReply> {
+    let correlation: Option<Vec<u8>> = row.get(2)?;
+    Ok(PendingReply { request_id: row.get(0)?, response_topic: row.get(1)?, correlation: correlation.map(Bytes::from) })
 }
 
 impl Store {
@@ -32,22 +61,7 @@ impl Store {
         self.write(move |tx| {
             let Some(flow) = flows::find(tx.sql, flows::GROUP, group.as_str())? else { return Ok(None) };
             let Some(user_flow) = flows::find(tx.sql, flows::USER, user.as_str())? else { return Ok(None) };
-            let reply = tx
-                .sql
-                .prepare_cached(
-                    "SELECT request_id, response_topic, correlation FROM requests WHERE flow = ?1 AND user = ?2",
-                )?
-                .query_row([flow, user_flow], |row| {
-                    let correlation: Option<Vec<u8>> = row.get(2)?;
-                    Ok(PendingReply {
-                        request_id: row.get(0)?,
-                        response_topic: row.get(1)?,
-                        correlation: correlation.map(Bytes::from),
-                    })
-                })
-                .optional()?;
-            let Some(reply) = reply else { return Ok(None) };
-            forget(tx, flow, user_flow)?;
+            let Some(reply) = take(tx, flow, user_flow)? else { return Ok(None) };
             if !approve {
                 return Ok(Some(Decided { membership: None, reply }));
             }

@@ -7,6 +7,9 @@ use super::{Arrival, Bind, Bound, Released, Result, Source, Store, StoredSession
 use crate::clock::Millis;
 use crate::ids::UserId;
 
+/// Sessions that one transaction ends.
+const PORTION: usize = 1_000;
+
 impl Store {
     /// What a connection of this client for this user starts from.
     pub async fn arrive(&self, client: String, user: UserId, now: Millis) -> Result<Arrival> {
@@ -50,7 +53,8 @@ impl Store {
         .await
     }
 
-    /// Records a subscription; one that binds is a group request and is answered like one.
+    /// Records a subscription; one that binds is a group request and is answered like one. The session is this user's from
+    /// now on.
     pub async fn subscribe(
         &self,
         client: String,
@@ -67,6 +71,9 @@ impl Store {
                 None => None,
             };
             let session = ensure(tx, &client, &user)?;
+            tx.sql
+                .prepare_cached("UPDATE sessions SET user = ?2 WHERE id = ?1 AND user <> ?2")?
+                .execute(params![session, user.as_str()])?;
             tx.sql
                 .prepare_cached(
                     "INSERT OR REPLACE INTO subscriptions (session, filter, qos, binding) VALUES (?1, ?2, ?3, ?4)",
@@ -107,6 +114,15 @@ impl Store {
         .await
     }
 
+    /// Its connection is there after all.
+    pub async fn session_present(&self, client: String) -> Result<()> {
+        self.write(move |tx| {
+            tx.sql.prepare_cached("UPDATE sessions SET away_since = NULL WHERE client = ?1")?.execute([client])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// The session is over, with all that it held. Its user's cursors have to be settled before this.
     pub async fn end_session(&self, client: String, now: Millis) -> Result<Vec<Released>> {
         self.write(move |tx| match find(tx.sql, &client)? {
@@ -132,13 +148,29 @@ impl Store {
     /// At start: no connection survived the last process, so sessions that ended with theirs are over, and the others
     /// are away from now on. Answers how many ended.
     pub async fn begin_sessions(&self, now: Millis) -> Result<usize> {
-        self.write(move |tx| {
-            let over = ids(tx.sql, "SELECT id FROM sessions WHERE lasting = 0", params![])?;
-            for id in &over {
-                end(tx, *id, now)?;
+        let mut ended = 0;
+        loop {
+            // In portions: one transaction for all would outgrow the cache, and each of its pages be looked for in a log
+            // that gets longer and longer.
+            let over = self
+                .write(move |tx| {
+                    let over = ids(
+                        tx.sql,
+                        "SELECT id FROM sessions WHERE lasting = 0 ORDER BY id LIMIT ?1",
+                        params![PORTION as i64],
+                    )?;
+                    over.iter().try_for_each(|id| end(tx, *id, now).map(drop))?;
+                    Ok(over.len())
+                })
+                .await?;
+            ended += over;
+            if over < PORTION {
+                break;
             }
+        }
+        self.write(move |tx| {
             tx.sql.execute("UPDATE sessions SET away_since = ?1 WHERE away_since IS NULL", [now])?;
-            Ok(over.len())
+            Ok(ended)
         })
         .await
     }

@@ -8,23 +8,28 @@ use super::dispatch::{self, Content, Due, Place};
 use super::duplicates::{self, Verdict};
 use super::replace::{self, NotReplaced, Predecessor, Replaced};
 use super::writer::Tx;
-use super::{Address, DeliveryMethod, Priority, Result, State, Store, Submission, Submitted, flows};
+use super::{Address, DeliveryMethod, Meaning, Priority, Result, State, Store, Submission, Submitted, flows};
 use crate::ids::Target;
 use crate::parcel::{FlowId, PushKey, Seq};
 
 impl Store {
     /// Stores a push and dispatches it to the addresses that are due.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted> {
-        if submission.replace.is_some() {
-            return self.write(move |tx| submit_in(tx, &submission)).await;
-        }
-        self.write_checked(move |tx| submit_in(tx, &submission)).await
+        let waiting = self.intake.admit(&submission)?;
+        let guarded = submission.replace.is_some();
+        let request = move |tx: &mut Tx<'_>| {
+            let submitted = submit_in(tx, &submission);
+            drop(waiting);
+            submitted
+        };
+        if guarded { self.write(request).await } else { self.write_checked(request).await }
     }
 }
 
 /// A flow that an address names, with what a dispatch to it needs.
 #[derive(Debug, Clone, Copy)]
-struct Named {
+struct Named<'a> {
+    target: &'a Target,
     flow: FlowId,
     members: i64,
     /// The newest dispatch before this submission.
@@ -81,10 +86,10 @@ fn insert_dispatches(
     tx: &mut Tx<'_>,
     push: &Submission,
     key: PushKey,
-    named: &[Named],
+    named: &[Named<'_>],
     replaced: &Replaced,
 ) -> Result<()> {
-    let shared = is_shared(push, named);
+    let shared = is_shared(named);
     let content = Content {
         push_id: &push.push_id,
         confirmed: push.delivery != DeliveryMethod::Unconfirmed,
@@ -101,7 +106,7 @@ fn insert_dispatches(
         let due = Due {
             push: key,
             flow: named.flow,
-            target: &address.target,
+            target: named.target,
             address: &address.raw,
             shared,
             replaces: predecessor.seq(),
@@ -185,7 +190,7 @@ fn insert_scheduled(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>
 }
 
 /// The flow of every address, or those that name nothing known.
-fn resolve(tx: &Tx<'_>, push: &Submission) -> Result<std::result::Result<Vec<Named>, Vec<String>>> {
+fn resolve<'a>(tx: &Tx<'_>, push: &'a Submission) -> Result<std::result::Result<Vec<Named<'a>>, Vec<String>>> {
     let mut found = Vec::with_capacity(push.addresses.len());
     let mut unknown = Vec::new();
     for address in &push.addresses {
@@ -197,14 +202,24 @@ fn resolve(tx: &Tx<'_>, push: &Submission) -> Result<std::result::Result<Vec<Nam
     Ok(if unknown.is_empty() { Ok(found) } else { Err(unknown) })
 }
 
-fn resolve_one(tx: &Tx<'_>, address: &Address, push: &Submission) -> Result<Option<Named>> {
-    let named = |row: &Row<'_>| Ok(Named { flow: row.get(0)?, members: row.get(1)?, last: row.get(2)? });
-    let found = match &address.target {
+fn resolve_one<'a>(tx: &Tx<'_>, address: &'a Address, push: &Submission) -> Result<Option<Named<'a>>> {
+    for meaning in &address.meanings {
+        if let Some(named) = resolve_meaning(tx, meaning, push)? {
+            return Ok(Some(named));
+        }
+    }
+    Ok(None)
+}
+
+fn resolve_meaning<'a>(tx: &Tx<'_>, meaning: &'a Meaning, push: &Submission) -> Result<Option<Named<'a>>> {
+    let target = &meaning.target;
+    let named = |row: &Row<'_>| Ok(Named { target, flow: row.get(0)?, members: row.get(1)?, last: row.get(2)? });
+    let found = match target {
         Target::Group(group) => tx
             .sql
             .prepare_cached("SELECT id, members, last_seq FROM flows WHERE kind = 0 AND name = ?1")?
             .query_row([group.as_str()], named),
-        Target::User(user) if address.connected => {
+        Target::User(user) if meaning.connected => {
             let flow = flows::ensure_user(tx, user, push.now)?;
             tx.sql.prepare_cached("SELECT id, 1, last_seq FROM flows WHERE id = ?1")?.query_row([flow], named)
         }
@@ -221,12 +236,12 @@ fn resolve_one(tx: &Tx<'_>, address: &Address, push: &Submission) -> Result<Opti
 }
 
 /// Whether two addresses of this push may reach the same user. Two different users never do; a group and anything may.
-fn is_shared(push: &Submission, named: &[Named]) -> bool {
+fn is_shared(named: &[Named<'_>]) -> bool {
     if named.len() < 2 {
         return false;
     }
     let distinct: HashSet<FlowId> = named.iter().map(|named| named.flow).collect();
-    let any_group = push.addresses.iter().any(|address| matches!(address.target, Target::Group(_)));
+    let any_group = named.iter().any(|named| matches!(named.target, Target::Group(_)));
     any_group || distinct.len() < named.len()
 }
 

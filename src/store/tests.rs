@@ -34,6 +34,10 @@ async fn open() -> Open {
     Open { store, dispatched, _dir: dir }
 }
 
+fn address(raw: &str, target: Target) -> Address {
+    Address { raw: raw.into(), meanings: vec![Meaning { target, connected: true }] }
+}
+
 fn push(id: &str, size: usize) -> Submission {
     Submission {
         initiator: "i".into(),
@@ -50,11 +54,7 @@ fn push(id: &str, size: usize) -> Submission {
         content_type: "text/plain".into(),
         headers: vec![],
         body: Bytes::from(vec![b'x'; size]),
-        addresses: vec![Address {
-            raw: "group:news".into(),
-            target: Target::Group(GroupId::parse("news").unwrap()),
-            connected: false,
-        }],
+        addresses: vec![address("group:news", Target::Group(GroupId::parse("news").unwrap()))],
         replace: None,
     }
 }
@@ -109,7 +109,7 @@ async fn a_cursor_is_counted_once_however_often_it_is_told() {
     let binding = open.store.memberships(UserId::parse("alice").unwrap()).await.unwrap();
     let binding = binding.iter().find(|known| matches!(known.target, Target::Group(_))).unwrap().clone();
     let first = binding.joined + 1;
-    let told = |upto, exceptions| CursorMove { binding: binding.binding, upto, exceptions };
+    let told = |upto, exceptions| CursorMove { binding: binding.binding, from: binding.joined, upto, exceptions };
     let got = Exception { seq: first + 1, kind: ExceptionKind::Got };
     for moves in [
         vec![told(first - 1, vec![got])],
@@ -139,7 +139,7 @@ async fn rule_12_the_store_knows_what_a_user_got_by_another_address() {
     open.store.bind(bind("other")).await.unwrap();
     let mut both = push("p1", 10);
     let other = Target::Group(GroupId::parse("other").unwrap());
-    both.addresses.push(Address { raw: "group:other".into(), target: other.clone(), connected: false });
+    both.addresses.push(address("group:other", other.clone()));
     open.store.submit(both).await.unwrap();
     let memberships = open.store.memberships(UserId::parse("alice").unwrap()).await.unwrap();
     let of = |target: &Target| memberships.iter().find(|known| known.target == *target).unwrap().clone();
@@ -147,7 +147,7 @@ async fn rule_12_the_store_knows_what_a_user_got_by_another_address() {
     let fetch = Fetch { binding: other.binding, after: other.acked, limit: 9, max_bytes: 9_999, now: 20 };
     let owed = open.store.fetch(fetch).await.unwrap().unwrap();
     assert_eq!((owed.parcels.len(), owed.parcels[0].settled), (1, None));
-    let got = CursorMove { binding: news.binding, upto: news.head, exceptions: vec![] };
+    let got = CursorMove { binding: news.binding, from: news.joined, upto: news.head, exceptions: vec![] };
     open.store.settle(vec![got], 20).await.unwrap();
     let owed = open.store.fetch(fetch).await.unwrap().unwrap();
     assert_eq!(owed.parcels[0].settled, Some(Settled::Got));
@@ -163,7 +163,7 @@ async fn what_was_stepped_over_again_after_a_crash_was_listed_as_delivered() {
     let binding = binding.iter().find(|known| matches!(known.target, Target::Group(_))).unwrap().clone();
     let first = binding.joined + 1;
     let stepped = |upto| Exception { seq: first + 1, kind: ExceptionKind::Skipped { upto } };
-    let told = |upto, exceptions| vec![CursorMove { binding: binding.binding, upto, exceptions }];
+    let told = |upto, exceptions| vec![CursorMove { binding: binding.binding, from: binding.joined, upto, exceptions }];
     // p2 is cancelled and stepped over while p1 is unanswered; a crash; p3 is cancelled too, and both are stepped over.
     open.store.cancel("i".into(), "p2".into(), vec![], 20).await.unwrap();
     open.store.settle(told(first - 1, vec![stepped(first + 1)]), 21).await.unwrap();
@@ -193,13 +193,8 @@ async fn a_checked_request_that_fails_all_the_same_takes_its_batch_with_it() {
 async fn a_replacement_that_came_upon_what_is_not_held_back_was_half_done() {
     let open = open().await;
     let two = |id: &str, replace| {
-        let user = Address {
-            raw: "user:alice".into(),
-            target: Target::User(UserId::parse("alice").unwrap()),
-            connected: true,
-        };
         let mut push = push(id, 10);
-        push.addresses.push(user);
+        push.addresses.push(address("user:alice", Target::User(UserId::parse("alice").unwrap())));
         Submission { replace, ..push }
     };
     open.store.submit(two("old", None)).await.unwrap();
@@ -212,4 +207,44 @@ async fn a_replacement_that_came_upon_what_is_not_held_back_was_half_done() {
     assert_eq!(open.store.in_progress("i".into(), "old".into()).await.unwrap(), pending, "nothing was taken back");
     let all = pending.iter().map(|(_, seq)| *seq).collect();
     assert!(matches!(open.store.submit(two("new", replacing(all))).await.unwrap(), Submitted::Accepted { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_that_come_faster_than_the_disk_takes_them_filled_the_memory() {
+    let open = open().await;
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let (began, beginning) = tokio::sync::oneshot::channel();
+    let store = open.store.clone();
+    let slow = tokio::spawn(async move {
+        store
+            .write(move |_| {
+                let _ = began.send(());
+                let _ = gate.recv();
+                Ok(())
+            })
+            .await
+    });
+    beginning.await.unwrap();
+    let size = 4 << 20;
+    let waiting: Vec<_> = (0..intake::WAITING / size - 1)
+        .map(|n| {
+            let store = open.store.clone();
+            tokio::spawn(async move { store.submit(push(&format!("p{n}"), size)).await })
+        })
+        .collect();
+    // Each of these is either refused or waits; with those above, there is no room for all.
+    let refused = loop {
+        let more =
+            tokio::time::timeout(std::time::Duration::from_millis(50), open.store.submit(push("more", size))).await;
+        if let Ok(answer) = more {
+            break answer;
+        }
+    };
+    assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
+    go.send(()).unwrap();
+    slow.await.unwrap().unwrap();
+    for push in waiting {
+        assert!(matches!(push.await.unwrap(), Ok(Submitted::Accepted { .. }) | Err(Error::Busy)));
+    }
+    assert!(matches!(open.store.submit(push("after", size)).await, Ok(Submitted::Accepted { .. })));
 }

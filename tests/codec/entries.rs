@@ -41,7 +41,7 @@ fn settles(document: &Document, dialect: &Dialect) {
     let prolog = doctype::read(&once, &mut repairs).unwrap();
     let root = match xml::read(prolog.rest, &limits(true), &mut repairs) {
         // References are longer than what they stand for.
-        Err(XmlError::ValueTooLong(_)) => return,
+        Err(XmlError::ValueTooLong(..)) => return,
         other => other.unwrap(),
     };
     let again = decode::document(root, Reading { version: Version::V2_1 }, &mut repairs).unwrap();
@@ -91,7 +91,7 @@ pub fn body(bytes: &[u8]) {
                 settles(&request.document, &request.dialect);
             }
             Err(failure) => {
-                assert!(failure.fragment.chars().count() <= pap::encode::FRAGMENT);
+                assert!(failure.fragment.chars().count() <= pap::fragment::FRAGMENT);
                 let code = pap::code::Code::BAD_REQUEST;
                 let (desc, fragment) = (Some(failure.desc), Some(failure.fragment));
                 settles(&Document::BadMessage(BadMessage { code, desc, fragment }), &failure.dialect);

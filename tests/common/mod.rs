@@ -216,3 +216,10 @@ impl Lines {
 pub fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
+
+/// The largest file that the gateway may write from now on; a disk that is full, as far as it can tell.
+pub fn limit_files(gateway: &Gateway, bytes: &str) {
+    let status =
+        Command::new("prlimit").args(["--pid", &gateway.pid().to_string(), &format!("--fsize={bytes}:")]).status();
+    assert!(status.unwrap().success());
+}

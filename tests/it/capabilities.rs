@@ -62,11 +62,23 @@ fn what_is_known_of_a_users_terminals_is_answered_as_rdf() {
 }
 
 #[test]
+fn a_user_that_was_never_connected_is_known_by_its_groups() {
+    let gateway = Gateway::start();
+    gateway.http().bind("news", "tel:+15550102");
+    for address in ["tel:+15550102", "15550102"] {
+        let (response, rdf) = parts(&ask(&gateway, address));
+        assert!(response.contains("code=\"1000\""), "{response}");
+        assert!(rdf.contains(">news<"), "{rdf}");
+    }
+}
+
+#[test]
 fn where_nothing_is_known_the_answer_is_3008() {
     let gateway = Gateway::start();
-    gateway.http().bind("news", "bob");
+    gateway.http().bind("news", "carol");
+    gateway.http().json("DELETE", "/api/v1/groups/news/members/carol", serde_json::Value::Null);
     for (address, code) in
-        [("bob", 3008), ("nobody", 3008), ("group:news", 2002), ("WAPPUSH=1.2.3.4/TYPE=IPv4@ppg", 2002)]
+        [("carol", 3008), ("nobody", 3008), ("group:news", 2002), ("WAPPUSH=1.2.3.4/TYPE=IPv4@ppg", 2002)]
     {
         let reply = ask(&gateway, address);
         assert_eq!((reply.status, reply.header("content-type")), (202, Some("application/xml")));

@@ -478,6 +478,38 @@ fn an_unconfirmed_push_to_two_spellings_of_a_group_came_twice() {
 }
 
 #[test]
+fn what_one_terminal_acknowledged_after_another_had_refused_it_was_thrown_away() {
+    let gateway = Gateway::start();
+    let mut phone = Raw::connect(gateway.mqtt, &Connect::v5("phone", "alice"));
+    let mut tablet = Raw::connect(gateway.mqtt, &Connect::v5("tablet", "alice"));
+    phone.join("news");
+    gateway.http().bind("news", "bob");
+    for id in ["p1", "p2"] {
+        gateway.http().push(id, "group:news", id);
+    }
+    let seen = [tablet.publish_in(), tablet.publish_in()];
+    let refused = [phone.publish_in(), phone.publish_in()];
+    // The second one is refused while the first one is unanswered: it is above the cursor.
+    phone.puback_reason(refused[1].id, 0x99);
+    gateway.http().wait_outcome("p2", "pending", "0 of 2, 1 refused");
+    phone.puback_reason(refused[0].id, 0x99);
+    gateway.http().wait_outcome("p1", "pending", "0 of 2, 1 refused");
+    for push in &seen {
+        tablet.puback(push.id);
+    }
+    for id in ["p1", "p2"] {
+        gateway.http().wait_outcome(id, "pending", "1 of 2");
+    }
+    let mut bob = Raw::connect(gateway.mqtt, &Connect::v3("b", "bob"));
+    assert_eq!(texts(&mut bob, 2), ["p1", "p2"]);
+    for id in ["p1", "p2"] {
+        gateway.http().wait_outcome(id, "delivered", "2 of 2");
+        let listed = gateway.http().get(&format!("/api/v1/pushes/{id}/recipients?state=delivered")).json();
+        assert_eq!(listed["recipients"].as_array().unwrap().len(), 2, "{listed}");
+    }
+}
+
+#[test]
 fn two_terminals_of_a_user_that_both_refuse_counted_for_two_members() {
     let gateway = Gateway::start_with("[mqtt]\nworkers = 1\n", &[]);
     let mut one = Raw::connect(gateway.mqtt, &Connect::v5("x1", "xena"));

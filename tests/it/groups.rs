@@ -231,6 +231,7 @@ fn approval_asks_an_operator_and_answers_twice() {
     assert_eq!(http.json("POST", "/api/v1/groups/vip/requests/alice", json!({"decision":"approve"})).status, 204);
     let answer = alice.publish_in().json();
     assert_eq!((&answer["status"], &answer["topic"]), (&json!("accepted"), &json!("groups/vip")));
+    assert_eq!(answer["id"], "r9", "the SUBSCRIBE, which has none, took it away");
     assert_eq!(http.json("POST", "/api/v1/groups/vip/requests/bob", json!({"decision":"reject"})).status, 204);
     let answer = bob.publish_in().json();
     assert_eq!((&answer["status"], &answer["reason"]), (&json!("rejected"), &json!("not-authorized")));
@@ -239,6 +240,46 @@ fn approval_asks_an_operator_and_answers_twice() {
     bob.assert_silent();
     assert_eq!(http.json("POST", "/api/v1/groups/vip/requests/bob", json!({"decision":"approve"})).status, 404);
     assert_eq!(http.json("POST", "/api/v1/groups/vip/requests/bob", json!({"decision":"perhaps"})).status, 400);
+}
+
+#[test]
+fn a_join_that_nobody_decided_on_never_got_its_second_answer() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    for group in ["vip", "gone"] {
+        http.json("PUT", &format!("/api/v1/groups/{group}"), json!({"policy":"approval"}));
+    }
+    let mut alice = connect(&gateway, "alice");
+    let ask = |alice: &mut Raw, group: &str| {
+        let request = json!({"op":"join","id":group,"group":group}).to_string();
+        assert_eq!(alice.request("$push/request", &request)["status"], "pending");
+    };
+    // Bound by the operator instead.
+    ask(&mut alice, "vip");
+    http.bind("vip", "alice");
+    let answer = alice.publish_in().json();
+    assert_eq!((&answer["status"], &answer["id"]), (&json!("accepted"), &json!("vip")));
+    // The group is no more.
+    ask(&mut alice, "gone");
+    assert_eq!(http.json("DELETE", "/api/v1/groups/gone", Value::Null).status, 204);
+    let answer = alice.publish_in().json();
+    assert_eq!(
+        (&answer["status"], &answer["reason"], &answer["id"]),
+        (&json!("rejected"), &json!("group-unknown"), &json!("gone"))
+    );
+}
+
+#[test]
+fn who_had_left_before_the_decision_was_bound_by_it() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    http.json("PUT", "/api/v1/groups/vip", json!({"policy":"approval"}));
+    let mut alice = connect(&gateway, "alice");
+    assert_eq!(alice.request("$push/join/vip", "")["status"], "pending");
+    assert_eq!(alice.request("$push/leave/vip", "")["status"], "accepted");
+    assert_eq!(http.get("/api/v1/groups/vip/requests").json()["requests"], json!([]));
+    assert_eq!(http.json("POST", "/api/v1/groups/vip/requests/alice", json!({"decision":"approve"})).status, 404);
+    assert_eq!(http.get("/api/v1/groups/vip").json()["members"], 0);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::common::http::Pap;
 use crate::common::initiator::Initiator;
 use crate::common::mqtt::{Connect, Raw};
-use crate::common::{Gateway, PAPCAST, wait_for};
+use crate::common::{Gateway, PAPCAST, limit_files, wait_for};
 
 fn count(gateway: &Gateway, sql: &str) -> i64 {
     let store = Connection::open(gateway.dir.path().join("papcast.db")).unwrap();
@@ -232,13 +232,6 @@ fn a_backup_of_nothing_says_so() {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains("no backup was made: papcast.db: cannot be copied to copy.db"), "{error}");
     assert!(!dir.path().join("papcast.db").exists() && !dir.path().join("copy.db").exists());
-}
-
-/// The largest file that the gateway may write from now on; a disk that is full, as far as it can tell.
-fn limit_files(gateway: &Gateway, bytes: &str) {
-    let status =
-        Command::new("prlimit").args(["--pid", &gateway.pid().to_string(), &format!("--fsize={bytes}:")]).status();
-    assert!(status.unwrap().success());
 }
 
 #[test]

@@ -82,6 +82,9 @@ fn ready_is_taken_back_while_requests_drain() {
     assert!(buffer[..read].starts_with(b"HTTP/1.1 200"));
     gateway.signal("TERM");
     wait_for("the stop to begin", || gateway.log().contains("stopping").then_some(()));
+    wait_for("readiness to be taken back", || (gateway.http().get("/readyz").status == 503).then_some(()));
+    assert_eq!(gateway.http().get("/healthz").status, 200);
+    assert_eq!(gateway.http().get("/api/v1/groups").status, 503, "no new work");
     slow.write_all(b"/>").unwrap();
     let mut answer = Vec::new();
     slow.read_to_end(&mut answer).unwrap();

@@ -21,4 +21,5 @@ mod lifecycle;
 mod notify;
 mod open_topics;
 mod replace;
+mod sessions;
 mod submit;

@@ -66,6 +66,9 @@ pub(super) struct Step {
     pub(super) content_type: String,
     #[serde(default)]
     pub(super) headers: Vec<String>,
+    /// Behind the path of the endpoint, with its `?`.
+    #[serde(default)]
+    pub(super) query: String,
     #[serde(default)]
     eol: Eol,
     #[serde(default)]
@@ -81,6 +84,11 @@ pub(super) struct Step {
     pub(super) contains: Vec<String>,
     #[serde(default)]
     pub(super) lacks: Vec<String>,
+    /// What lines of the answer's head begin with, in lower case.
+    #[serde(default)]
+    pub(super) head: Vec<String>,
+    #[serde(default)]
+    pub(super) head_lacks: Vec<String>,
 }
 
 fn multipart() -> String {

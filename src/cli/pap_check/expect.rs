@@ -1,5 +1,8 @@
 //! Looking at an answer as simple initiators do: by its text. Nothing of papcast's own decoder takes part.
 
+use hyper::HeaderMap;
+use hyper::header::HeaderValue;
+
 use super::case::Step;
 use super::placeholders::Placeholders;
 
@@ -34,6 +37,20 @@ pub(super) fn check(step: &Step, placeholders: &Placeholders, status: u16, answe
     Ok(())
 }
 
+/// Why the head of the answer is not the one expected.
+pub(super) fn check_head(step: &Step, headers: &HeaderMap) -> Result<(), String> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+    let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {}", text(value))).collect();
+    let has = |begin: &String| lines.iter().any(|line| line.starts_with(begin.as_str()));
+    if let Some(missing) = step.head.iter().find(|begin| !has(begin)) {
+        return Err(format!("the head of the answer has no {missing:?}"));
+    }
+    if let Some(unwanted) = step.head_lacks.iter().find(|begin| has(begin)) {
+        return Err(format!("the head of the answer has {unwanted:?}"));
+    }
+    Ok(())
+}
+
 /// The element inside `<pap>`.
 fn first_element(answer: &str) -> Option<&str> {
     let pap = answer.split_once("<pap")?.1;
@@ -50,6 +67,15 @@ fn code(answer: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_head_is_looked_at_by_its_lines() {
+        let step = |text: &str| toml::from_str::<Step>(&format!("body = ''\nanswer = 'x'\n{text}")).unwrap();
+        let head = HeaderMap::from_iter([(hyper::header::CONTENT_TYPE, HeaderValue::from_static("Application/XML"))]);
+        assert_eq!(check_head(&step("head = ['content-type: application/xml']"), &head), Ok(()));
+        assert!(check_head(&step("head = ['content-length: ']"), &head).is_err());
+        assert!(check_head(&step("head_lacks = ['content-type: ']"), &head).is_err());
+    }
 
     #[test]
     fn answers_are_read_by_their_text() {

@@ -93,7 +93,8 @@ async fn check(args: &Args, gateway: &Gateway, path: &str, case: &Case) -> anyho
             }
         };
         let answer = String::from_utf8_lossy(&reply.body).into_owned();
-        if let Err(why) = expect::check(step, &placeholders, reply.status.as_u16(), &answer) {
+        let looked_at = expect::check(step, &placeholders, reply.status.as_u16(), &answer);
+        if let Err(why) = looked_at.and_then(|()| expect::check_head(step, &reply.headers)) {
             return Ok(Outcome::Failed { why, sent, answer });
         }
     }
@@ -115,7 +116,8 @@ async fn post(
         let (name, value) = header.split_once(':').with_context(|| format!("{header:?} is no header"))?;
         headers.push((name.trim().to_ascii_lowercase(), placeholders.fill(value.trim())));
     }
-    gateway.request(hyper::Method::POST, path, &headers, body).await
+    let path = format!("{path}{}", step.query);
+    gateway.request(hyper::Method::POST, &path, &headers, body).await
 }
 
 fn show(args: &Args, area: &str, case: &Case, outcome: &Outcome) {

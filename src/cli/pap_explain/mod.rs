@@ -35,18 +35,25 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let read = |strict| {
         pap::parse(content_type.as_deref(), body, Limits { addresses: ADDRESSES, strict, ..Limits::default() })
     };
-    let request = read(false).map_err(|failure| {
-        let code = if failure.version { 3002 } else { 2000 };
-        anyhow::anyhow!("{name}: a gateway would answer with a badmessage-response {code}: {}", failure.desc)
-    })?;
+    let request = match read(false) {
+        Ok(request) => request,
+        Err(failure) => {
+            let code = if failure.version { 3002 } else { 2000 };
+            if args.json {
+                let repairs: Vec<_> = failure.repairs.as_slice().iter().map(shown).collect();
+                println!("{}", serde_json::json!({ "code": code, "desc": failure.desc, "repairs": repairs }));
+            }
+            anyhow::bail!("{name}: a gateway would answer with a badmessage-response {code}: {}", failure.desc);
+        }
+    };
     let strict = read(true).err().map(|failure| failure.desc);
     let facts = words::facts(&request);
     if args.json {
         let facts: serde_json::Map<_, _> =
             facts.into_iter().map(|(what, text)| (what.to_owned(), text.into())).collect();
-        let repair = |repair: &Repair| serde_json::json!({ "row": repair.row(), "what": repair.to_string() });
-        let repairs: Vec<_> = request.repairs.as_slice().iter().map(repair).collect();
-        println!("{}", serde_json::json!({ "facts": facts, "repairs": repairs, "strict": strict }));
+        let repairs: Vec<_> = request.repairs.as_slice().iter().map(shown).collect();
+        let unknown = request.repairs.unknown();
+        println!("{}", serde_json::json!({ "facts": facts, "repairs": repairs, "unknown": unknown, "strict": strict }));
         return Ok(());
     }
     for (what, text) in facts {
@@ -57,11 +64,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     for repair in request.repairs.as_slice() {
         println!("{:<22} {repair} (row {} of docs/pap.md)", "straightened", repair.row());
     }
+    if !request.repairs.unknown().is_empty() {
+        println!("{:<22} {}", "unknown, and ignored", request.repairs.unknown().join(", "));
+    }
     match strict {
         Some(reason) => println!("{:<22} refused: {reason}", "by a strict endpoint"),
         None => println!("{:<22} taken as it is", "by a strict endpoint"),
     }
     Ok(())
+}
+
+fn shown(repair: &Repair) -> serde_json::Value {
+    serde_json::json!({ "row": repair.row(), "what": repair.to_string() })
 }
 
 /// Takes a request head away, if there is one: its Content-Type, and the body.
@@ -82,9 +96,12 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
-/// A body that begins with a delimiter names its own boundary.
+/// A body that begins with a delimiter names its own boundary; one that begins with markup is XML.
 fn guess(body: &[u8]) -> Option<String> {
     let first = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty())?;
+    if first.starts_with(b"<") {
+        return Some("application/xml".into());
+    }
     let boundary = std::str::from_utf8(first.strip_prefix(b"--")?).ok()?;
     Some(format!("multipart/related; boundary=\"{boundary}\"; type=\"application/xml\""))
 }
@@ -105,6 +122,7 @@ mod tests {
             guess(b"\r\n--x=1 \r\n").as_deref(),
             Some("multipart/related; boundary=\"x=1\"; type=\"application/xml\"")
         );
-        assert_eq!(guess(b"<pap/>"), None);
+        assert_eq!(guess(b"\n<pap/>").as_deref(), Some("application/xml"));
+        assert_eq!(guess(b"hello"), None);
     }
 }

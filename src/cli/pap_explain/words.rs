@@ -1,6 +1,10 @@
 //! What a request means, fact by fact. The names on the left are those of the specification.
 
-use crate::pap::address::{self, Address, Kind};
+use crate::addressee;
+use crate::clock;
+use crate::ids::Target;
+use crate::pap::address::{self, Address, Client, Kind};
+use crate::pap::code::{Code, State};
 use crate::pap::document::{DeliveryMethod, PushMessage, QualityOfService, ReplaceMethod};
 use crate::pap::message::Content;
 use crate::pap::time;
@@ -29,15 +33,24 @@ pub(super) fn facts(request: &Request) -> Facts {
         Document::CapabilitiesQuery(query) => {
             fact("operation", "client capabilities query: what is known of this terminal".into());
             fact("address", whom(&query.address));
+            facts.extend(query.query_id.clone().map(|id| ("query-id", id)));
+            facts.extend(query.app_id.clone().map(|id| ("app-id", id)));
         }
         Document::ResultNotification(message) => {
             fact("operation", "result notification: what a gateway tells an initiator".into());
             fact("push-id", message.push_id.clone());
             fact("address", whom(&message.address));
-            fact(
-                "message-state",
-                format!("{}, code {} ({})", message.state.name(), message.code, message.code.meaning()),
-            );
+            fact("message-state", outcome(message.state, message.code, message.desc.as_deref()));
+            facts.extend(message.event_time.map(|at| ("event-time", time::format(at))));
+        }
+        Document::StatusQueryResponse(response) => {
+            fact("operation", "answer to a status query, which a gateway is not sent".into());
+            fact("push-id", response.push_id.clone());
+            for result in &response.results {
+                let when = result.event_time.map_or_else(String::new, |at| format!(", at {}", time::format(at)));
+                let outcome = outcome(result.state, result.code, result.desc.as_deref());
+                fact("result", format!("{outcome}{when}\n{}", some_or_all(&result.addresses)));
+            }
         }
         answer => {
             let code = answer.code().map_or_else(String::new, |code| format!(" with code {code} ({})", code.meaning()));
@@ -54,12 +67,22 @@ pub(super) fn facts(request: &Request) -> Facts {
     facts
 }
 
+fn outcome(state: State, code: Code, desc: Option<&str>) -> String {
+    let desc = desc.map_or_else(String::new, |desc| format!(": {desc}"));
+    format!("{}, code {code} ({}){desc}", state.name(), code.meaning())
+}
+
 fn push(message: &PushMessage) -> Facts {
     let mut facts: Facts = vec![("push-id", message.push_id.clone()), ("address", some_or_all(&message.addresses))];
     let mut fact = |what, text: Option<String>| facts.extend(text.map(|text| (what, text)));
     let at = |seconds: Option<i64>| seconds.map(time::format);
     fact("deliver-after", at(message.deliver_after).map(|time| format!("not before {time}")));
-    fact("deliver-before", at(message.deliver_before).map(|time| format!("not from {time} on; then it has expired")));
+    let past = |seconds: i64| seconds.saturating_mul(1_000) <= clock::now();
+    let expired = if message.deliver_before.is_some_and(past) { ", which is now (2001)" } else { "" };
+    fact(
+        "deliver-before",
+        at(message.deliver_before).map(|time| format!("not from {time} on; then it has expired{expired}")),
+    );
     fact("source-reference", message.source_reference.clone());
     fact(
         "ppg-notify-requested-to",
@@ -117,22 +140,18 @@ fn some_or_all(addresses: &[String]) -> String {
 
 /// An address and whom it names.
 fn whom(raw: &str) -> String {
-    let meaning = match address::parse(raw) {
-        Ok(Address::Client(client)) => match client.kind {
-            Kind::Group => format!("the group {}", client.value),
-            Kind::Plmn => format!("the user tel:{}", client.value),
-            Kind::User => named(&client.value),
-            Kind::Other(kind) => format!("an address of type {kind}, which papcast does not serve (2002)"),
-        },
-        Ok(Address::Bare(text)) => named(&text),
-        Err(error) => format!("cannot be read (2002): {error}"),
+    let named = addressee::meanings(raw);
+    let name = |target: &Target| match target {
+        Target::Group(id) => format!("the group {}", id.as_str()),
+        Target::User(id) => format!("the user {}", id.as_str()),
+    };
+    let meaning = match (address::parse(raw), &named[..]) {
+        (Err(error), _) => format!("cannot be read (2002): {error}"),
+        (Ok(Address::Client(Client { kind: Kind::Other(kind), .. })), _) => {
+            format!("an address of type {kind}, which papcast does not serve (2002)")
+        }
+        (Ok(_), []) => "names nobody (2002)".into(),
+        (Ok(_), targets) => targets.iter().map(name).collect::<Vec<_>>().join(" or, where that is not known, "),
     };
     format!("{raw} = {meaning}")
-}
-
-fn named(text: &str) -> String {
-    match text.strip_prefix("group:").or_else(|| text.strip_prefix('$')) {
-        Some(group) => format!("the group {group}"),
-        None => format!("the user {}", text.strip_prefix("user:").unwrap_or(text)),
-    }
 }

@@ -13,8 +13,8 @@ use crate::door::session::Offer;
 use crate::ids::{GroupId, JoinPolicy, Target, UserId};
 use crate::parcel::{BindingId, FlowId, Parcel, Seq};
 use crate::store::{
-    Address, Bind, Bound, CursorMove, DeliveryMethod, Event, Fetch, PendingReply, Priority, Removal, Replacing, Source,
-    Store, Submission, Submitted,
+    Address, Bind, Bound, CursorMove, DeliveryMethod, Event, Fetch, Meaning, PendingReply, Priority, Removal,
+    Replacing, Source, Store, Submission, Submitted,
 };
 
 /// A push as the model remembers it.
@@ -201,7 +201,10 @@ impl World {
             body: Bytes::from(number.to_string()),
             addresses: to
                 .iter()
-                .map(|to| Address { raw: format!("{to:?}"), target: target(*to), connected: true })
+                .map(|to| {
+                    let meaning = Meaning { target: target(*to), connected: true };
+                    Address { raw: format!("{to:?}"), meanings: vec![meaning] }
+                })
                 .collect(),
             replace: replace.clone(),
         };

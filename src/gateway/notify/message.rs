@@ -4,30 +4,33 @@
 use crate::clock;
 use crate::pap::code::{Code, State as PapState};
 use crate::pap::document::{DeliveryMethod, Priority, QualityOfService, ResultNotification};
-use crate::pap::{self, Dialect, Document, Version};
+use crate::pap::{self, Dialect, Document};
 use crate::store::{self, Notification, State};
 
 /// Content-Type and body.
 pub(super) fn of(notification: &Notification) -> (&'static str, String) {
-    match Version::parse(&notification.notify.form) {
-        Some(version) => ("application/xml", xml(notification, version)),
+    match Dialect::parse(&notification.notify.form) {
+        Some(dialect) => ("application/xml", xml(notification, &dialect)),
         None => ("application/json", json(notification)),
     }
 }
 
 /// What an initiator says against a notification that it took: a PAP resultnotification-response (WAP-247 §8.7) with a
-/// code of failure. Anything else in an answer says nothing.
+/// code of failure, or a badmessage-response. Anything else in an answer says nothing.
 pub(super) fn complaint(content_type: Option<&str>, body: &[u8]) -> Option<String> {
     let request = pap::parse(content_type, body, pap::Limits::default()).ok()?;
     match request.document {
         Document::ResultNotificationResponse(response) if response.code.0 >= Code::BAD_REQUEST.0 => {
             Some(format!("{} {}", response.code.0, response.desc.unwrap_or_default()))
         }
+        Document::BadMessage(message) => {
+            Some(format!("bad message {} {}", message.code.0, message.desc.unwrap_or_default()))
+        }
         _ => None,
     }
 }
 
-fn xml(notification: &Notification, version: Version) -> String {
+fn xml(notification: &Notification, dialect: &Dialect) -> String {
     let view = &notification.address;
     let message = ResultNotification {
         push_id: notification.push_id.clone(),
@@ -41,7 +44,7 @@ fn xml(notification: &Notification, version: Version) -> String {
         address: view.address.clone(),
         quality_of_service: Some(pap_quality(notification.confirmed, notification.priority)),
     };
-    pap::encode(&Document::ResultNotification(Box::new(message)), &Dialect::of(version))
+    pap::encode(&Document::ResultNotification(Box::new(message)), dialect)
 }
 
 /// What a push was really delivered with (WAP-247 §8.9).

@@ -16,7 +16,8 @@ pub(in crate::http) struct Endpoint {
     pub(super) strict: bool,
     pub(super) push_all: bool,
     errors_as_badmessage: bool,
-    doctype: bool,
+    /// Answers and notifications have a DOCTYPE.
+    pub(super) doctype: bool,
 }
 
 impl From<&PapEndpoint> for Endpoint {
@@ -35,18 +36,14 @@ impl From<&PapEndpoint> for Endpoint {
 impl Endpoint {
     /// One write with a Content-Length; some initiators cannot read anything else.
     pub(super) fn respond(self, document: &Document, dialect: &Dialect) -> Response {
-        let body = self.encode(document, dialect);
+        let body = pap::encode(document, dialect);
         (self.status, [(header::CONTENT_TYPE, "application/xml")], Body::from(body)).into_response()
-    }
-
-    fn encode(self, document: &Document, dialect: &Dialect) -> String {
-        if self.doctype { pap::encode(document, dialect) } else { pap::encode_without_doctype(document, dialect) }
     }
 
     /// The answer to a capabilities query: with a second part where something is known.
     pub(super) fn tell(self, document: &Document, dialect: &Dialect, rdf: Option<String>) -> Response {
         let Some(rdf) = rdf else { return self.respond(document, dialect) };
-        let (content_type, body) = pap::capabilities::encode_with(&self.encode(document, dialect), &rdf);
+        let (content_type, body) = pap::capabilities::encode_with(&pap::encode(document, dialect), &rdf);
         (self.status, [(header::CONTENT_TYPE, content_type)], Body::from(body)).into_response()
     }
 

@@ -9,8 +9,8 @@ mod status;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, Request, State};
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
 use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +18,10 @@ use axum::response::{IntoResponse, Response};
 pub(super) use endpoint::Endpoint;
 pub(super) use observe::Observer;
 
+use observe::Sender;
+
 use super::problem::Problem;
+use super::server::Remote;
 use super::{ANYBODY, Api, submit};
 use crate::clock;
 use crate::gateway::{self, Content, NAME, PushRequest, Refused};
@@ -32,35 +35,49 @@ use crate::store;
 /// Answers one PAP request.
 pub(super) async fn handle(State(api): State<Api>, endpoint: Endpoint, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let sender = sender_address(&parts.headers, &parts.uri);
-    let body = match Bytes::from_request(Request::new(body), &()).await {
+    // It is whole, and no larger than allowed: `super::body` has read it.
+    let body = match to_bytes(body, usize::MAX).await {
         Ok(body) => body,
-        Err(rejection) => return Problem::from(rejection).into_response(),
+        Err(error) => {
+            return Problem::bad_request(format!("the request body could not be read: {error}")).into_response();
+        }
     };
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let content_type = text(header::CONTENT_TYPE);
+    let sent_by = Sender { initiator: ANYBODY, endpoint: parts.uri.path(), remote: Remote::of(&parts.extensions) };
     let limits = Limits { strict: endpoint.strict, ..api.limits };
-    let (operation, document, dialect) = match pap::parse(content_type, &body, limits) {
-        Ok(mut request) => {
-            let (operation, dialect) = (request.document.name(), request.dialect.clone());
-            adopt_application(&mut request, text(APPLICATION));
-            api.observer.repairs(ANYBODY, parts.uri.path(), request.repairs.as_slice());
-            let version = dialect.version.to_string();
-            let origin = Origin { digest: digest(content_type, &body), sender, version };
-            if let Document::CapabilitiesQuery(query) = request.document {
-                let (response, rdf) = capabilities::query(&api, query).await;
-                api.observer.request(operation, response.code.0);
-                return endpoint.tell(&Document::CapabilitiesResponse(response), &dialect, rdf);
-            }
-            (operation, answer(&api, endpoint, request, origin).await, dialect)
-        }
+    let mut request = match pap::parse(content_type, &body, limits) {
+        Ok(request) => request,
         Err(failure) => {
-            let (document, dialect) = bad_message(failure);
-            ("unreadable", document, dialect)
+            if !endpoint.strict {
+                api.observer.repairs(&sent_by, &failure.repairs);
+            }
+            let (document, mut dialect) = bad_message(failure);
+            dialect.doctype = endpoint.doctype;
+            return told(&api, endpoint, "unreadable", &document, &dialect);
         }
     };
+    request.dialect.doctype = endpoint.doctype;
+    if !endpoint.strict {
+        adopt_application(&mut request, text(APPLICATION));
+    }
+    api.observer.repairs(&sent_by, &request.repairs);
+    let (operation, dialect) = (request.document.name(), request.dialect.clone());
+    if let Document::CapabilitiesQuery(query) = request.document {
+        let (response, rdf) = capabilities::query(&api, query).await;
+        api.observer.request(operation, response.code.0);
+        return endpoint.tell(&Document::CapabilitiesResponse(response), &dialect, rdf);
+    }
+    let sender = sender_address(&parts.headers, &parts.uri);
+    let origin = Origin { digest: digest(content_type, &body), sender, dialect: dialect.to_string() };
+    let document = answer(&api, endpoint, request, origin).await;
+    told(&api, endpoint, operation, &document, &dialect)
+}
+
+/// Counts the request and answers it.
+fn told(api: &Api, endpoint: Endpoint, operation: &'static str, document: &Document, dialect: &Dialect) -> Response {
     api.observer.request(operation, document.code().map_or(0, |code| code.0));
-    endpoint.respond(&document, &dialect)
+    endpoint.respond(document, dialect)
 }
 
 /// Some initiators name the application in the head of the request instead of the content part, whose word counts more
@@ -68,8 +85,11 @@ pub(super) async fn handle(State(api): State<Api>, endpoint: Endpoint, request: 
 const APPLICATION: HeaderName = HeaderName::from_static("x-wap-application-id");
 
 fn adopt_application(request: &mut pap::Request, named: Option<&str>) {
-    let (Some(content), Some(named)) = (&mut request.content, named) else { return };
-    if !named.is_empty() && !content.headers.iter().any(|(name, _)| name == APPLICATION.as_str()) {
+    let Some(content) = &mut request.content else { return };
+    // An empty one names none.
+    content.headers.retain(|(name, value)| name != APPLICATION.as_str() || !value.is_empty());
+    let Some(named) = named.filter(|named| !named.is_empty()) else { return };
+    if !content.headers.iter().any(|(name, _)| name == APPLICATION.as_str()) {
         content.headers.push((APPLICATION.as_str().to_owned(), named.to_owned()));
     }
 }
@@ -99,8 +119,8 @@ struct Origin {
     digest: i64,
     /// The address it was posted to.
     sender: String,
-    /// The PAP version it is written in.
-    version: String,
+    /// How it is written, for notifications.
+    dialect: String,
 }
 
 async fn answer(api: &Api, endpoint: Endpoint, request: pap::Request, origin: Origin) -> Document {
@@ -208,10 +228,11 @@ fn push_request(
         source: message.source_reference,
         notify: message.notify_requested_to.map(|url| store::Notify {
             url,
-            form: origin.version,
+            form: origin.dialect,
             sender: origin.sender,
         }),
         push_all: endpoint.push_all,
+        literal: endpoint.strict,
         digest: origin.digest,
         replace: message.replace.map(|replace| gateway::Replace {
             push_id: replace.push_id,

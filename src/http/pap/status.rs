@@ -37,11 +37,16 @@ fn result(push: &PushView, view: &AddressView) -> StatusQueryResult {
     StatusQueryResult {
         event_time: view.event_at.map(|at| at / 1000),
         state: pap_state(view.state),
-        code: Code(view.code),
+        code: code_of(view.code),
         desc: Some(view.describe()),
         addresses: vec![view.address.clone()],
         quality_of_service: Some(pap_quality(push.confirmed, push.priority)),
     }
+}
+
+/// 2008 is no code of a status result (WAP-247 §8.13): what could not be replaced is simply refused.
+fn code_of(code: u16) -> Code {
+    Some(Code(code)).filter(|code| *code != Code::CANCELLATION_NOT_POSSIBLE).unwrap_or(Code::FORBIDDEN)
 }
 
 fn unknown(code: Code, addresses: Vec<String>) -> StatusQueryResult {

@@ -16,6 +16,8 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CursorMove {
     pub binding: BindingId,
+    /// Up to here this terminal has spoken before, or never will.
+    pub from: Seq,
     /// All up to here is resolved.
     pub upto: Seq,
     pub exceptions: Vec<Exception>,

@@ -90,8 +90,8 @@ pub struct PendingReply {
 /// What became of a [`Bind`].
 #[derive(Debug, Clone)]
 pub enum Bound {
-    /// Bound; `fresh` where it was not before.
-    Member { membership: Membership, fresh: bool },
+    /// Bound; `fresh` where it was not before. `waited`: where the answer goes to a join that waited for a decision.
+    Member { membership: Membership, fresh: bool, waited: Option<PendingReply> },
     /// Recorded; an operator decides.
     Pending,
     /// The group's policy is `closed`.

@@ -61,7 +61,7 @@ pub struct Replacing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notify {
     pub url: String,
-    /// A PAP version such as `2.0`, or `json`.
+    /// A PAP dialect such as `2.0 announces`, or `json`.
     pub form: String,
     /// The address the initiator posted to.
     pub sender: String,
@@ -71,6 +71,12 @@ pub struct Notify {
 pub struct Address {
     /// As the initiator wrote it.
     pub raw: String,
+    /// What that may mean; the first one that is known counts.
+    pub meanings: Vec<Meaning>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Meaning {
     pub target: Target,
     /// A user that is connected is known even without a binding.
     pub connected: bool,
