@@ -210,12 +210,9 @@ impl Start {
         }
         worker.gateway.session_found(&self.client_id);
         if present || self.expiry > 0 {
-            match store.keep_session(self.client_id.clone(), user, self.expiry).await {
-                // It is served all the same: what is there for it shall not wait for somebody to make room.
-                Err(Error::Full) => {
-                    tracing::warn!(client = self.client_id, "the disk is full: a new session may not be resumed");
-                }
-                kept => kept?,
+            // Served all the same: what is there for it shall not wait for somebody to make room on the disk.
+            if let Err(error) = store.keep_session(self.client_id.clone(), user, self.expiry).await {
+                tracing::warn!(%error, client = self.client_id, "a session could not be stored; a new one cannot be resumed");
             }
         }
         Ok((arrival, present))

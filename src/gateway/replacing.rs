@@ -21,12 +21,9 @@ impl Drop for HeldBack<'_> {
 }
 
 impl Gateway {
-    /// With `pending-only`, who has the old push under way keeps it: the workers hold it back while that is found out and
-    /// written down, so that nobody gets both and nobody neither (docs/ledger.md, rule 19).
+    /// Who has the old push under way keeps it: the workers hold it back while that is found out and written down, so that
+    /// with `pending-only` nobody gets both and nobody neither (docs/ledger.md, rule 19).
     pub(super) async fn replace(&self, submission: Submission, replace: &Replace) -> Result<Submitted, Error> {
-        if !replace.pending_only {
-            return self.submit_replacing(submission, replace, Vec::new(), Vec::new()).await;
-        }
         for _ in 0..ATTEMPTS {
             let old = self.store.in_progress(submission.initiator.clone(), replace.push_id.clone()).await?;
             let holders = self.terminals().hold_back(&old).await;

@@ -1,10 +1,10 @@
 //! Replacing a push (WAP-247 §8.2; docs/ledger.md, rule 19).
 //!
-//! `all` is a cancel and a submission in one transaction. `pending-only` reaches those who have not got the old push: it is
-//! cancelled for them, and the new dispatch names the old one, whose receivers, refusers and holders are left out of it.
-//! A holder is a member to whom the old push was under way: it keeps that one, and has a row that says so. Everybody else
-//! who is left out is not written down: that follows from cursors and exceptions of the old dispatch, which is final from
-//! here on.
+//! The old push is taken back from those who have not got it. A holder is a member to whom it was under way: it keeps that
+//! one, and has a row that says so; where all who are left hold it, nothing is taken back. With `all` everybody gets the new
+//! push. With `pending-only` the new dispatch names the old one, whose receivers, refusers and holders are left out of it;
+//! but for the holders that is not written down: it follows from cursors and exceptions of the old dispatch, which is final
+//! from here on.
 
 use std::collections::{HashMap, HashSet};
 
@@ -110,15 +110,13 @@ pub(super) fn take_back(
     let flows: HashSet<FlowId> = flows.iter().copied().collect();
     let of_ours = |old: &&Old| flows.contains(&old.flow);
     // Before anything is changed.
-    if replacing.pending_only {
-        let held_back: HashSet<Seq> = replacing.held_back.iter().copied().collect();
-        for seq in olds.iter().filter(of_ours).filter(|old| old.state == State::Pending).filter_map(|old| old.seq) {
-            if !held_back.contains(&seq) {
-                return Ok(Err(NotReplaced::NotHeldBack));
-            }
-            if chain(tx.sql, seq)?.len() >= MAX_REPLACED {
-                return Ok(Err(NotReplaced::LongChain));
-            }
+    let held_back: HashSet<Seq> = replacing.held_back.iter().copied().collect();
+    for seq in olds.iter().filter(of_ours).filter(|old| old.state == State::Pending).filter_map(|old| old.seq) {
+        if !held_back.contains(&seq) {
+            return Ok(Err(NotReplaced::NotHeldBack));
+        }
+        if replacing.pending_only && chain(tx.sql, seq)?.len() >= MAX_REPLACED {
+            return Ok(Err(NotReplaced::LongChain));
         }
     }
     let mut under_way: HashMap<Seq, Vec<BindingId>> = HashMap::new();
@@ -133,16 +131,17 @@ pub(super) fn take_back(
                     replaced.by_flow.insert(old.flow, Predecessor::None);
                 }
             }
-            State::Pending if replacing.pending_only => {
+            State::Pending => {
                 let Some(seq) = old.seq else { continue };
                 let holders = holders(tx.sql, under_way.remove(&seq).unwrap_or_default(), seq)?;
                 if old.open > holders.len() as i64 {
                     hold(tx, &holders, old.row, seq, now)?;
                     cancel(tx, old, &mut replaced, now)?;
-                    replaced.by_flow.insert(old.flow, Predecessor::Sent(seq));
+                    if replacing.pending_only {
+                        replaced.by_flow.insert(old.flow, Predecessor::Sent(seq));
+                    }
                 }
             }
-            State::Pending => cancel(tx, old, &mut replaced, now)?,
             _ => {}
         }
     }

@@ -52,6 +52,38 @@ fn all_takes_the_old_one_back_and_submits_the_new_one_for_everybody() {
 }
 
 #[test]
+fn all_said_that_a_push_was_cancelled_which_its_terminal_had_already() {
+    let initiator = Initiator::start();
+    let gateway = Gateway::start_with("[notify]\nallow_private = true\n", &[]);
+    let http = gateway.http();
+    let mut alice = connect(&gateway, "alice");
+    alice.join("news");
+    let old = Pap::new("old").to("user:alice").attribute("ppg-notify-requested-to", &initiator.url);
+    assert_eq!(code(&http, &old), 1001);
+    let under_way = alice.publish_in();
+    let new = |id: &str, of: &str| Pap::new(id).to("user:alice").text(id).attribute("replace-push-id", of);
+    assert_eq!(code(&http, &new("new", "old")), 1001);
+    http.wait_outcome("old", "pending", "0 of 1");
+    let second = alice.publish_in();
+    assert_eq!(second.text(), "new", "everybody gets the new one");
+    alice.puback(under_way.id);
+    http.wait_outcome("old", "delivered", "1 of 1");
+    assert!(initiator.next().body.contains("message-state=\"delivered\""));
+    alice.puback(second.id);
+    http.wait_outcome("new", "delivered", "1 of 1");
+    // Of a group, those keep it to whom it is under way, also over another connection; the others do not get it.
+    http.bind("news", "bob");
+    http.push("shared", "group:news", "shared");
+    assert_eq!(alice.publish_in().text(), "shared");
+    assert_eq!(code(&http, &replacing("instead", "shared", "all")), 1001);
+    http.wait_outcome("shared", "cancelled", "0 of 2");
+    drop(alice);
+    let mut bob = connect(&gateway, "bob");
+    assert_eq!(bob.push().text(), "instead");
+    bob.assert_silent();
+}
+
+#[test]
 fn rule_19_pending_only_reaches_those_who_have_not_got_the_old_one() {
     let gateway = Gateway::start();
     let http = gateway.http();

@@ -263,8 +263,7 @@ impl World {
         }
         let now_final = self.finals(old).await;
         for one in now_final.difference(&was_final) {
-            let keep = if pending_only { holding.clone() } else { BTreeSet::new() };
-            self.pushes[old].taken_back.insert(*one, keep);
+            self.pushes[old].taken_back.insert(*one, holding.clone());
         }
         if !pending_only {
             return;
