@@ -26,8 +26,10 @@ impl From<Settled> for Outcome {
 struct Entry {
     seq: Seq,
     resolved: bool,
-    /// Resolved as got while something before it was not; to be reported as an exception, once.
-    above: bool,
+    /// What has to be said of it beside that it is resolved.
+    exception: Option<Exception>,
+    /// It was resolved while something before it was not, and that has been reported.
+    reported: bool,
 }
 
 #[derive(Debug)]
@@ -73,7 +75,7 @@ impl Flow {
 
     /// `seq` is under way.
     pub(super) fn send(&mut self, seq: Seq) {
-        self.open.push_back(Entry { seq, resolved: false, above: false });
+        self.open.push_back(Entry { seq, resolved: false, exception: None, reported: false });
         self.sent = seq;
     }
 
@@ -82,8 +84,8 @@ impl Flow {
         if upto <= self.sent {
             return;
         }
-        self.exceptions.push(Exception { seq: self.sent + 1, kind: ExceptionKind::Skipped { upto } });
-        self.open.push_back(Entry { seq: upto, resolved: true, above: false });
+        let skipped = Exception { seq: self.sent + 1, kind: ExceptionKind::Skipped { upto } };
+        self.open.push_back(Entry { seq: upto, resolved: true, exception: Some(skipped), reported: false });
         self.sent = upto;
         self.advance();
     }
@@ -96,9 +98,8 @@ impl Flow {
             return false;
         }
         entry.resolved = true;
-        entry.above = outcome == Outcome::Got;
         if let Outcome::Refused(code) = outcome {
-            self.exceptions.push(Exception { seq, kind: ExceptionKind::Refused { code } });
+            entry.exception = Some(Exception { seq, kind: ExceptionKind::Refused { code } });
         }
         self.advance();
         true
@@ -114,6 +115,8 @@ impl Flow {
         while self.open.front().is_some_and(|entry| entry.resolved) {
             if let Some(entry) = self.open.pop_front() {
                 self.resolved = entry.seq;
+                // Also if it was reported before: what the cursor passes without a word counts as got.
+                self.exceptions.extend(entry.exception);
             }
         }
     }
@@ -121,9 +124,9 @@ impl Flow {
     /// What there is to write down since the last time.
     pub(super) fn take_move(&mut self) -> Option<CursorMove> {
         let mut exceptions = std::mem::take(&mut self.exceptions);
-        for entry in self.open.iter_mut().filter(|entry| entry.above) {
-            entry.above = false;
-            exceptions.push(Exception { seq: entry.seq, kind: ExceptionKind::Got });
+        for entry in self.open.iter_mut().filter(|entry| entry.resolved && !entry.reported) {
+            entry.reported = true;
+            exceptions.push(entry.exception.unwrap_or(Exception { seq: entry.seq, kind: ExceptionKind::Got }));
         }
         if self.resolved == self.reported && exceptions.is_empty() {
             return None;
@@ -186,6 +189,19 @@ mod tests {
         flow.resolve(9, Outcome::Got);
         flow.skip(9);
         assert_eq!(moved(&mut flow), Some((9, vec![])), "nothing lies between");
+    }
+
+    #[test]
+    fn what_was_refused_above_a_hole_is_said_again_when_the_cursor_passes_it() {
+        let mut flow = flow();
+        flow.send(6);
+        flow.send(7);
+        flow.resolve(7, Outcome::Refused(5238));
+        let refused = Exception { seq: 7, kind: ExceptionKind::Refused { code: 5238 } };
+        assert_eq!(moved(&mut flow), Some((5, vec![refused])));
+        assert_eq!(moved(&mut flow), None);
+        flow.resolve(6, Outcome::Got);
+        assert_eq!(moved(&mut flow), Some((7, vec![refused])));
     }
 
     #[test]

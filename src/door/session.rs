@@ -241,9 +241,13 @@ impl Session {
     fn resolve(&mut self, binding: BindingId, seq: Seq, outcome: Outcome) {
         if let Some(flow) = self.flows.iter_mut().find(|flow| flow.binding == binding) {
             self.moved |= flow.resolve(seq, outcome);
-        } else if outcome == Outcome::Got {
-            // The user left, or this connection acts for another one by now: it was got all the same.
-            let exceptions = vec![Exception { seq, kind: ExceptionKind::Got }];
+        } else {
+            // The user left, or this connection acts for another one by now: it was answered all the same.
+            let kind = match outcome {
+                Outcome::Got => ExceptionKind::Got,
+                Outcome::Refused(code) => ExceptionKind::Refused { code },
+            };
+            let exceptions = vec![Exception { seq, kind }];
             self.strays.push(CursorMove { binding, from: 0, upto: 0, exceptions });
             self.moved = true;
         }

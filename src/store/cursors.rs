@@ -133,16 +133,21 @@ fn settle_in(tx: &mut Tx<'_>, said: &[Said], now: Millis) -> Result<()> {
     Ok(())
 }
 
-/// The binding was closed: its open dispatches were counted as gone, and nothing moves a counter twice. That it was got
-/// all the same is kept, so that the push does not come again by another address (rules 3 and 12).
+/// The binding was closed: its open dispatches were counted as gone, and nothing moves a counter twice. That it was got or
+/// refused all the same is kept, so that the push does not come again by another address (rules 3 and 12).
 fn note_late(tx: &Tx<'_>, cursor: &CursorMove, now: Millis) -> Result<()> {
-    for exception in cursor.exceptions.iter().filter(|exception| exception.kind == ExceptionKind::Got) {
+    for exception in &cursor.exceptions {
+        let code = match exception.kind {
+            ExceptionKind::Got => 0,
+            ExceptionKind::Refused { code } => code,
+            ExceptionKind::Skipped { .. } => continue,
+        };
         let known = tx
             .sql
             .prepare_cached("UPDATE bindings SET exceptions = 1 WHERE id = ?1 AND acked_seq < ?2")?
             .execute(params![cursor.binding, exception.seq])?;
         if known > 0 {
-            write_row(tx, cursor.binding, exception.seq, LATE, exception.seq, 0, now)?;
+            write_row(tx, cursor.binding, exception.seq, LATE, exception.seq, code, now)?;
         }
     }
     Ok(())

@@ -43,8 +43,10 @@ pub(super) enum Op {
         back: usize,
         pending_only: bool,
     },
+    /// Cancels all addresses of that push, or only the first.
     Cancel {
         back: usize,
+        first: bool,
     },
     /// The oldest publish that is under way reaches the workers, or is lost on the way.
     Publish {
@@ -85,7 +87,7 @@ fn op() -> impl Strategy<Value = Op> {
         10 => (addresses, prop::bool::weighted(0.8), prop::bool::weighted(0.2))
             .prop_map(|(to, confirmed, brief)| Op::Push { to, confirmed, brief }),
         4 => (0..3_usize, any::<bool>()).prop_map(|(back, pending_only)| Op::Replace { back, pending_only }),
-        2 => (0..4_usize).prop_map(|back| Op::Cancel { back }),
+        2 => (0..4_usize, any::<bool>()).prop_map(|(back, first)| Op::Cancel { back, first }),
         12 => prop::bool::weighted(0.15).prop_map(|lost| Op::Publish { lost }),
         12 => (0..TERMINALS).prop_map(|terminal| Op::Fetch { terminal }),
         6 => (0..TERMINALS).prop_map(|terminal| Op::Connect { terminal }),
@@ -127,4 +129,21 @@ fn random_schedules_keep_every_promise_of_the_ledger() {
         }
         Err(error) => panic!("{error}"),
     }
+}
+
+/// What the search has found, once and for all.
+#[test]
+fn what_was_refused_after_leaving_the_group_came_again_by_another_address() {
+    let news = To::Group(0);
+    let schedule = [
+        Op::Join { user: 0, group: 0 },
+        Op::Push { to: vec![news], confirmed: false, brief: false },
+        Op::Connect { terminal: 3 },
+        Op::Push { to: vec![news, To::User(0)], confirmed: true, brief: false },
+        Op::Fetch { terminal: 3 },
+        Op::Fetch { terminal: 3 },
+        Op::Leave { user: 0, group: 0 },
+        Op::Answer { terminal: 3, which: 0, refuse: true },
+    ];
+    run(&schedule).unwrap();
 }

@@ -122,7 +122,7 @@ impl World {
             Op::Leave { user, group } => self.leave(*user, *group).await,
             Op::Push { to, confirmed, brief } => self.push(to, *confirmed, *brief, None).await,
             Op::Replace { back, pending_only } => self.replace(*back, *pending_only).await,
-            Op::Cancel { back } => self.cancel(*back).await,
+            Op::Cancel { back, first } => self.cancel(*back, *first).await,
             Op::Publish { lost } => {
                 self.publish(*lost).await;
             }
@@ -280,11 +280,13 @@ impl World {
         }
     }
 
-    async fn cancel(&mut self, back: usize) {
+    async fn cancel(&mut self, back: usize, first: bool) {
         let Some(number) = self.pushes.len().checked_sub(back + 1) else { return };
         self.settle().await;
         let was_final = self.finals(number).await;
-        let cancelled = self.store().cancel("i".into(), number.to_string(), vec![], self.now).await.unwrap();
+        let addresses = self.pushes[number].to.iter().map(|to| format!("{to:?}"));
+        let addresses = if first { addresses.take(1).collect() } else { Vec::new() };
+        let cancelled = self.store().cancel("i".into(), number.to_string(), addresses, self.now).await.unwrap();
         self.revoked.extend(cancelled.map(|cancelled| cancelled.seqs).unwrap_or_default());
         for one in self.finals(number).await.difference(&was_final) {
             self.pushes[number].taken_back.insert(*one, BTreeSet::new());
