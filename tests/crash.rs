@@ -1,6 +1,6 @@
-//! The crash harness: a fleet of terminals, a stream of pushes, and a gateway that is killed with SIGKILL at random
-//! moments. At the end every member has every push of its groups, in order within each connection and none twice in one,
-//! and the gateway's counts agree.
+//! The crash harness: a fleet of terminals, a stream of pushes, users who join and leave, and a gateway that is killed with
+//! SIGKILL at random moments. At the end every member has every push that was dispatched to its groups while it was bound
+//! and no other, in order within each connection and none twice in one, and the gateway's counts agree.
 //!
 //! The short setting runs with `cargo test`. The long one, 200 terminals in 20 groups and 40 kills:
 //!
@@ -11,11 +11,15 @@
 
 mod common;
 
+#[path = "crash/churn.rs"]
+mod churn;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use churn::Membership;
 use common::Gateway;
 use common::http::{Client, Pap};
 use common::mqtt::{Connect, Raw};
@@ -66,11 +70,12 @@ fn nothing_is_lost_however_often_the_gateway_is_killed() {
 fn run(setting: &Setting, seed: u64) {
     let begin = Instant::now();
     let mut gateway = Gateway::start_with("[mqtt]\ninflight = 8\n", &[]);
-    let members = bind_all(gateway.http(), setting, seed);
+    let members = Membership::begin(gateway.http(), setting, seed);
+    let next: Vec<AtomicUsize> = (0..setting.groups).map(|_| AtomicUsize::new(0)).collect();
     let fleet = Fleet { at: gateway.mqtt, setting, done: AtomicBool::new(false), connections: AtomicUsize::new(0) };
     let killing = AtomicBool::new(true);
     let http = gateway.http();
-    let (pushed, seen) = std::thread::scope(|scope| {
+    let (pushed, members, seen) = std::thread::scope(|scope| {
         let terminals: Vec<_> = (0..setting.terminals)
             .map(|number| {
                 let fleet = &fleet;
@@ -79,10 +84,14 @@ fn run(setting: &Setting, seed: u64) {
             .collect();
         let initiators: Vec<_> = (0..setting.groups)
             .map(|number| {
-                let killing = &killing;
-                scope.spawn(move || initiator(http, number, setting.pushes, killing, begin + setting.patience))
+                let (killing, next) = (&killing, &next[number]);
+                scope.spawn(move || initiator(http, number, next, setting, killing, begin + setting.patience))
             })
             .collect();
+        let churn = {
+            let (killing, next) = (&killing, &next[..]);
+            scope.spawn(move || members.churn(http, next, Dice(!seed), killing, begin + setting.patience))
+        };
         let mut dice = Dice(seed);
         for _ in 0..setting.kills {
             std::thread::sleep(Duration::from_millis(100 + dice.below(700)));
@@ -91,42 +100,40 @@ fn run(setting: &Setting, seed: u64) {
         }
         killing.store(false, Ordering::Relaxed);
         let pushed: Vec<usize> = initiators.into_iter().map(|thread| thread.join().unwrap()).collect();
-        wait_delivered(http, &pushed, &members, begin + setting.patience);
+        let members = churn.join().unwrap();
+        wait_over(http, &pushed, begin + setting.patience);
         fleet.done.store(true, Ordering::Relaxed);
         let seen: Vec<Vec<Seen>> = terminals.into_iter().map(|thread| thread.join().unwrap()).collect();
-        (pushed, seen)
+        (pushed, members, seen)
     });
-    let (deliveries, repeats) = check(&pushed, &members, &seen);
+    let (deliveries, got) = check(&pushed, &members, &seen);
+    check_counts(http, &pushed, &members, &got);
     println!(
-        "{} kills, {} pushes to {} groups, {} terminals over {} connections: {deliveries} deliveries, {repeats} of them again after a crash or reconnect; nothing lost; {:.0?}",
+        "{} kills, {} pushes to {} groups, {} terminals over {} connections, {}: {deliveries} deliveries, {} of them again after a crash or reconnect; nothing lost; {:.0?}",
         setting.kills,
         pushed.iter().sum::<usize>(),
         setting.groups,
         setting.terminals,
         fleet.connections.load(Ordering::Relaxed),
+        members.summary(),
+        deliveries - got.iter().flatten().map(BTreeSet::len).sum::<usize>(),
         begin.elapsed()
     );
 }
 
-/// Each user is in one to three groups; answers the members of each group.
-fn bind_all(http: Client, setting: &Setting, seed: u64) -> Vec<BTreeSet<usize>> {
-    let mut dice = Dice(seed);
-    let mut members = vec![BTreeSet::new(); setting.groups];
-    for number in 0..setting.terminals {
-        for _ in 0..1 + dice.below(3) {
-            let group = dice.below(setting.groups as u64) as usize;
-            http.bind(&format!("g{group}"), &format!("user-{number}"));
-            members[group].insert(number);
-        }
-    }
-    members
-}
-
 /// Pushes to one group, one after the other: the next when the last was accepted. Nothing is left unanswered at the end:
 /// a push whose answer was lost may have been accepted, and its members then have one more than was counted.
-fn initiator(http: Client, group: usize, least: usize, killing: &AtomicBool, deadline: Instant) -> usize {
+fn initiator(
+    http: Client,
+    group: usize,
+    next: &AtomicUsize,
+    setting: &Setting,
+    killing: &AtomicBool,
+    deadline: Instant,
+) -> usize {
     let mut number = 0;
-    while number < least || killing.load(Ordering::Relaxed) {
+    while number < setting.pushes || killing.load(Ordering::Relaxed) {
+        next.store(number, Ordering::SeqCst);
         submit(http, group, number, deadline);
         number += 1;
         // The fleet shall not be left behind for ever on a small machine.
@@ -196,35 +203,37 @@ impl Fleet<'_> {
     }
 }
 
-/// Waits until the gateway says of every push that all members have it.
-fn wait_delivered(http: Client, pushed: &[usize], members: &[BTreeSet<usize>], deadline: Instant) {
+/// Waits until every push is over.
+fn wait_over(http: Client, pushed: &[usize], deadline: Instant) {
     for (group, count) in pushed.iter().enumerate() {
         for number in 0..*count {
             loop {
                 let outcome = http.outcome(&format!("g{group}-{number}"));
-                let size = members[group].len();
-                let desc = format!("{size} of {size}");
-                let wanted = if size == 0 { "undeliverable" } else { "delivered" };
-                if outcome["state"] == wanted && outcome["desc"] == desc.as_str() {
+                if outcome["state"] != "pending" {
                     break;
                 }
-                assert!(Instant::now() < deadline, "g{group}-{number} is {outcome}, not {wanted} ({desc})");
+                assert!(Instant::now() < deadline, "g{group}-{number} is {outcome}");
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
     }
 }
 
-/// Every member has everything; within a connection in order and once.
-fn check(pushed: &[usize], members: &[BTreeSet<usize>], seen: &[Vec<Seen>]) -> (usize, usize) {
-    let (mut deliveries, mut distinct) = (0, 0);
+/// What each user got of each group.
+type Got = Vec<Vec<BTreeSet<usize>>>;
+
+/// Every member has everything, and nobody what he must not have; within a connection in order and once.
+fn check(pushed: &[usize], members: &Membership, seen: &[Vec<Seen>]) -> (usize, Got) {
+    let mut deliveries = 0;
+    let mut all = Got::new();
     for (number, connections) in seen.iter().enumerate() {
-        let mut got: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+        let mut got = vec![BTreeSet::new(); pushed.len()];
         for connection in connections {
             let mut last: BTreeMap<&str, usize> = BTreeMap::new();
             for (topic, push) in connection {
                 deliveries += 1;
-                got.entry(topic).or_default().insert(*push);
+                let group: usize = topic.strip_prefix("groups/g").unwrap().parse().unwrap();
+                got[group].insert(*push);
                 let before = last.insert(topic, *push);
                 assert!(
                     before.is_none_or(|before| before < *push),
@@ -233,12 +242,36 @@ fn check(pushed: &[usize], members: &[BTreeSet<usize>], seen: &[Vec<Seen>]) -> (
             }
         }
         for (group, count) in pushed.iter().enumerate() {
-            let topic = format!("groups/g{group}");
-            let mine = got.get(topic.as_str()).map_or(0, BTreeSet::len);
-            let owed = if members[group].contains(&number) { *count } else { 0 };
-            assert_eq!(mine, owed, "user-{number} has {mine} of {owed} pushes of g{group}");
-            distinct += mine;
+            let (must, may) = members.owed(number, group, *count);
+            let missing: Vec<usize> = must.filter(|push| !got[group].contains(push)).collect();
+            assert!(missing.is_empty(), "user-{number} has not got {missing:?} of g{group}");
+            let wrong: Vec<&usize> = got[group].iter().filter(|push| !may.contains(push)).collect();
+            assert!(wrong.is_empty(), "user-{number} got {wrong:?} of g{group}, where it was no member");
+        }
+        all.push(got);
+    }
+    (deliveries, all)
+}
+
+/// How many have a push, and who, as the gateway says it. Who left may have got it and be counted as gone.
+fn check_counts(http: Client, pushed: &[usize], members: &Membership, got: &Got) {
+    for (group, count) in pushed.iter().enumerate() {
+        for number in 0..*count {
+            let id = format!("g{group}-{number}");
+            let said = http.outcome(&id)["delivered"].as_u64().unwrap() as usize;
+            let must = (0..got.len()).filter(|user| members.owed(*user, group, *count).0.contains(&number)).count();
+            let have: BTreeSet<usize> = (0..got.len()).filter(|user| got[*user][group].contains(&number)).collect();
+            assert!(
+                must <= said && said <= have.len(),
+                "{id}: {must} must have it, {} have it, {said} are said to",
+                have.len()
+            );
+            if number % 5 == 0 {
+                let list = http.get(&format!("/api/v1/pushes/{id}/recipients?state=delivered&limit=1000")).json();
+                let users = list["recipients"].as_array().unwrap().iter().map(|one| one["user"].as_str().unwrap());
+                let listed: BTreeSet<usize> = users.map(|user| user["user-".len()..].parse().unwrap()).collect();
+                assert!(listed.len() == said && listed.is_subset(&have), "{id}: {listed:?} of {have:?}");
+            }
         }
     }
-    (deliveries, deliveries - distinct)
 }
