@@ -69,6 +69,7 @@ CREATE TABLE pushes (
     content_type   TEXT    NOT NULL,
     headers        TEXT    NOT NULL,         -- JSON: [["name","value"],…], lower-case names
     body           BLOB    NOT NULL,
+    receiver       TEXT,                     -- host and port of notify: one that is slow shall not delay the others
     UNIQUE (initiator, push_id)
 ) STRICT;
 
@@ -114,14 +115,13 @@ CREATE TABLE outbox (
     begun_at   INTEGER NOT NULL,
     failure    TEXT,                         -- why the last attempt failed
     given_up   INTEGER NOT NULL DEFAULT 0,
-    receiver   TEXT    NOT NULL DEFAULT ''   -- host and port of the URL: one that is slow shall not delay the others
+    receiver   TEXT    NOT NULL DEFAULT ''   -- that of the push
 ) STRICT;
 CREATE INDEX outbox_due ON outbox (receiver, next_at) WHERE given_up = 0;
 CREATE TRIGGER dispatch_over AFTER UPDATE OF state ON dispatches
 WHEN OLD.state < 2 AND NEW.state >= 2 BEGIN
     INSERT INTO outbox (dispatch, next_at, begun_at, receiver)
-        SELECT NEW.id, NEW.event_at, NEW.event_at, lower(substr(url, 1, instr(url || '/', '/') - 1))
-        FROM (SELECT substr(trim(notify), length('http://') + 1) AS url FROM pushes WHERE id = NEW.push AND notify IS NOT NULL);
+        SELECT NEW.id, NEW.event_at, NEW.event_at, coalesce(receiver, notify) FROM pushes WHERE id = NEW.push AND notify IS NOT NULL;
 END;
 
 -- MQTT sessions that own something: a subscription that binds, or the right to be resumed.

@@ -113,6 +113,9 @@ async fn begin(
         tracing::error!(%error, "a session could not begin");
         return Err(refuse(conn, version, reason::UNAVAILABLE));
     }
+    if let Some(user) = user.as_ref().filter(|_| !connect.clean) {
+        subscribe::reclaim(worker, &client_id, user).await;
+    }
     let start = Start { connect, client_id, assigned, user: user.clone(), expiry, resume };
     let done = match &user {
         Some(user) => worker.gateway.while_still(user, start.run(worker, conn)).await,

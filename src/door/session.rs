@@ -342,10 +342,10 @@ impl Session {
                 self.moved = true;
             }
             flow.behind = flow.dirty;
-            // What was under way before and is not owed any more will not go out again.
-            let (binding, sent) = (flow.binding, flow.sent);
-            self.window.forget(binding, sent);
         }
+        // What was under way before and is not owed any more will not go out again.
+        let (binding, sent) = (flow.binding, flow.sent);
+        self.window.forget(binding, sent);
         true
     }
 

@@ -265,6 +265,24 @@ pub(super) async fn switch_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: User
     set_qos(worker, conn);
 }
 
+/// A session is resumed by the user it began with: what it subscribed to while it acted for somebody else goes with it.
+pub(super) async fn reclaim(worker: &Worker, client: &str, user: &UserId) {
+    let foreign = match worker.gateway.store().foreign_subscriptions(client.to_owned(), user.clone()).await {
+        Ok(foreign) => foreign,
+        Err(error) => {
+            tracing::error!(%error, client, "the subscriptions of a session could not be read");
+            return;
+        }
+    };
+    for (filter, qos, other) in foreign {
+        if let Err(error) = worker.gateway.unsubscribe_group(client, &other, &filter).await {
+            tracing::error!(%error, client, "the end of a subscription could not be stored");
+        } else if let Some(Target::Group(group)) = Target::from_topic(&filter) {
+            worker.gateway.subscribe_group(client, user, group, qos).await;
+        }
+    }
+}
+
 fn become_user(conn: &Conn, user: &UserId) {
     if let Some(session) = conn.state.borrow_mut().session.as_mut() {
         session.user = Some(user.clone());

@@ -152,10 +152,12 @@ impl Gateway {
         reply: PendingReply,
     ) -> Result<Bound, Error> {
         let _one_at_a_time = self.locks.lock(&user).await;
-        let bound = self.store.bind(self.binding(user.clone(), group.clone(), source, reply)).await?;
+        let bind = self.binding(user.clone(), group.clone(), source, reply.clone());
+        let bound = self.store.bind(bind).await?;
         self.attach(&user, &bound).await;
-        // A join that is accepted by now is its own answer.
-        if source != Source::Join {
+        // Who asks again and is accepted by now has that answer.
+        let asked_again = |waited: &PendingReply| source == Source::Join && *waited == reply;
+        if !matches!(&bound, Bound::Member { waited: Some(waited), .. } if asked_again(waited)) {
             self.answer_waiting(&user, &group, &bound).await;
         }
         Ok(bound)
@@ -178,7 +180,8 @@ impl Gateway {
         let filter = group.topic();
         let bind = self.binding(user.clone(), group.clone(), Source::Subscribe, PendingReply::default());
         match self.store.subscribe(client.to_owned(), user.clone(), filter, qos, Some(bind)).await {
-            Ok(Some(bound @ Bound::Member { .. })) => {
+            Ok((Some(bound @ Bound::Member { .. }), released)) => {
+                self.detach_released(released).await;
                 self.attach(user, &bound).await;
                 self.answer_waiting(user, &group, &bound).await;
                 SubscribeOutcome::Granted

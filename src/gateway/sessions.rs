@@ -75,11 +75,12 @@ impl Gateway {
         let now = clock::now();
         loop {
             let over = self.store.expired_sessions(now).await?;
-            if over.is_empty() {
-                return Ok(());
-            }
+            let mut changed = false;
             for (client, user) in over {
-                self.expire_session(&client, &user, now).await?;
+                changed |= self.expire_session(&client, &user, now).await?;
+            }
+            if !changed {
+                return Ok(());
             }
         }
     }
@@ -103,17 +104,22 @@ impl Gateway {
         self.unstored.forget(client);
     }
 
-    /// Ends a session that has been away too long, unless its client has come back by now.
-    async fn expire_session(&self, client: &str, user: &UserId, now: Millis) -> Result<(), Error> {
+    /// Ends a session that has been away too long, unless its client has come back by now. Answers whether anything
+    /// changed.
+    async fn expire_session(&self, client: &str, user: &UserId, now: Millis) -> Result<bool, Error> {
         let _one_at_a_time = self.locks.lock(user).await;
         if self.terminals().is_connected(client) {
-            // That it is back could not be stored then.
-            return self.store.session_present(client.to_owned()).await;
+            // Its session has begun, and that could not be stored; or it is about to look for it, and finds it over.
+            let begun = self.connections(user).iter().any(|connection| connection.client_id == client);
+            if begun {
+                self.store.session_present(client.to_owned()).await?;
+            }
+            return Ok(begun);
         }
         self.terminals().settle(user).await;
         let released = self.store.expire_session(client.to_owned(), now).await?;
         self.terminals().forget_session(client);
         self.detach_released(released).await;
-        Ok(())
+        Ok(true)
     }
 }

@@ -203,8 +203,14 @@ impl Gateway {
 
     /// Where nobody may be notified, the push is refused or nobody is (`notify.forbidden_url`).
     fn check_notify(&self, request: &mut PushRequest) -> Result<(), Refused> {
-        let Some(notify) = &request.notify else { return Ok(()) };
-        let Err(error) = notify::check_url(&notify.url, self.notify.allow_private) else { return Ok(()) };
+        let Some(wanted) = &mut request.notify else { return Ok(()) };
+        let error = match notify::check_url(&wanted.url, self.notify.allow_private) {
+            Ok(uri) => {
+                wanted.receiver = notify::receiver(&uri);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
         if self.notify.forbidden == ForbiddenUrl::Reject {
             return Err(Refused::Notify(error.to_string()));
         }

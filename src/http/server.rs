@@ -49,7 +49,9 @@ pub async fn serve(listener: TcpListener, router: Router, settings: config::Http
     let before = TaskTracker::new();
     loop {
         tokio::select! {
-            Some(socket) = accept(&listener, &slots) => server.spawn(&before, socket, stop.begin.clone(), true),
+            socket = accept(&listener, &slots) => if let Some(socket) = socket {
+                server.spawn(&before, socket, stop.begin.clone(), true);
+            },
             () = stop.begin.cancelled() => break,
         }
     }

@@ -131,7 +131,13 @@ fn header_lines<'a>(
             return body_without_blank(part, lines, &starts, at, repairs);
         }
         if lines.len() >= limits.header_lines {
-            return Err(EntityError::TooManyHeaders(limits.header_lines));
+            // Headers end in a blank line; a payload of `key: value` lines need not have one.
+            let rest = &part[at..];
+            let ends = rest.windows(2).any(|pair| pair == b"\n\n") || rest.windows(3).any(|end| end == b"\n\r\n");
+            if ends || lines.iter().all(|line| is_entity_header(line)) {
+                return Err(EntityError::TooManyHeaders(limits.header_lines));
+            }
+            return body_without_blank(part, lines, &starts, at, repairs);
         }
         lines.push(line);
         starts.push(at);
@@ -281,6 +287,8 @@ mod tests {
         assert_eq!((&found.body[..], repairs), (&b"subject: hello\nrest"[..], vec![Repair::NoBlankLine]));
         let (found, repairs) = entity("Content-Type: text/plain\r\nAlert: server down\r\nX-Load: 9");
         assert_eq!((&found.body[..], repairs), (&b"Alert: server down\r\nX-Load: 9"[..], vec![Repair::NoBlankLine]));
+        let many = format!("Content-Type: text/plain\r\n{}", "key: value\r\n".repeat(100));
+        assert_eq!(entity(&many).0.body.len(), 1_200);
         let (found, repairs) = entity("Content-Type: text/plain\r\nX-Wap-Application-Id: 4");
         assert_eq!((found.headers.len(), &found.body[..], repairs), (2, &b""[..], vec![]));
         let (found, repairs) = entity(" \"content-type:text/plain\r\n\r\nx");

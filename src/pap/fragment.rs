@@ -1,13 +1,16 @@
 //! The beginning of a request that could not be read, for the `bad-message-fragment` of its answer: short, and without
 //! the secrets that initiators put into bodies and URLs. Answers are logged and mailed around.
 
+use std::ops::Range;
+
 /// Longest fragment, in characters.
 pub const FRAGMENT: usize = 256;
 
 const MASK: &str = "***";
 
 /// Words behind which a secret stands, in lower case.
-const SECRET: [&str; 6] = ["password", "passwd", "pwd", "secret", "token", "authorization"];
+const SECRET: [&str; 6] = ["password", "passwd", "pass", "pwd", "secret", "token"];
+const HEADER: &str = "authorization";
 
 /// The beginning of `bytes`.
 #[must_use]
@@ -17,7 +20,8 @@ pub fn of(bytes: &[u8]) -> String {
 }
 
 /// `http://user:secret@host/` (RFC 3986 §3.2.1).
-fn mask_user_info(text: &str) -> String {
+#[must_use]
+pub fn mask_user_info(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -33,28 +37,56 @@ fn mask_user_info(text: &str) -> String {
     out + rest
 }
 
-/// What stands behind a word that announces a secret: `password=x`, `"token": "x"`, a form field, a header.
+/// What stands behind a word that announces a secret: `password=x`, `"token": "x"`, an element, a form field, a header.
 fn mask_values(text: &str) -> String {
     // Of the same length as `text`, byte for byte.
     let lower = text.to_ascii_lowercase();
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
-    while let Some((from, word)) =
-        SECRET.iter().filter_map(|word| Some((lower[at..].find(word)? + at, word))).min_by_key(|(from, _)| *from)
-    {
+    while let Some((from, word)) = next_word(&lower, at) {
         let behind = from + word.len();
-        let value = text[behind..].find(|c: char| !c.is_whitespace() && !"=:\"'".contains(c)).map(|skip| behind + skip);
-        let Some(value) = value.filter(|value| *value > behind) else {
-            out.push_str(&text[at..behind]);
-            at = behind;
-            continue;
-        };
-        let end = text[value..].find(|c: char| "&\"'<>;\r\n".contains(c)).map_or(text.len(), |length| value + length);
-        out.push_str(&text[at..value]);
-        out.push_str(MASK);
-        at = end;
+        let value = value_behind(text, behind, word);
+        out.push_str(&text[at..value.start]);
+        if !value.is_empty() {
+            out.push_str(MASK);
+        }
+        at = value.end;
     }
     out + &text[at..]
+}
+
+/// The first word from `at` on, the longest where several begin there.
+fn next_word(lower: &str, at: usize) -> Option<(usize, &'static str)> {
+    let words = SECRET.iter().chain([&HEADER]);
+    let found = words.filter_map(|word| Some((lower[at..].find(word)? + at, *word)));
+    found.min_by_key(|(from, word)| (*from, usize::MAX - word.len()))
+}
+
+/// Where the value lies that a word announces; empty where none does.
+fn value_behind(text: &str, behind: usize, word: &str) -> Range<usize> {
+    let rest = &text[behind..];
+    let separators = |c: char| c.is_whitespace() || "=:\"'>".contains(c);
+    let line_ends = |c: char| c == '\r' || c == '\n';
+    let quoted = rest.trim_start_matches(['"', '\'']);
+    // A field of a form: its headers, an empty line, its value.
+    if quoted.len() < rest.len() && quoted.starts_with(line_ends) {
+        let blank = ["\r\n\r\n", "\n\n"].iter().filter_map(|end| Some(rest.find(end)? + end.len())).min();
+        let start = blank.map_or(text.len(), |blank| behind + blank);
+        let end = text[start..].find(line_ends).map_or(text.len(), |length| start + length);
+        return start..end;
+    }
+    let start = behind + rest.len() - rest.trim_start_matches(separators).len();
+    if start == behind {
+        return behind..behind;
+    }
+    let quote = text[..start].chars().next_back().filter(|c| matches!(c, '"' | '\''));
+    let ends = |c: char| match quote {
+        Some(quote) => c == quote,
+        // A header goes to the end of its line, blanks and all.
+        None if word == HEADER => line_ends(c),
+        None => c.is_whitespace() || "&<>\"".contains(c),
+    };
+    start..text[start..].find(ends).map_or(text.len(), |length| start + length)
 }
 
 #[cfg(test)]
@@ -72,6 +104,14 @@ mod tests {
             ("http://a.example/b@c http://d", "http://a.example/b@c http://d"),
             ("no password", "no password"),
             ("passwords are secret things", "passwords are secret ***"),
+            (
+                "name=\"password\"\r\nContent-Type: text/plain\r\n\r\ns3cret\r\n--b",
+                "name=\"password\"\r\nContent-Type: text/plain\r\n\r\n***\r\n--b",
+            ),
+            ("<password>x</password>", "<password>***</password>"),
+            ("pass=x&a=b", "pass=***&a=b"),
+            ("password=\"a'b&c;d\" e", "password=\"***\" e"),
+            ("password=\"\"", "password=\"\""),
         ] {
             assert_eq!(of(sent.as_bytes()), shown);
         }

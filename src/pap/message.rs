@@ -193,16 +193,20 @@ fn take_parts<'a>(
         (None, None) => return Err("no part is a PAP document".into()),
     };
     let control = entities.remove(control_at);
+    let mut before = 0;
     if !named {
-        // Fields of a form may stand before it, such as a name and a password: content is what follows, if anything does.
-        entities.rotate_left(control_at);
+        // Fields of a form may stand before it, such as a name and a password: they are no content, and anything else that
+        // stands there only where nothing follows.
+        let mut first: Vec<Entity> = entities.drain(..control_at).collect();
+        first.retain(|entity| !is_form_field(entity));
+        before = first.len();
+        entities.append(&mut first);
     }
     let media = control.media_type();
     if !media.as_ref().is_some_and(MediaType::is_xml) {
         repairs.note(Repair::PlainXml);
     }
     let charset = media.and_then(|media| media.parameter("charset").map(ToOwned::to_owned));
-    let before = if named { 0 } else { control_at };
     let follows = entities.len() - before;
     let mut rest = entities.into_iter();
     let content = rest.next();
@@ -211,6 +215,12 @@ fn take_parts<'a>(
         repairs.note(Repair::OtherMultipart);
     }
     Ok(Parts { control: control.body.to_vec().into(), charset, content, capabilities })
+}
+
+/// A field of a form (RFC 7578 §4.2).
+fn is_form_field(entity: &Entity) -> bool {
+    let disposition = entity.header("content-disposition").unwrap_or_default();
+    disposition.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("form-data"))
 }
 
 /// Whether the beginning of a part is that of a PAP document; in UTF-16 as well.

@@ -21,7 +21,9 @@ impl Store {
     pub async fn unbind(&self, user: UserId, group: GroupId, removal: Removal, now: Millis) -> Result<Unbound> {
         self.write(move |tx| {
             let Some(open) = find_open(tx.sql, &user, &group)? else {
-                withdraw(tx, &user, &group)?;
+                if removal == Removal::Leave {
+                    withdraw(tx, &user, &group)?;
+                }
                 return Ok(Unbound::NotBound);
             };
             match removal {
@@ -78,7 +80,7 @@ pub(super) fn bind_in(tx: &mut Tx<'_>, bind: &Bind) -> Result<Bound> {
         return Ok(Bound::LimitReached);
     }
     if !free {
-        requests::record(tx, flow, user, &bind.reply, bind.now)?;
+        requests::record(tx, flow, user, bind)?;
         return Ok(Bound::Pending);
     }
     let binding = insert(tx, flow, user, bind.source, bind.now)?;

@@ -224,7 +224,7 @@ fn settle_flow(tx: &mut Tx<'_>, flow: FlowId, steps: &[Step<'_>], now: Millis) -
     let mut ledger = Ledger::load(tx, flow, steps, &overruled)?;
     for (step, overruled) in steps.iter().zip(&overruled) {
         for seq in overruled {
-            overrule(tx, step, *seq, &mut ledger)?;
+            overrule(tx, step, *seq, &mut ledger, now)?;
         }
         let stated = stated(tx, step)?;
         let mut rows = false;
@@ -260,17 +260,16 @@ fn overruled(tx: &Tx<'_>, step: &Step<'_>) -> Result<Vec<Seq>> {
 }
 
 /// Got beats refused for as long as the dispatch is not over (rules 3 and 15).
-fn overrule(tx: &Tx<'_>, step: &Step<'_>, seq: Seq, ledger: &mut Ledger) -> Result<()> {
+fn overrule(tx: &Tx<'_>, step: &Step<'_>, seq: Seq, ledger: &mut Ledger, now: Millis) -> Result<()> {
     let Some(entry) = ledger.at(seq).filter(|entry| entry.pending) else { return Ok(()) };
     entry.counts.refused -= 1;
-    // What the cursor has passed it will not count again.
-    entry.counts.delivered += i64::from(seq <= step.after);
-    tx.sql.prepare_cached("DELETE FROM exceptions WHERE binding = ?1 AND seq = ?2 AND kind = ?3")?.execute(params![
-        step.said.cursor.binding,
-        seq,
-        REFUSED
-    ])?;
-    Ok(())
+    entry.counts.delivered += 1;
+    let binding = step.said.cursor.binding;
+    tx.sql
+        .prepare_cached("DELETE FROM exceptions WHERE binding = ?1 AND seq = ?2 AND kind = ?3")?
+        .execute(params![binding, seq, REFUSED])?;
+    // A row of its own: a third terminal may have stepped over what was refused.
+    write_row(tx, binding, seq, GOT, seq, 0, now)
 }
 
 impl Step<'_> {

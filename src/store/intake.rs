@@ -8,8 +8,8 @@ use super::{Error, Result, Submission};
 
 /// Bytes of pushes that wait for the writer at most; further ones are refused (PAP 4001, HTTP 503).
 pub(super) const WAITING: usize = 64 << 20;
-/// What a push takes beside its content and addresses.
-const OVERHEAD: usize = 1_024;
+/// What a push, one of its addresses or one of its headers takes beside its text.
+const OVERHEAD: usize = 512;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Intake(Arc<AtomicUsize>);
@@ -23,8 +23,11 @@ pub(super) struct Waiting {
 
 impl Intake {
     pub(super) fn admit(&self, push: &Submission) -> Result<Waiting> {
-        let addresses: usize = push.addresses.iter().map(|address| address.raw.len() * 2).sum();
-        let size = push.body.len() + addresses + OVERHEAD;
+        let addresses: usize = push.addresses.iter().map(|address| address.raw.len() * 3 + OVERHEAD).sum();
+        let headers: usize = push.headers.iter().map(|(name, value)| name.len() + value.len() + OVERHEAD).sum();
+        let notify = push.notify.as_ref().map_or(0, |notify| notify.url.len() + notify.sender.len());
+        let texts = push.content_type.len() + push.source.as_ref().map_or(0, String::len) + notify;
+        let size = push.body.len() + addresses + headers + texts + OVERHEAD;
         let before = self.0.fetch_add(size, Ordering::Relaxed);
         // From here on the bytes are given back, also by a refusal.
         let waiting = Waiting { intake: self.clone(), size };

@@ -34,20 +34,18 @@ const STEPS: &[&str] = &[
      ) STRICT, WITHOUT ROWID;
      CREATE INDEX terminals_user ON terminals (user);
      CREATE INDEX terminals_seen ON terminals (seen_at);",
-    // 4: a share of the outbox for each receiver.
-    "ALTER TABLE outbox ADD COLUMN receiver TEXT NOT NULL DEFAULT '';
+    // 4: a share of the outbox for each receiver. What an earlier papcast took counts by its whole URL.
+    "ALTER TABLE pushes ADD COLUMN receiver TEXT;
+     ALTER TABLE outbox ADD COLUMN receiver TEXT NOT NULL DEFAULT '';
      UPDATE outbox SET receiver = (
-         SELECT lower(substr(url, 1, instr(url || '/', '/') - 1))
-         FROM (SELECT substr(trim(p.notify), length('http://') + 1) AS url
-               FROM dispatches d JOIN pushes p ON p.id = d.push WHERE d.id = outbox.dispatch));
+         SELECT p.notify FROM dispatches d JOIN pushes p ON p.id = d.push WHERE d.id = outbox.dispatch);
      DROP INDEX outbox_due;
      CREATE INDEX outbox_due ON outbox (receiver, next_at) WHERE given_up = 0;
      DROP TRIGGER dispatch_over;
      CREATE TRIGGER dispatch_over AFTER UPDATE OF state ON dispatches
      WHEN OLD.state < 2 AND NEW.state >= 2 BEGIN
          INSERT INTO outbox (dispatch, next_at, begun_at, receiver)
-             SELECT NEW.id, NEW.event_at, NEW.event_at, lower(substr(url, 1, instr(url || '/', '/') - 1))
-             FROM (SELECT substr(trim(notify), length('http://') + 1) AS url FROM pushes WHERE id = NEW.push AND notify IS NOT NULL);
+             SELECT NEW.id, NEW.event_at, NEW.event_at, coalesce(receiver, notify) FROM pushes WHERE id = NEW.push AND notify IS NOT NULL;
      END;",
 ];
 
@@ -123,7 +121,7 @@ mod tests {
                 let receiver: Option<String> =
                     upgraded.query_row("SELECT receiver FROM outbox", [], |row| row.get(0)).optional().unwrap();
                 let expected = text.contains("INSERT INTO outbox (dispatch, next_at, begun_at) SELECT");
-                assert_eq!(receiver.as_deref(), expected.then_some("pi.example:8080"));
+                assert_eq!(receiver.as_deref(), expected.then_some("http://pi.example:8080/told"));
                 assert_eq!(
                     upgraded.query_row("PRAGMA foreign_key_check", [], |_| Ok(())),
                     Err(rusqlite::Error::QueryReturnedNoRows)

@@ -11,7 +11,8 @@ use crate::clock::Millis;
 const PORTION: usize = 1_024;
 
 impl Store {
-    /// Notifications that are due: of each receiver the `share` that have waited longest; those that were never tried first.
+    /// Notifications that are due: of each receiver the `share` that have waited longest. The first of every receiver come
+    /// before the second of any, and those that were never tried before the others.
     pub async fn due_notifications(&self, now: Millis, share: usize) -> Result<Vec<Notification>> {
         self.read(move |sql| {
             // From one receiver to the next through the index, over whatever waits for each.
@@ -20,29 +21,35 @@ impl Store {
                      SELECT min(receiver) FROM outbox WHERE given_up = 0
                      UNION ALL
                      SELECT (SELECT min(receiver) FROM outbox WHERE given_up = 0 AND receiver > name)
-                     FROM receivers WHERE name IS NOT NULL)
+                     FROM receivers WHERE name IS NOT NULL),
+                 due AS (
+                     SELECT o.*, row_number() OVER (PARTITION BY o.receiver ORDER BY o.next_at) AS place
+                     FROM receivers r JOIN outbox o ON o.dispatch IN (
+                         SELECT dispatch FROM outbox WHERE given_up = 0 AND receiver = r.name AND next_at <= ?1
+                         ORDER BY next_at LIMIT ?2)
+                     ORDER BY place, o.attempts > 0, o.next_at LIMIT ?3)
                  SELECT d.address, d.state, d.code, d.recipients, d.delivered, d.refused, d.gone, d.event_at, o.dispatch,
                         p.notify, p.notify_form, p.sender, p.push_id, p.created_at, o.begun_at, o.attempts, p.delivery, p.priority,
                         o.receiver
-                 FROM receivers r
-                 JOIN outbox o ON o.dispatch IN (
-                     SELECT dispatch FROM outbox WHERE given_up = 0 AND receiver = r.name AND next_at <= ?1
-                     ORDER BY next_at LIMIT ?2)
-                 JOIN dispatches d ON d.id = o.dispatch JOIN pushes p ON p.id = d.push
-                 ORDER BY o.attempts > 0, o.next_at LIMIT ?3",
+                 FROM due o JOIN dispatches d ON d.id = o.dispatch JOIN pushes p ON p.id = d.push
+                 ORDER BY o.place, o.attempts > 0, o.next_at",
             )?;
             let rows = query.query_map(params![now, share as i64, PORTION as i64], |row| {
                 Ok(Notification {
                     address: views::address_row(row)?,
                     dispatch: row.get(8)?,
-                    notify: Notify { url: row.get(9)?, form: row.get(10)?, sender: row.get(11)? },
+                    notify: Notify {
+                        url: row.get(9)?,
+                        receiver: row.get(18)?,
+                        form: row.get(10)?,
+                        sender: row.get(11)?,
+                    },
                     push_id: original(row.get(12)?),
                     created_at: row.get(13)?,
                     begun_at: row.get(14)?,
                     attempts: row.get(15)?,
                     confirmed: row.get::<_, i64>(16)? != UNCONFIRMED,
                     priority: priority(row.get(17)?),
-                    receiver: row.get(18)?,
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)

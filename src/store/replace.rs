@@ -1,10 +1,11 @@
 //! Replacing a push (WAP-247 §8.2; docs/ledger.md, rule 19).
 //!
-//! The old push is taken back from those who have not got it. A holder is a member to whom it was under way: it keeps that
-//! one, and has a row that says so; where all who are left hold it, nothing is taken back. With `all` everybody gets the new
-//! push. With `pending-only` the new dispatch names the old one, whose receivers, refusers and holders are left out of it;
-//! but for the holders that is not written down: it follows from cursors and exceptions of the old dispatch, which is final
-//! from here on.
+//! `all` is a cancel and a submission in one transaction; a user to whom the old push is under way keeps it, since it cannot
+//! be taken back. (The members of a group are not looked at, however many they are.) `pending-only` reaches those who have
+//! not got the old push: it is cancelled for them, and the new dispatch names the old one, whose receivers, refusers and
+//! holders are left out of it. A holder is a member to whom the old push was under way: it keeps that one, and has a row that
+//! says so. Everybody else who is left out is not written down: that follows from cursors and exceptions of the old dispatch,
+//! which is final from here on.
 
 use std::collections::{HashMap, HashSet};
 
@@ -66,6 +67,8 @@ struct Old {
     state: State,
     /// Members who have not answered.
     open: i64,
+    /// To a user and not to a group.
+    direct: bool,
 }
 
 impl Store {
@@ -131,7 +134,7 @@ pub(super) fn take_back(
                     replaced.by_flow.insert(old.flow, Predecessor::None);
                 }
             }
-            State::Pending => {
+            State::Pending if replacing.pending_only || old.direct => {
                 let Some(seq) = old.seq else { continue };
                 let holders = holders(tx.sql, under_way.remove(&seq).unwrap_or_default(), seq)?;
                 if old.open > holders.len() as i64 {
@@ -142,6 +145,7 @@ pub(super) fn take_back(
                     }
                 }
             }
+            State::Pending => cancel(tx, old, &mut replaced, now)?,
             _ => {}
         }
     }
@@ -156,12 +160,12 @@ fn find(sql: &Connection, initiator: &str, push_id: &str) -> Result<Option<i64>>
 
 fn addresses(sql: &Connection, push: i64) -> Result<Vec<Old>> {
     let mut query = sql.prepare_cached(
-        "SELECT id, flow, seq, state, recipients - delivered - refused - gone FROM dispatches
-         WHERE push = ?1 ORDER BY position",
+        "SELECT d.id, d.flow, d.seq, d.state, d.recipients - d.delivered - d.refused - d.gone, f.kind = 1
+         FROM dispatches d JOIN flows f ON f.id = d.flow WHERE d.push = ?1 ORDER BY d.position",
     )?;
     let rows = query.query_map([push], |row| {
         let state = State::from_number(row.get(3)?);
-        Ok(Old { row: row.get(0)?, flow: row.get(1)?, seq: row.get(2)?, state, open: row.get(4)? })
+        Ok(Old { row: row.get(0)?, flow: row.get(1)?, seq: row.get(2)?, state, open: row.get(4)?, direct: row.get(5)? })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

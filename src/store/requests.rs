@@ -4,22 +4,31 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::writer::Tx;
-use super::{Decided, PendingReply, RequestView, Result, Source, Store, bindings, flows};
+use super::{Bind, Decided, PendingReply, RequestView, Result, Source, Store, bindings, flows};
 use crate::clock::Millis;
 use crate::ids::{GroupId, UserId};
 use crate::parcel::FlowId;
 
 /// Asking again replaces the request: the newest asker gets the second answer, unless it is a SUBSCRIBE, which names no
 /// place for one.
-pub(super) fn record(tx: &Tx<'_>, flow: FlowId, user: FlowId, reply: &PendingReply, now: Millis) -> Result<()> {
+pub(super) fn record(tx: &Tx<'_>, flow: FlowId, user: FlowId, bind: &Bind) -> Result<()> {
+    let reply = &bind.reply;
     tx.sql
         .prepare_cached(
             "INSERT INTO requests (flow, user, request_id, response_topic, correlation, requested_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (flow, user) DO UPDATE SET request_id = ?3, response_topic = ?4, correlation = ?5
-                WHERE coalesce(?3, ?4, ?5) IS NOT NULL",
+                WHERE ?7",
         )?
-        .execute(params![flow, user, reply.request_id, reply.response_topic, reply.correlation.as_deref(), now])?;
+        .execute(params![
+            flow,
+            user,
+            reply.request_id,
+            reply.response_topic,
+            reply.correlation.as_deref(),
+            bind.now,
+            bind.source != Source::Subscribe,
+        ])?;
     Ok(())
 }
 

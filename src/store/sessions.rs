@@ -39,6 +39,26 @@ impl Store {
         .await
     }
 
+    /// Group subscriptions of a client's session whose bindings are another user's: its last connection acted for that one.
+    pub async fn foreign_subscriptions(&self, client: String, user: UserId) -> Result<Vec<(String, u8, UserId)>> {
+        self.read(move |sql| {
+            let mut query = sql.prepare_cached(
+                "SELECT s.filter, s.qos, f.name FROM sessions c JOIN subscriptions s ON s.session = c.id
+                 JOIN bindings b ON b.id = s.binding JOIN flows f ON f.id = b.user
+                 WHERE c.client = ?1 AND f.name <> ?2",
+            )?;
+            let rows = query.query_map(params![client, user.as_str()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
+            })?;
+            let rows: Vec<(String, u8, String)> = rows.collect::<rusqlite::Result<_>>()?;
+            Ok(rows
+                .into_iter()
+                .filter_map(|(filter, qos, user)| Some((filter, qos, UserId::parse(&user).ok()?)))
+                .collect())
+        })
+        .await
+    }
+
     /// Begins or resumes a session; with an `expiry` it may be resumed after its connection ends.
     pub async fn keep_session(&self, client: String, user: UserId, expiry: Millis) -> Result<()> {
         self.write(move |tx| {
@@ -53,8 +73,8 @@ impl Store {
         .await
     }
 
-    /// Records a subscription; one that binds is a group request and is answered like one. The session is this user's from
-    /// now on.
+    /// Records a subscription; one that binds is a group request and is answered like one. With that comes what the
+    /// subscription had held before, if nothing else holds it: the binding of another user.
     pub async fn subscribe(
         &self,
         client: String,
@@ -62,24 +82,24 @@ impl Store {
         filter: String,
         qos: u8,
         bind: Option<Bind>,
-    ) -> Result<Option<Bound>> {
+    ) -> Result<(Option<Bound>, Option<Released>)> {
+        let now = bind.as_ref().map_or(0, |bind| bind.now);
         self.write(move |tx| {
             let bound = bind.map(|bind| bindings::bind_in(tx, &bind)).transpose()?;
             let binding = match &bound {
                 Some(Bound::Member { membership, .. }) => Some(membership.binding),
-                Some(_) => return Ok(bound),
+                Some(_) => return Ok((bound, None)),
                 None => None,
             };
             let session = ensure(tx, &client, &user)?;
-            tx.sql
-                .prepare_cached("UPDATE sessions SET user = ?2 WHERE id = ?1 AND user <> ?2")?
-                .execute(params![session, user.as_str()])?;
+            let before = held(tx.sql, session, &filter)?.filter(|held| Some(*held) != binding);
             tx.sql
                 .prepare_cached(
                     "INSERT OR REPLACE INTO subscriptions (session, filter, qos, binding) VALUES (?1, ?2, ?3, ?4)",
                 )?
                 .execute(params![session, filter, qos, binding])?;
-            Ok(bound)
+            let released = before.map_or(Ok(None), |before| release(tx, before, now))?;
+            Ok((bound, released))
         })
         .await
     }
@@ -148,7 +168,7 @@ impl Store {
     /// At start: no connection survived the last process, so sessions that ended with theirs are over, and the others
     /// are away from now on. Answers how many ended.
     pub async fn begin_sessions(&self, now: Millis) -> Result<usize> {
-        let mut ended = 0;
+        let (mut ended, mut after) = (0, 0);
         loop {
             // In portions: one transaction for all would outgrow the cache, and each of its pages be looked for in a log
             // that gets longer and longer.
@@ -156,16 +176,17 @@ impl Store {
                 .write(move |tx| {
                     let over = ids(
                         tx.sql,
-                        "SELECT id FROM sessions WHERE lasting = 0 ORDER BY id LIMIT ?1",
-                        params![PORTION as i64],
+                        "SELECT id FROM sessions WHERE lasting = 0 AND id > ?1 ORDER BY id LIMIT ?2",
+                        params![after, PORTION as i64],
                     )?;
                     over.iter().try_for_each(|id| end(tx, *id, now).map(drop))?;
-                    Ok(over.len())
+                    Ok(over)
                 })
                 .await?;
-            ended += over;
-            if over < PORTION {
-                break;
+            ended += over.len();
+            match over.last() {
+                Some(last) if over.len() == PORTION => after = *last,
+                _ => break,
             }
         }
         self.write(move |tx| {
@@ -196,6 +217,12 @@ fn ids(sql: &Connection, text: &str, values: &[&dyn rusqlite::ToSql]) -> Result<
 fn find(sql: &Connection, client: &str) -> Result<Option<i64>> {
     let mut query = sql.prepare_cached("SELECT id FROM sessions WHERE client = ?1")?;
     Ok(query.query_row([client], |row| row.get(0)).optional()?)
+}
+
+/// The binding that a subscription holds.
+fn held(sql: &Connection, session: i64, filter: &str) -> Result<Option<i64>> {
+    let mut query = sql.prepare_cached("SELECT binding FROM subscriptions WHERE session = ?1 AND filter = ?2")?;
+    Ok(query.query_row(params![session, filter], |row| row.get::<_, Option<i64>>(0)).optional()?.flatten())
 }
 
 fn ensure(tx: &Tx<'_>, client: &str, user: &UserId) -> Result<i64> {

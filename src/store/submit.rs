@@ -252,8 +252,8 @@ fn insert_push(tx: &Tx<'_>, push: &Submission) -> Result<Option<PushKey>> {
         .sql
         .prepare_cached(
             "INSERT INTO pushes (id, initiator, push_id, digest, created_at, deliver_after, deliver_before, delivery, priority,
-                source, content_type, headers, body, notify, notify_form, sender)
-             VALUES (?16, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                source, content_type, headers, body, notify, notify_form, sender, receiver)
+             VALUES (?16, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -273,6 +273,7 @@ fn insert_push(tx: &Tx<'_>, push: &Submission) -> Result<Option<PushKey>> {
             push.notify.as_ref().map(|notify| &notify.form),
             push.notify.as_ref().map(|notify| &notify.sender),
             tx.new_push(),
+            push.notify.as_ref().map(|notify| &notify.receiver),
         ])?;
     Ok((inserted > 0).then(|| tx.sql.last_insert_rowid()))
 }

@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use papcast::pap::address::{self, Address, Kind};
-use papcast::pap::decode::{self, Reading};
+use papcast::pap::decode::{self, Reading, SchemaError};
 use papcast::pap::document::BadMessage;
 use papcast::pap::repair::Repairs;
 use papcast::pap::xml::{self, XmlError};
@@ -44,7 +44,11 @@ fn settles(document: &Document, dialect: &Dialect) {
         Err(XmlError::ValueTooLong(..)) => return,
         other => other.unwrap(),
     };
-    let again = decode::document(root, Reading { version: Version::V2_1 }, &mut repairs).unwrap();
+    let again = match decode::document(root, Reading { version: Version::V2_1 }, &mut repairs) {
+        // And so is what stands for a character that XML cannot carry.
+        Err(SchemaError::AddressTooLong { .. }) => return,
+        other => other.unwrap(),
+    };
     assert_eq!(pap::encode(&again, dialect), once);
 }
 

@@ -258,6 +258,9 @@ fn what_real_initiators_send_was_taken_for_something_else() {
     };
     let form = format!("{}{}{proper}", field("username", "bob"), field("password", "s3cret"));
     assert_eq!(content("multipart/form-data; boundary=b", &form), hello);
+    let only_fields = form.replace("--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n", "");
+    let refused = read("multipart/form-data; boundary=b", &only_fields, false).unwrap_err();
+    assert_eq!(refused.desc, "a push-message needs a content part", "its fields were pushed");
     // The content is XML as well, and comes first; or nothing does.
     let at = (proper.find("--b\r\nContent-Type: text").unwrap(), proper.rfind("--b--").unwrap());
     let turned = format!("{}{}--b--\r\n", &proper[at.0..at.1], &proper[..at.0]).replace("hello", "<si/>");

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use super::{DEADLINE, SILENCE};
 
@@ -23,6 +24,15 @@ pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 impl Initiator {
     /// Answers `OK` unless told otherwise.
     pub fn start() -> Self {
+        Self::start_with(Duration::ZERO)
+    }
+
+    /// Takes a moment for each, one after the other.
+    pub fn start_slow() -> Self {
+        Self::start_with(Duration::from_millis(150))
+    }
+
+    fn start_with(pause: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/notify?a=b", listener.local_addr().unwrap());
         let (sender, received) = channel();
@@ -31,6 +41,7 @@ impl Initiator {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let Some(request) = read(&mut stream) else { continue };
+                std::thread::sleep(pause);
                 let _ = stream.write_all(told.try_recv().unwrap_or(OK).as_bytes());
                 if sender.send(request).is_err() {
                     return;

@@ -510,6 +510,37 @@ fn what_one_terminal_acknowledged_after_another_had_refused_it_was_thrown_away()
 }
 
 #[test]
+fn what_a_third_terminal_had_stepped_over_was_not_counted_when_the_second_acknowledged_it() {
+    let gateway = Gateway::start();
+    let mut phone = Raw::connect(gateway.mqtt, &Connect::v5("phone", "alice"));
+    let mut tablet = Raw::connect(gateway.mqtt, &Connect::v5("tablet", "alice"));
+    phone.join("news");
+    gateway.http().bind("news", "bob");
+    for id in ["p1", "p2"] {
+        gateway.http().push(id, "group:news", id);
+    }
+    let seen = [tablet.publish_in(), tablet.publish_in()];
+    phone.publish_in();
+    let second = phone.publish_in();
+    phone.puback_reason(second.id, 0x99);
+    gateway.http().wait_outcome("p2", "pending", "0 of 2, 1 refused");
+    // Leaves out what was refused, and says so; and takes the cursor past it.
+    let mut third = Raw::connect(gateway.mqtt, &Connect::v3("third", "alice"));
+    assert_eq!(third.push().text(), "p1");
+    gateway.http().wait_outcome("p1", "pending", "1 of 2");
+    for push in &seen {
+        tablet.puback(push.id);
+    }
+    gateway.http().wait_outcome("p2", "pending", "1 of 2");
+    assert_eq!(texts(&mut Raw::connect(gateway.mqtt, &Connect::v3("b", "bob")), 2), ["p1", "p2"]);
+    for id in ["p1", "p2"] {
+        gateway.http().wait_outcome(id, "delivered", "2 of 2");
+        let listed = gateway.http().get(&format!("/api/v1/pushes/{id}/recipients?state=delivered")).json();
+        assert_eq!(listed["recipients"].as_array().unwrap().len(), 2, "{listed}");
+    }
+}
+
+#[test]
 fn two_terminals_of_a_user_that_both_refuse_counted_for_two_members() {
     let gateway = Gateway::start_with("[mqtt]\nworkers = 1\n", &[]);
     let mut one = Raw::connect(gateway.mqtt, &Connect::v5("x1", "xena"));

@@ -270,6 +270,22 @@ fn a_join_that_nobody_decided_on_never_got_its_second_answer() {
 }
 
 #[test]
+fn removing_somebody_who_only_asked_took_the_question_away() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    http.json("PUT", "/api/v1/groups/vip", json!({"policy":"approval"}));
+    let mut alice = connect(&gateway, "alice");
+    assert_eq!(alice.request("$push/request", r#"{"op":"join","id":"r1","group":"vip"}"#)["status"], "pending");
+    assert_eq!(http.json("DELETE", "/api/v1/groups/vip/members/alice", Value::Null).status, 404);
+    // Another of her terminals is let in meanwhile: the first one hears of it.
+    http.json("PUT", "/api/v1/groups/vip", json!({"policy":"open"}));
+    let mut other = Raw::connect(gateway.mqtt, &Connect::v3("other", "alice"));
+    other.publish("$push/join/vip", 0, b"");
+    let heard = alice.publish_in().json();
+    assert_eq!((&heard["status"], &heard["id"]), (&json!("accepted"), &json!("r1")));
+}
+
+#[test]
 fn who_had_left_before_the_decision_was_bound_by_it() {
     let gateway = Gateway::start();
     let http = gateway.http();

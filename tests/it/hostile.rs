@@ -269,6 +269,26 @@ fn a_few_kilobytes_of_requests_made_the_gateway_hold_hundreds_of_megabytes() {
 }
 
 #[test]
+fn one_connection_that_could_not_be_accepted_was_the_end_of_http() {
+    let gateway = Gateway::start();
+    let open = std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap().count();
+    let limit = |files: &str| {
+        let status = std::process::Command::new("prlimit")
+            .args(["--pid", &gateway.pid().to_string(), &format!("--nofile={files}:")])
+            .status();
+        assert!(status.unwrap().success());
+    };
+    limit(&(open - 1).to_string());
+    let waiting = std::net::TcpStream::connect(gateway.http).unwrap();
+    crate::common::wait_for("a connection to be refused", || {
+        gateway.log().contains("an HTTP connection could not be accepted").then_some(())
+    });
+    limit("4096");
+    drop(waiting);
+    assert_eq!(gateway.http().get("/readyz").status, 200);
+}
+
+#[test]
 fn one_subscribe_with_very_many_filters_is_answered_and_can_be_interrupted() {
     let mut gateway = Gateway::start();
     let mut raw = Raw::connect(gateway.mqtt, &Connect::v3("many", "many"));

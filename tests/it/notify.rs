@@ -199,14 +199,17 @@ fn a_slow_receiver_delayed_the_notifications_of_others() {
 
 #[test]
 fn receivers_that_hang_delayed_the_notifications_of_one_that_answers() {
-    // All of theirs one after the other in four places would take 120 s, twice the deadline of a test.
+    // All of theirs one after the other in four places would take ten times the deadline of a test.
     let gateway = Gateway::start_with("[notify]\nallow_private = true\nparallel = 4\ntimeout = \"2s\"\n", &[]);
     let initiator = Initiator::start();
-    let silent: Vec<_> = (0..6).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let silent: Vec<_> = (0..60).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     gateway.http().json("PUT", "/api/v1/groups/empty", Value::Null);
-    for listener in &silent {
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        for _ in 0..40 {
+    gateway.http().pap(&asked("first", &initiator).to("group:empty"));
+    initiator.next();
+    for (number, listener) in silent.iter().enumerate() {
+        for n in 0..if number == 0 { 200 } else { 20 } {
+            // However the URL is spelled.
+            let url = format!("http://{}?n={n}", listener.local_addr().unwrap());
             let push = json!({"to":["group:empty"],"body":"x","notify_url":url});
             assert_eq!(gateway.http().json("POST", "/api/v1/pushes", push).status, 202);
         }
@@ -217,6 +220,26 @@ fn receivers_that_hang_delayed_the_notifications_of_one_that_answers() {
     for _ in 0..20 {
         initiator.next();
     }
+}
+
+#[test]
+fn two_receivers_that_take_their_time_kept_the_others_waiting_until_they_had_everything() {
+    let gateway = Gateway::start_with("[notify]\nallow_private = true\nparallel = 4\n", &[]);
+    let (initiator, slow) = (Initiator::start(), [Initiator::start_slow(), Initiator::start_slow()]);
+    gateway.http().json("PUT", "/api/v1/groups/empty", Value::Null);
+    for (n, one) in slow.iter().chain([&initiator]).enumerate() {
+        gateway.http().pap(&asked(&format!("first{n}"), one).to("group:empty"));
+        one.next();
+    }
+    for n in 0..60 {
+        for (which, one) in slow.iter().enumerate() {
+            gateway.http().pap(&asked(&format!("slow{which}-{n}"), one).to("group:empty"));
+        }
+    }
+    gateway.http().pap(&asked("p", &initiator).to("group:empty"));
+    initiator.next();
+    let last = gateway.http().outcome("slow0-59")["notification"].clone();
+    assert_eq!(last["state"], "waiting", "they had everything by then: {last}");
 }
 
 #[test]

@@ -263,7 +263,8 @@ impl World {
         }
         let now_final = self.finals(old).await;
         for one in now_final.difference(&was_final) {
-            self.pushes[old].taken_back.insert(*one, holding.clone());
+            let keep = if pending_only { holding.clone() } else { BTreeSet::new() };
+            self.pushes[old].taken_back.insert(*one, keep);
         }
         if !pending_only {
             return;

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hyper::Uri;
 
+use crate::pap::fragment::mask_user_info;
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UrlError {
     #[error("{0:?} is no http URL")]
@@ -15,7 +17,7 @@ pub(crate) enum UrlError {
 
 /// Checks a URL as far as that can be done without resolving its name.
 pub(crate) fn check_url(url: &str, allow_private: bool) -> Result<Uri, UrlError> {
-    let no = || UrlError::NotHttp(url.chars().take(200).collect());
+    let no = || UrlError::NotHttp(mask_user_info(url).chars().take(200).collect());
     let uri: Uri = url.trim().parse().map_err(|_| no())?;
     let host = uri.host().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(no)?;
     let authority = uri.authority().ok_or_else(no)?;
@@ -31,6 +33,13 @@ pub(crate) fn check_url(url: &str, allow_private: bool) -> Result<Uri, UrlError>
         return Err(UrlError::Private(host.to_owned()));
     }
     Ok(uri)
+}
+
+/// Host and port of a URL, in one spelling: whoever is behind them is one receiver.
+pub(crate) fn receiver(uri: &Uri) -> String {
+    let host = bare(uri.host().unwrap_or_default()).to_ascii_lowercase();
+    let host = host.parse::<IpAddr>().map_or(host, |address| address.to_string());
+    format!("{} {}", host.trim_end_matches('.'), uri.port_u16().unwrap_or(80))
 }
 
 /// A host without the brackets of an IPv6 literal.
@@ -154,6 +163,19 @@ mod tests {
             assert!(matches!(check_url(private, false), Err(UrlError::Private(_))), "{private}");
             assert!(check_url(private, true).is_ok(), "{private}");
         }
+    }
+
+    #[test]
+    fn a_receiver_is_one_however_its_url_is_spelled() {
+        let of = |url: &str| receiver(&check_url(url, true).unwrap());
+        for url in
+            ["http://pi.example?n=1", "http://PI.example./x", "http://pi.example:80/", "http://pi.example:080/?a"]
+        {
+            assert_eq!(of(url), "pi.example 80", "{url}");
+        }
+        assert_eq!(of("http://[2606:4700:0::1111]:81"), "2606:4700::1111 81");
+        let error = check_url("http://user:secret@pi.example/", false).unwrap_err().to_string();
+        assert!(error.contains("***@pi.example") && !error.contains("secret"), "{error}");
     }
 
     #[test]

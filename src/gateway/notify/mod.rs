@@ -5,30 +5,28 @@
 //! resultnotification-response in it is read: a code of failure is logged. What failed is tried again
 //! after 1 s, 2 s, 4 s … up to an hour, each time by a random part longer, also after a restart of the gateway.
 
+mod attempts;
 mod guard;
 mod message;
 mod places;
 mod post;
 
-use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub(super) use guard::check_url;
+pub(super) use guard::{check_url, receiver};
 pub use message::{pap_quality, pap_state};
 
-use places::Places;
+use attempts::Attempts;
 
 use super::Gateway;
 use crate::clock::{self, Millis};
 use crate::config::{self, ForbiddenUrl};
 use crate::store::{Error, Notification};
 
-const TICK: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Millis = 1_000;
 const LONGEST_PAUSE: Millis = 3_600_000;
 
@@ -54,57 +52,6 @@ impl From<&config::Notify> for Rules {
     }
 }
 
-/// The attempts under way. Each answers whether the notification was received, once that is stored.
-#[derive(Debug)]
-struct Attempts {
-    places: Places,
-    /// Row of the notification, and its receiver.
-    rows: HashMap<Id, (i64, String)>,
-    tasks: JoinSet<Result<bool, Error>>,
-}
-
-impl Attempts {
-    fn new(parallel: usize) -> Self {
-        Self { places: Places::new(parallel), rows: HashMap::new(), tasks: JoinSet::new() }
-    }
-
-    fn begin(
-        &mut self,
-        row: i64,
-        receiver: String,
-        attempt: impl Future<Output = Result<bool, Error>> + Send + 'static,
-    ) {
-        let id = self.tasks.spawn(attempt).id();
-        self.rows.insert(id, (row, receiver));
-    }
-
-    /// Until it is worth looking for more: an attempt has ended, or some time has passed.
-    async fn pause(&mut self) {
-        let mut ended = tokio::select! {
-            Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => Some(ended),
-            () = tokio::time::sleep(TICK) => None,
-        };
-        let mut failed = false;
-        while let Some(attempt) = ended.take().or_else(|| self.tasks.try_join_next_with_id()) {
-            let (id, outcome) = match attempt {
-                Ok((id, outcome)) => (id, outcome.map_err(|error| error.to_string())),
-                Err(error) => (error.id(), Err(error.to_string())),
-            };
-            if let Some((_, receiver)) = self.rows.remove(&id) {
-                self.places.give_back(&receiver, *outcome.as_ref().unwrap_or(&false));
-            }
-            if let Err(error) = outcome {
-                failed = true;
-                tracing::error!(error, "what became of a result notification could not be stored; it is sent again");
-            }
-        }
-        if failed {
-            // The row is still due: without a pause it would be posted as fast as its receiver answers.
-            tokio::time::sleep(TICK).await;
-        }
-    }
-}
-
 impl Gateway {
     /// Posts what is due until told to stop. An attempt that is cut off by the stop is made again after the start.
     pub async fn notify_initiators(self: Arc<Self>, stop: CancellationToken) {
@@ -118,18 +65,14 @@ impl Gateway {
 
     /// Begins as many attempts as there are places for.
     async fn notify_due(self: &Arc<Self>, attempts: &mut Attempts) -> Result<(), Error> {
-        if attempts.places.is_full() {
-            return Ok(());
+        if attempts.wants_more() {
+            let due = self.store.due_notifications(clock::now(), attempts.share()).await?;
+            attempts.found(due);
         }
-        let due = self.store.due_notifications(clock::now(), attempts.places.share()).await?;
-        // Those under way are still due, and the first of their receiver.
-        let known: HashSet<i64> = attempts.rows.values().map(|(row, _)| *row).collect();
-        for notification in due.into_iter().filter(|one| !known.contains(&one.dispatch)) {
-            if attempts.places.take(&notification.receiver) {
-                let (row, receiver) = (notification.dispatch, notification.receiver.clone());
-                let gateway = Arc::clone(self);
-                attempts.begin(row, receiver, async move { gateway.notify_one(notification).await });
-            }
+        while let Some(notification) = attempts.next() {
+            let (row, receiver) = (notification.dispatch, notification.notify.receiver.clone());
+            let gateway = Arc::clone(self);
+            attempts.begin(row, receiver, async move { gateway.notify_one(notification).await });
         }
         Ok(())
     }

@@ -7,9 +7,6 @@ use std::collections::HashMap;
 const REMEMBERED: usize = 10_000;
 
 /// The attempts that may be under way (`notify.parallel`), by receiver.
-///
-/// A receiver that took its last notification leaves a quarter of the places to others. A new one has a single place until
-/// it takes one. So has one that did not, and all of those together have half of the places.
 #[derive(Debug)]
 pub(super) struct Places {
     total: usize,
@@ -19,34 +16,58 @@ pub(super) struct Places {
     answered: HashMap<String, bool>,
 }
 
+/// What is known of a receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It took its last notification.
+    Answers,
+    New,
+    Fails,
+}
+
 impl Places {
     pub(super) fn new(total: usize) -> Self {
         Self { total, taken: 0, by_receiver: HashMap::new(), answered: HashMap::new() }
     }
 
-    /// What one receiver may have at most.
-    pub(super) fn share(&self) -> usize {
-        (self.total - self.total / 4).max(1)
+    pub(super) fn total(&self) -> usize {
+        self.total
     }
 
     pub(super) fn is_full(&self) -> bool {
         self.taken >= self.total
     }
 
-    /// Takes a place, if there is one for this receiver.
-    pub(super) fn take(&mut self, receiver: &str) -> bool {
-        let has = self.by_receiver.get(receiver).copied().unwrap_or(0);
-        let fits = match self.answered.get(receiver) {
-            Some(true) => has < self.share(),
-            None => has == 0,
-            Some(false) => has == 0 && self.taken_by_failing() < (self.total / 2).max(1),
-        };
-        let granted = fits && !self.is_full();
-        if granted {
-            self.taken += 1;
-            *self.by_receiver.entry(receiver.to_owned()).or_default() += 1;
+    /// How many a receiver has.
+    pub(super) fn held(&self, receiver: &str) -> usize {
+        self.by_receiver.get(receiver).copied().unwrap_or(0)
+    }
+
+    fn standing(&self, receiver: &str) -> Standing {
+        match self.answered.get(receiver) {
+            Some(true) => Standing::Answers,
+            None => Standing::New,
+            Some(false) => Standing::Fails,
         }
-        granted
+    }
+
+    /// Whether there is a place for this receiver. One that answers leaves a quarter to others. Any other has a single one;
+    /// all of those leave a quarter to those who answer, and those that fail have a quarter at most.
+    pub(super) fn has_room(&self, receiver: &str) -> bool {
+        let held = self.held(receiver);
+        let quarter = self.total / 4;
+        let failing = self.taken_by(Standing::Fails);
+        let fits = match self.standing(receiver) {
+            Standing::Answers => held < self.total - quarter,
+            Standing::New => held == 0 && self.taken_by(Standing::New) + failing < self.total - quarter,
+            Standing::Fails => held == 0 && failing < quarter.max(1),
+        };
+        fits && !self.is_full()
+    }
+
+    pub(super) fn take(&mut self, receiver: &str) {
+        self.taken += 1;
+        *self.by_receiver.entry(receiver.to_owned()).or_default() += 1;
     }
 
     /// The attempt is over; whether the receiver took the notification.
@@ -64,9 +85,9 @@ impl Places {
         self.answered.insert(receiver.to_owned(), received);
     }
 
-    fn taken_by_failing(&self) -> usize {
-        let failing = self.by_receiver.iter().filter(|(receiver, _)| self.answered.get(*receiver) == Some(&false));
-        failing.map(|(_, count)| count).sum()
+    fn taken_by(&self, standing: Standing) -> usize {
+        let alike = self.by_receiver.iter().filter(|(receiver, _)| self.standing(receiver) == standing);
+        alike.map(|(_, count)| count).sum()
     }
 }
 
@@ -75,11 +96,16 @@ mod tests {
     use super::*;
 
     fn take_all(places: &mut Places, receiver: &str) -> usize {
-        (0..100).take_while(|_| places.take(receiver)).count()
+        let mut count = 0;
+        while places.has_room(receiver) {
+            places.take(receiver);
+            count += 1;
+        }
+        count
     }
 
     fn answer(places: &mut Places, receiver: &str) {
-        assert!(places.take(receiver), "{receiver}");
+        places.take(receiver);
         places.give_back(receiver, true);
     }
 
@@ -97,30 +123,34 @@ mod tests {
     }
 
     #[test]
-    fn receivers_that_fail_have_one_place_each_and_half_together() {
+    fn receivers_that_are_new_or_fail_have_one_place_each_and_never_all() {
         let mut places = Places::new(16);
         answer(&mut places, "healthy");
+        let of = |places: &mut Places, what: &str| -> Vec<usize> {
+            (0..20).map(|n| take_all(places, &format!("{what}{n}"))).collect()
+        };
         for n in 0..20 {
-            assert_eq!(take_all(&mut places, &format!("slow{n}")), 1, "a new one");
+            places.take(&format!("slow{n}"));
             places.give_back(&format!("slow{n}"), false);
         }
-        let taken: Vec<usize> = (0..20).map(|n| take_all(&mut places, &format!("slow{n}"))).collect();
-        assert_eq!(taken.iter().sum::<usize>(), 8);
-        assert_eq!(taken.iter().max(), Some(&1));
-        assert_eq!(take_all(&mut places, "healthy"), 8);
+        let (failing, new) = (of(&mut places, "slow"), of(&mut places, "new"));
+        assert_eq!((failing.iter().sum::<usize>(), failing.iter().max()), (4, Some(&1)));
+        assert_eq!((new.iter().sum::<usize>(), new.iter().max()), (8, Some(&1)));
+        assert_eq!(take_all(&mut places, "healthy"), 4);
         places.give_back("slow0", true);
         places.give_back("healthy", true);
         assert_eq!(take_all(&mut places, "slow0"), 2, "it counts like any other now");
         places.give_back("healthy", false);
-        assert_eq!(take_all(&mut places, "healthy"), 0, "it has a place already");
+        assert_eq!(take_all(&mut places, "healthy"), 0, "it has places already");
     }
 
     #[test]
     fn a_single_place_serves_everybody_in_turn() {
         let mut places = Places::new(1);
         for receiver in ["a", "b", "a"] {
-            assert!(places.take(receiver), "{receiver}");
-            assert!(!places.take("c"));
+            assert!(places.has_room(receiver), "{receiver}");
+            places.take(receiver);
+            assert!(!places.has_room("c"));
             places.give_back(receiver, false);
         }
     }

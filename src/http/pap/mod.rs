@@ -228,6 +228,7 @@ fn push_request(
         source: message.source_reference,
         notify: message.notify_requested_to.map(|url| store::Notify {
             url,
+            receiver: String::new(),
             form: origin.dialect,
             sender: origin.sender,
         }),

@@ -11,8 +11,6 @@ pub struct Notification {
     /// The row it is known by.
     pub dispatch: i64,
     pub notify: Notify,
-    /// Host and port of the URL.
-    pub receiver: String,
     pub push_id: String,
     pub created_at: Millis,
     pub begun_at: Millis,

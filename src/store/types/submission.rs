@@ -61,6 +61,8 @@ pub struct Replacing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notify {
     pub url: String,
+    /// Host and port of the URL, in one spelling.
+    pub receiver: String,
     /// A PAP dialect such as `2.0 announces`, or `json`.
     pub form: String,
     /// The address the initiator posted to.

@@ -175,5 +175,5 @@ INSERT INTO pushes (id, initiator, push_id, digest, created_at, deliver_after, d
 INSERT INTO dispatches (push, position, address, flow, seq, prev_seq, priority, shared, due, deadline, state, code, recipients)
     VALUES (1, 0, 'group:news', 1, 7, 0, 1, 0, 0, 9, 1, 1000, 1);
 -- And the notification of a push that is over, which waits to be posted.
-UPDATE pushes SET notify = 'http://PI.example:8080/told', notify_form = '2.0', sender = '';
+UPDATE pushes SET notify = 'http://pi.example:8080/told', notify_form = '2.0', sender = '';
 INSERT INTO outbox (dispatch, next_at, begun_at) SELECT id, 9, 9 FROM dispatches;
