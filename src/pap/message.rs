@@ -51,8 +51,8 @@ pub struct Failure {
     pub desc: String,
     /// The beginning of what could not be read.
     pub fragment: String,
-    /// What had been straightened by then.
-    pub repairs: Repairs,
+    /// What had been straightened by then. (Boxed: a failure travels in many results.)
+    pub repairs: Box<Repairs>,
 }
 
 struct Parts<'a> {
@@ -85,7 +85,7 @@ fn read(content_type: Option<&str>, body: &[u8], limits: Limits) -> Result<Reque
     let mut repairs = Repairs::default();
     match read_noting(content_type, body, &limits, &mut repairs) {
         Ok(request) => Ok(Request { repairs, ..request }),
-        Err(failure) => Err(Failure { repairs, ..failure }),
+        Err(failure) => Err(Failure { repairs: Box::new(repairs), ..failure }),
     }
 }
 
@@ -122,7 +122,7 @@ fn read_noting(
 }
 
 fn failure(dialect: Dialect, desc: String, at: &[u8]) -> Failure {
-    Failure { dialect, version: false, desc, fragment: fragment::of(at), repairs: Repairs::default() }
+    Failure { dialect, version: false, desc, fragment: fragment::of(at), repairs: Box::default() }
 }
 
 fn parts<'a>(
