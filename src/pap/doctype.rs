@@ -1,6 +1,8 @@
 //! Everything before the root element: byte order mark, XML declaration, comments, and the DOCTYPE, which is tokenised
 //! leniently, read for its version, and thrown away. Nothing external is ever loaded and no entity is ever declared.
 
+use std::borrow::Cow;
+
 use super::repair::{Repair, Repairs};
 use super::version::{Dialect, Supported, Version, parse_supported};
 use super::xml;
@@ -230,16 +232,28 @@ impl Named {
 fn external_identifiers(external: &str) -> Named {
     let mut quoted = quoted(external);
     let (public, system) = (quoted.next(), quoted.next());
-    // Blanks in a public identifier are one space each (XML 1.0 §4.2.2); its case means nothing to those who bend it.
-    let normal = |id: &str| id.split_ascii_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase();
     let public_id = public.map(normal).unwrap_or_default();
-    let file = system.unwrap_or_default().to_ascii_lowercase();
+    let version = system.or(public).and_then(system_version);
     Named {
         oma: public_id.starts_with("-//OMA//"),
         public: public_version(&public_id),
-        system: system.or(public).and_then(system_version),
-        other_language: file.ends_with(".dtd") && !file.contains("pap"),
+        system: version,
+        other_language: version.is_none() && system.is_some_and(is_other_language),
     }
+}
+
+/// Blanks in a public identifier are one space each (XML 1.0 §4.2.2); its case means nothing to those who bend it.
+fn normal(id: &str) -> Cow<'_, str> {
+    let bent = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'\t' | b'\r' | b'\n');
+    if !id.bytes().any(bent) && !id.contains("  ") && id.trim_ascii().len() == id.len() {
+        return Cow::Borrowed(id);
+    }
+    Cow::Owned(id.split_ascii_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase())
+}
+
+fn is_other_language(system: &str) -> bool {
+    let file = system.to_ascii_lowercase();
+    file.ends_with(".dtd") && !file.contains("pap")
 }
 
 /// The internal subset: instructions, comments and blanks, and the versions that a `wap-pap-ver` instruction names.
@@ -318,9 +332,9 @@ fn public_version(id: &str) -> Option<Version> {
 
 /// `pap_2.1.dtd`
 fn system_version(id: &str) -> Option<Version> {
-    let id = id.to_ascii_lowercase();
-    let rest = &id[id.rfind("pap_")? + "pap_".len()..];
-    Version::parse(rest.strip_suffix(".dtd").unwrap_or(rest))
+    let at = id.rfind("pap_").or_else(|| id.rfind("PAP_"))?;
+    let rest = &id[at + "pap_".len()..];
+    Version::parse(rest.strip_suffix(".dtd").or_else(|| rest.strip_suffix(".DTD")).unwrap_or(rest))
 }
 
 #[cfg(test)]
