@@ -21,11 +21,13 @@ impl Drop for HeldBack<'_> {
 }
 
 impl Gateway {
-    /// Who has the old push under way keeps it: the workers hold it back while that is found out and written down, so that
-    /// with `pending-only` nobody gets both and nobody neither (docs/ledger.md, rule 19).
+    /// With `pending-only`, who has the old push under way keeps it: the workers hold it back while that is found out and
+    /// written down, so that nobody gets both and nobody neither (docs/ledger.md, rule 19). With `all` that is so for users,
+    /// and nobody asks the members of a group.
     pub(super) async fn replace(&self, submission: Submission, replace: &Replace) -> Result<Submitted, Error> {
         for _ in 0..ATTEMPTS {
-            let old = self.store.in_progress(submission.initiator.clone(), replace.push_id.clone()).await?;
+            let (initiator, push_id) = (submission.initiator.clone(), replace.push_id.clone());
+            let old = self.store.to_be_held_back(initiator, push_id, replace.pending_only).await?;
             let holders = self.terminals().hold_back(&old).await;
             let held = HeldBack { terminals: self.terminals(), dispatches: &old };
             let held_back = old.iter().map(|(_, seq)| *seq).collect();

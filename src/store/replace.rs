@@ -71,15 +71,27 @@ struct Old {
     direct: bool,
 }
 
+impl Old {
+    /// Whether it matters to whom it is under way.
+    fn asks_holders(&self, pending_only: bool) -> bool {
+        self.state == State::Pending && (pending_only || self.direct)
+    }
+}
+
 impl Store {
-    /// The dispatches of a push that are under way to somebody, with their flows.
-    pub async fn in_progress(&self, initiator: String, push_id: String) -> Result<Vec<(FlowId, Seq)>> {
+    /// The dispatches of a push that have to be held back while it is replaced in this way, with their flows.
+    pub async fn to_be_held_back(
+        &self,
+        initiator: String,
+        push_id: String,
+        pending_only: bool,
+    ) -> Result<Vec<(FlowId, Seq)>> {
         self.read(move |sql| {
             let Some(push) = find(sql, &initiator, &push_id)? else { return Ok(Vec::new()) };
             let old = addresses(sql, push)?;
             Ok(old
                 .iter()
-                .filter(|old| old.state == State::Pending)
+                .filter(|old| old.asks_holders(pending_only))
                 .filter_map(|old| Some((old.flow, old.seq?)))
                 .collect())
         })
@@ -114,7 +126,8 @@ pub(super) fn take_back(
     let of_ours = |old: &&Old| flows.contains(&old.flow);
     // Before anything is changed.
     let held_back: HashSet<Seq> = replacing.held_back.iter().copied().collect();
-    for seq in olds.iter().filter(of_ours).filter(|old| old.state == State::Pending).filter_map(|old| old.seq) {
+    let asked = |old: &&Old| old.asks_holders(replacing.pending_only);
+    for seq in olds.iter().filter(of_ours).filter(asked).filter_map(|old| old.seq) {
         if !held_back.contains(&seq) {
             return Ok(Err(NotReplaced::NotHeldBack));
         }
@@ -134,7 +147,7 @@ pub(super) fn take_back(
                     replaced.by_flow.insert(old.flow, Predecessor::None);
                 }
             }
-            State::Pending if replacing.pending_only || old.direct => {
+            State::Pending if old.asks_holders(replacing.pending_only) => {
                 let Some(seq) = old.seq else { continue };
                 let holders = holders(tx.sql, under_way.remove(&seq).unwrap_or_default(), seq)?;
                 if old.open > holders.len() as i64 {

@@ -198,13 +198,17 @@ async fn a_replacement_that_came_upon_what_is_not_held_back_was_half_done() {
         Submission { replace, ..push }
     };
     open.store.submit(two("old", None)).await.unwrap();
-    let pending = open.store.in_progress("i".into(), "old".into()).await.unwrap();
+    let pending = open.store.to_be_held_back("i".into(), "old".into(), true).await.unwrap();
     assert_eq!(pending.len(), 2);
     let replacing =
         |held_back| Some(Replacing { push_id: "old".into(), pending_only: true, held_back, holders: vec![] });
     let answer = open.store.submit(two("new", replacing(vec![pending[0].1]))).await.unwrap();
     assert_eq!(answer, Submitted::NotHeldBack);
-    assert_eq!(open.store.in_progress("i".into(), "old".into()).await.unwrap(), pending, "nothing was taken back");
+    assert_eq!(
+        open.store.to_be_held_back("i".into(), "old".into(), true).await.unwrap(),
+        pending,
+        "nothing was taken back"
+    );
     let all = pending.iter().map(|(_, seq)| *seq).collect();
     assert!(matches!(open.store.submit(two("new", replacing(all))).await.unwrap(), Submitted::Accepted { .. }));
 }

@@ -235,7 +235,7 @@ impl World {
 
     async fn replace(&mut self, back: usize, pending_only: bool) {
         let Some(old) = self.pushes.len().checked_sub(back + 1) else { return };
-        let in_progress = self.store().in_progress("i".into(), old.to_string()).await.unwrap();
+        let in_progress = self.store().to_be_held_back("i".into(), old.to_string(), pending_only).await.unwrap();
         let holders: Vec<(BindingId, Seq)> = in_progress
             .iter()
             .flat_map(|(flow, seq)| {
