@@ -29,7 +29,7 @@ impl Initiator {
 
     /// Takes a moment for each, one after the other.
     pub fn start_slow() -> Self {
-        Self::start_with(Duration::from_millis(150))
+        Self::start_with(Duration::from_millis(400))
     }
 
     fn start_with(pause: Duration) -> Self {

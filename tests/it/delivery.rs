@@ -477,67 +477,73 @@ fn an_unconfirmed_push_to_two_spellings_of_a_group_came_twice() {
     gateway.http().wait_outcome("p1", "delivered", "1 of 1");
 }
 
-#[test]
-fn what_one_terminal_acknowledged_after_another_had_refused_it_was_thrown_away() {
-    let gateway = Gateway::start();
-    let mut phone = Raw::connect(gateway.mqtt, &Connect::v5("phone", "alice"));
-    let mut tablet = Raw::connect(gateway.mqtt, &Connect::v5("tablet", "alice"));
-    phone.join("news");
-    gateway.http().bind("news", "bob");
-    for id in ["p1", "p2"] {
-        gateway.http().push(id, "group:news", id);
+/// Alice with a phone and a tablet that both have p1 and p2 under way, in a group with bob, who is away.
+struct TwoTerminals {
+    gateway: Gateway,
+    phone: Raw,
+    tablet: Raw,
+    /// Packet ids of p1 and p2.
+    on_phone: [u16; 2],
+    on_tablet: [u16; 2],
+}
+
+impl TwoTerminals {
+    fn start() -> Self {
+        let gateway = Gateway::start();
+        let mut phone = Raw::connect(gateway.mqtt, &Connect::v5("phone", "alice"));
+        let mut tablet = Raw::connect(gateway.mqtt, &Connect::v5("tablet", "alice"));
+        phone.join("news");
+        gateway.http().bind("news", "bob");
+        for id in ["p1", "p2"] {
+            gateway.http().push(id, "group:news", id);
+        }
+        let on_tablet = [tablet.publish_in().id, tablet.publish_in().id];
+        let on_phone = [phone.publish_in().id, phone.publish_in().id];
+        Self { gateway, phone, tablet, on_phone, on_tablet }
     }
-    let seen = [tablet.publish_in(), tablet.publish_in()];
-    let refused = [phone.publish_in(), phone.publish_in()];
-    // The second one is refused while the first one is unanswered: it is above the cursor.
-    phone.puback_reason(refused[1].id, 0x99);
-    gateway.http().wait_outcome("p2", "pending", "0 of 2, 1 refused");
-    phone.puback_reason(refused[0].id, 0x99);
-    gateway.http().wait_outcome("p1", "pending", "0 of 2, 1 refused");
-    for push in &seen {
-        tablet.puback(push.id);
+
+    /// The phone refuses one, and that is written down.
+    fn refuse(&mut self, which: usize) {
+        self.phone.puback_reason(self.on_phone[which], 0x99);
+        self.gateway.http().wait_outcome(["p1", "p2"][which], "pending", "0 of 2, 1 refused");
     }
-    for id in ["p1", "p2"] {
-        gateway.http().wait_outcome(id, "pending", "1 of 2");
-    }
-    let mut bob = Raw::connect(gateway.mqtt, &Connect::v3("b", "bob"));
-    assert_eq!(texts(&mut bob, 2), ["p1", "p2"]);
-    for id in ["p1", "p2"] {
-        gateway.http().wait_outcome(id, "delivered", "2 of 2");
-        let listed = gateway.http().get(&format!("/api/v1/pushes/{id}/recipients?state=delivered")).json();
-        assert_eq!(listed["recipients"].as_array().unwrap().len(), 2, "{listed}");
+
+    /// The tablet acknowledges both, and then bob: everybody has everything.
+    fn acknowledge(mut self) {
+        let http = self.gateway.http();
+        for id in self.on_tablet {
+            self.tablet.puback(id);
+        }
+        for id in ["p1", "p2"] {
+            http.wait_outcome(id, "pending", "1 of 2");
+        }
+        assert_eq!(texts(&mut Raw::connect(self.gateway.mqtt, &Connect::v3("b", "bob")), 2), ["p1", "p2"]);
+        for id in ["p1", "p2"] {
+            http.wait_outcome(id, "delivered", "2 of 2");
+            let listed = http.get(&format!("/api/v1/pushes/{id}/recipients?state=delivered")).json();
+            assert_eq!(listed["recipients"].as_array().unwrap().len(), 2, "{listed}");
+        }
     }
 }
 
 #[test]
+fn what_one_terminal_acknowledged_after_another_had_refused_it_was_thrown_away() {
+    let mut alice = TwoTerminals::start();
+    // The second one while the first one is unanswered: it is above the cursor.
+    alice.refuse(1);
+    alice.refuse(0);
+    alice.acknowledge();
+}
+
+#[test]
 fn what_a_third_terminal_had_stepped_over_was_not_counted_when_the_second_acknowledged_it() {
-    let gateway = Gateway::start();
-    let mut phone = Raw::connect(gateway.mqtt, &Connect::v5("phone", "alice"));
-    let mut tablet = Raw::connect(gateway.mqtt, &Connect::v5("tablet", "alice"));
-    phone.join("news");
-    gateway.http().bind("news", "bob");
-    for id in ["p1", "p2"] {
-        gateway.http().push(id, "group:news", id);
-    }
-    let seen = [tablet.publish_in(), tablet.publish_in()];
-    phone.publish_in();
-    let second = phone.publish_in();
-    phone.puback_reason(second.id, 0x99);
-    gateway.http().wait_outcome("p2", "pending", "0 of 2, 1 refused");
+    let mut alice = TwoTerminals::start();
+    alice.refuse(1);
     // Leaves out what was refused, and says so; and takes the cursor past it.
-    let mut third = Raw::connect(gateway.mqtt, &Connect::v3("third", "alice"));
+    let mut third = Raw::connect(alice.gateway.mqtt, &Connect::v3("third", "alice"));
     assert_eq!(third.push().text(), "p1");
-    gateway.http().wait_outcome("p1", "pending", "1 of 2");
-    for push in &seen {
-        tablet.puback(push.id);
-    }
-    gateway.http().wait_outcome("p2", "pending", "1 of 2");
-    assert_eq!(texts(&mut Raw::connect(gateway.mqtt, &Connect::v3("b", "bob")), 2), ["p1", "p2"]);
-    for id in ["p1", "p2"] {
-        gateway.http().wait_outcome(id, "delivered", "2 of 2");
-        let listed = gateway.http().get(&format!("/api/v1/pushes/{id}/recipients?state=delivered")).json();
-        assert_eq!(listed["recipients"].as_array().unwrap().len(), 2, "{listed}");
-    }
+    alice.gateway.http().wait_outcome("p1", "pending", "1 of 2");
+    alice.acknowledge();
 }
 
 #[test]
