@@ -15,11 +15,16 @@ use crate::clock;
 use crate::config::Config;
 use crate::door::{self, Door};
 use crate::gateway::{self, Gateway, Heads};
+use crate::health::Health;
 use crate::http::{self, Readiness};
 use crate::store::Store;
 
 /// All of the stop has to happen within this.
 const GRACE: Duration = Duration::from_secs(10);
+/// The same where a part has ended: what depends on it would wait in vain.
+const FAILED_GRACE: Duration = Duration::from_secs(3);
+/// So long the answer of `/healthz` says which part has ended before the process follows it.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// A gateway whose listeners are bound and whose store is open.
 #[derive(Debug)]
@@ -32,6 +37,7 @@ pub struct App {
     gateway: Arc<Gateway>,
     door: Arc<Door>,
     watchdog: Watchdog,
+    health: Health,
 }
 
 /// The addresses actually bound.
@@ -49,16 +55,17 @@ impl App {
         let mqtt = bind("mqtt.listen", config.mqtt.listen)?;
         let addresses = Addresses { http: http.local_addr()?, mqtt: mqtt.local_addr()? };
         raise_file_limit(&config);
+        let health = Health::default();
         let settings = broker::Settings {
             max_topics: config.broker.max_topics,
             segment_size: config.broker.segment_size,
             segment_count: config.broker.segment_count,
             feeds: door::worker_count(&config),
         };
-        let (broker, watchdog) = Broker::start(settings)?;
+        let (broker, watchdog) = Broker::start(settings, &health)?;
         let heads = Arc::new(Heads::default());
         let observer = gateway::announce(Arc::clone(&heads), broker.publisher());
-        let store = Store::open(&config.store.path, config.store.readers, observer)?;
+        let store = Store::open(&config.store.path, config.store.readers, &health, observer)?;
         let ended = store.begin_sessions(clock::now()).await.with_context(|| {
             format!("{}: sessions of the last process cannot be ended", config.store.path.display())
         })?;
@@ -66,8 +73,8 @@ impl App {
             tracing::info!(sessions = ended, "sessions that ended with the last process were cleared");
         }
         let gateway = Arc::new(Gateway::new(store.clone(), heads, &config));
-        let door = Arc::new(Door::start(&config, &broker, &gateway)?);
-        Ok(Self { addresses, http, mqtt, config, store, gateway, door, watchdog })
+        let door = Arc::new(Door::start(&config, &broker, &gateway, &health)?);
+        Ok(Self { addresses, http, mqtt, config, store, gateway, door, watchdog, health })
     }
 
     #[must_use]
@@ -77,42 +84,64 @@ impl App {
 
     /// Serves until `stop`, then drains. An error: a part that must not end has ended, or the drain took too long.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let readiness = Readiness::default();
+        let readiness = Readiness::new(self.store.clone(), self.watchdog.pulse(), self.health.clone());
         // Before anything is answered: whoever has read the ready line finds it so.
         readiness.set(true);
         let router = http::router(Arc::clone(&self.gateway), readiness.clone(), &self.config);
         let intake = CancellationToken::new();
-        let tracker = TaskTracker::new();
+        let tasks = Tasks { tracker: TaskTracker::new(), health: self.health.clone() };
         let http_stop = http::Stop { begin: intake.clone(), end: CancellationToken::new() };
-        let http = tracker.spawn(http::serve(self.http, router, self.config.http, http_stop.clone()));
-        let door = Arc::clone(&self.door);
-        let accept_stop = intake.clone();
-        let mqtt = tracker.spawn(async move { door.accept(self.mqtt, accept_stop).await });
-        let gateway = Arc::clone(&self.gateway);
-        let (notifier, notify_stop) = (Arc::clone(&self.gateway), intake.clone());
-        let notify = tracker.spawn(notifier.notify_initiators(notify_stop));
-        let house_stop = intake.clone();
-        let house = tracker.spawn(async move { gateway.keep_house(house_stop).await });
-        let (forgetful, forget_stop) = (Arc::clone(&self.gateway), intake.clone());
-        let retention = tracker.spawn(async move { forgetful.forget_old(forget_stop).await });
-        let failure = tokio::select! {
+        tasks.spawn("http", http::serve(self.http, router, self.config.http, http_stop.clone()));
+        let (door, accept_stop) = (Arc::clone(&self.door), intake.clone());
+        tasks.spawn("mqtt-accept", async move { door.accept(self.mqtt, accept_stop).await });
+        tasks.spawn("notifications", Arc::clone(&self.gateway).notify_initiators(intake.clone()));
+        let (gateway, house_stop) = (Arc::clone(&self.gateway), intake.clone());
+        tasks.spawn("housekeeping", async move { gateway.keep_house(house_stop).await });
+        let (gateway, forget_stop) = (Arc::clone(&self.gateway), intake.clone());
+        tasks.spawn("retention", async move { gateway.forget_old(forget_stop).await });
+        let (watchdog, watch_stop) = (self.watchdog, intake.clone());
+        tasks.spawn("router", async move {
+            if let Some(died) = watch_stop.run_until_cancelled(watchdog.died()).await {
+                tracing::error!(%died, "the embedded broker is watched no longer");
+            }
+        });
+        let failed = tokio::select! {
             () = stop.cancelled() => None,
-            died = self.watchdog.died() => Some(anyhow::Error::new(died)),
-            _ = http => Some(anyhow::anyhow!("the HTTP server has ended")),
-            _ = mqtt => Some(anyhow::anyhow!("the MQTT listener has ended")),
-            _ = notify => Some(anyhow::anyhow!("the sending of notifications has ended")),
-            _ = house => Some(anyhow::anyhow!("the housekeeping has ended")),
-            _ = retention => Some(anyhow::anyhow!("the forgetting of old pushes has ended")),
+            part = self.health.first_end() => Some(part),
         };
         readiness.set(false);
+        if let Some(part) = &failed {
+            tracing::error!(part, "a part of the gateway has ended; the gateway stops");
+            tokio::time::sleep(LAST_LOOK).await;
+        }
+        self.health.stopping();
         intake.cancel();
-        tracker.close();
-        let drained = tokio::time::timeout(GRACE, drain(&tracker, &self.door, &http_stop, &self.store)).await;
-        match (failure, drained) {
-            (Some(failure), _) => Err(failure),
+        tasks.tracker.close();
+        let grace = if failed.is_some() { FAILED_GRACE } else { GRACE };
+        let drained = tokio::time::timeout(grace, drain(&tasks.tracker, &self.door, &http_stop, &self.store)).await;
+        match (failed, drained) {
+            (Some(part), _) => {
+                Err(anyhow::anyhow!("{part} has ended, which it must not: the log says why; start papcast again"))
+            }
             (None, Ok(())) => Ok(()),
             (None, Err(_)) => Err(anyhow::anyhow!("stopping took longer than {} seconds", GRACE.as_secs())),
         }
+    }
+}
+
+/// The tasks that run as long as the gateway does; each is a part of its health.
+struct Tasks {
+    tracker: TaskTracker,
+    health: Health,
+}
+
+impl Tasks {
+    fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let part = self.health.part(name);
+        self.tracker.spawn(async move {
+            let _part = part;
+            work.await;
+        });
     }
 }
 

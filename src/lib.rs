@@ -19,13 +19,17 @@
 pub mod addressee;
 pub mod app;
 pub mod broker;
+pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod door;
+pub mod faults;
 pub mod gateway;
+pub mod health;
 pub mod http;
 pub mod ids;
+pub mod log_limit;
 pub mod metrics;
 pub mod pap;
 pub mod parcel;

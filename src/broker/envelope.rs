@@ -15,6 +15,9 @@ const SHARED: u8 = 1;
 const CONFIRMED: u8 = 2;
 const TO_USER: u8 = 4;
 
+/// No Payload Format Indicator.
+const UNSAID: u8 = 2;
+
 pub(super) fn encode_push(parcel: &Parcel, prev: Seq) -> Bytes {
     let mut out = BytesMut::with_capacity(parcel.body.len() + 256);
     out.put_i64(parcel.seq);
@@ -71,31 +74,33 @@ pub(super) fn encode_open(message: &OpenMessage) -> Bytes {
     let mut out = BytesMut::with_capacity(message.payload.len() + 128);
     let properties = &message.properties;
     out.put_u8(message.qos);
-    out.put_u8(u8::from(properties.is_utf8));
+    out.put_u8(properties.is_utf8.map_or(UNSAID, u8::from));
     out.put_i64(properties.expires_at);
     put_text(&mut out, &message.topic);
+    put_text(&mut out, &message.client);
     put_optional(&mut out, properties.content_type.as_deref().map(str::as_bytes));
     put_optional(&mut out, properties.response_topic.as_deref().map(str::as_bytes));
     put_optional(&mut out, properties.correlation.as_deref());
-    put_pairs(&mut out, &properties.user);
+    put_bytes(&mut out, &properties.user);
     out.put_slice(&message.payload);
     out.freeze()
 }
 
 pub(super) fn decode_open(mut from: Bytes) -> Option<OpenMessage> {
     let qos = from.try_get_u8().ok()?;
-    let is_utf8 = from.try_get_u8().ok()? != 0;
+    let is_utf8 = Some(from.try_get_u8().ok()?).filter(|said| *said != UNSAID).map(|said| said != 0);
     let expires_at = from.try_get_i64().ok()?;
     let topic = get_text(&mut from)?;
+    let client = get_text(&mut from)?;
     let properties = OpenProperties {
         is_utf8,
         expires_at,
         content_type: get_optional_text(&mut from)?,
         response_topic: get_optional_text(&mut from)?,
         correlation: get_optional(&mut from)?,
-        user: get_pairs(&mut from)?,
+        user: get_bytes(&mut from)?,
     };
-    Some(OpenMessage { topic, qos, payload: from, properties })
+    Some(OpenMessage { topic, qos, client, payload: from, properties })
 }
 
 fn flag(set: bool, bit: u8) -> u8 {
@@ -195,14 +200,15 @@ mod tests {
         let message = OpenMessage {
             topic: "status/a".into(),
             qos: 1,
+            client: "c-1".into(),
             payload: Bytes::from_static(b"up"),
             properties: OpenProperties {
                 content_type: Some("text/plain".into()),
                 response_topic: None,
                 correlation: Some(Bytes::from_static(b"c")),
-                is_utf8: true,
+                is_utf8: Some(false),
                 expires_at: 99,
-                user: vec![("a".into(), "b".into())],
+                user: Bytes::from_static(b"\x26\0\x01a\0\x01b"),
             },
         };
         assert_eq!(decode_open(encode_open(&message)).unwrap(), message);

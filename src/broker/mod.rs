@@ -18,10 +18,11 @@ use rumqttd::{Config, RouterConfig};
 
 pub use feed::{Feed, FeedMessages, FeedWants};
 pub use publisher::Publisher;
-pub use watchdog::Watchdog;
+pub use watchdog::{Pulse, Watchdog};
 
 use interest::Interest;
 
+use crate::health::Health;
 use crate::ids::Target;
 use crate::parcel::{Parcel, Seq};
 
@@ -75,6 +76,8 @@ pub struct OpenMessage {
     pub topic: String,
     /// 0 or 1.
     pub qos: u8,
+    /// Client id of who published it, for subscribers that do not want their own messages back.
+    pub client: String,
     pub payload: bytes::Bytes,
     pub properties: OpenProperties,
 }
@@ -85,10 +88,12 @@ pub struct OpenProperties {
     pub content_type: Option<String>,
     pub response_topic: Option<String>,
     pub correlation: Option<bytes::Bytes>,
-    pub is_utf8: bool,
+    /// Payload Format Indicator.
+    pub is_utf8: Option<bool>,
     /// Not to be sent from this moment on; 0 for never.
     pub expires_at: crate::clock::Millis,
-    pub user: Vec<(String, String)>,
+    /// User properties in the encoding of MQTT 5, as they came.
+    pub user: bytes::Bytes,
 }
 
 /// What a [`Feed`] hands to its worker.
@@ -153,7 +158,7 @@ impl Router {
 
 impl Broker {
     /// Starts the router, the publisher and the watchdog that notices if the router dies.
-    pub fn start(settings: Settings) -> Result<(Self, Watchdog), Error> {
+    pub fn start(settings: Settings, health: &Health) -> Result<(Self, Watchdog), Error> {
         let config = Config {
             id: 0,
             router: RouterConfig {
@@ -167,7 +172,7 @@ impl Broker {
         };
         let router = Router(Arc::new(rumqttd::Broker::new(config)));
         let interest = Arc::new(Interest::new(settings.max_topics));
-        let publisher = Publisher::start(router.link("publisher")?, Arc::clone(&interest))?;
+        let publisher = Publisher::start(router.link("publisher")?, Arc::clone(&interest), health)?;
         let watchdog = Watchdog::start(router.link("watchdog")?)?;
         Ok((Self { router, interest, publisher }, watchdog))
     }

@@ -7,6 +7,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::interest::Interest;
 use super::{Channel, Error, Link, OpenMessage, envelope};
+use crate::faults;
+use crate::health::Health;
 use crate::parcel::{Parcel, Seq};
 
 /// What may wait for the router: messages, and bytes of bodies. Beyond it a push is dropped here; the workers see the
@@ -38,13 +40,17 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn start(link: Link, interest: Arc<Interest>) -> Result<Self, Error> {
+    pub(super) fn start(link: Link, interest: Arc<Interest>, health: &Health) -> Result<Self, Error> {
         let (queue, outgoing) = sync_channel(QUEUE);
         let publisher = Self { queue, bytes: Arc::default(), interest: Arc::clone(&interest) };
         let bytes = Arc::clone(&publisher.bytes);
+        let part = health.part("broker-publish");
         std::thread::Builder::new()
             .name("broker-publish".into())
-            .spawn(move || run(link, &outgoing, &bytes, &interest))
+            .spawn(move || {
+                let _part = part;
+                run(link, &outgoing, &bytes, &interest);
+            })
             .map_err(|source| Error::Thread { name: "broker-publish", source })?;
         Ok(publisher)
     }
@@ -79,6 +85,7 @@ impl Publisher {
 
 fn run((mut link, _receiver): Link, outgoing: &Receiver<Out>, bytes: &AtomicUsize, interest: &Interest) {
     while let Ok(out) = outgoing.recv() {
+        faults::trip("broker-publish");
         bytes.fetch_sub(out.size(), Ordering::Relaxed);
         let sent = match out {
             Out::Push { parcel, prev } => {

@@ -1,13 +1,17 @@
 //! If the router's thread ends, nothing else notices: links just stay silent. The watchdog sends itself a beat through
 //! the router and tells when none comes back.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rumqttd::Notification;
 
 use super::{Error, Link};
+use crate::faults;
 
-const BEAT: Duration = Duration::from_secs(2);
+const BEAT: Duration = Duration::from_millis(500);
+/// A router that was heard so long ago takes nothing new.
+const STALE: Duration = Duration::from_secs(5);
 /// A router that is merely busy answers long before this.
 const SILENCE: Duration = Duration::from_secs(60);
 const TOPIC: &str = "papcast/beat";
@@ -15,6 +19,25 @@ const TOPIC: &str = "papcast/beat";
 /// Waits for the end of the router.
 pub struct Watchdog {
     link: Link,
+    pulse: Pulse,
+}
+
+/// When the router was last heard.
+#[derive(Debug, Clone)]
+pub struct Pulse(Arc<Mutex<Instant>>);
+
+impl Pulse {
+    fn beat(&self) -> Instant {
+        let now = Instant::now();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        now
+    }
+
+    /// Whether the router answers.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < STALE
+    }
 }
 
 impl std::fmt::Debug for Watchdog {
@@ -26,20 +49,26 @@ impl std::fmt::Debug for Watchdog {
 impl Watchdog {
     pub(super) fn start(mut link: Link) -> Result<Self, Error> {
         link.0.subscribe(TOPIC).map_err(|error| Error::Stopped(error.to_string()))?;
-        Ok(Self { link })
+        Ok(Self { link, pulse: Pulse(Arc::new(Mutex::new(Instant::now()))) })
+    }
+
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Returns when the router has died, with the reason; the process has to end then. The store replays what is owed
     /// after the restart.
     pub async fn died(self) -> Error {
         let (mut sender, mut receiver) = self.link;
-        let mut heard = Instant::now();
+        let mut heard = self.pulse.beat();
         loop {
+            faults::trip("router");
             // `try_`: a router that is stuck has a full queue, and who waits for it tells nobody.
             let _ = sender.try_publish(TOPIC, "beat");
             match tokio::time::timeout(BEAT, receiver.next()).await {
                 Ok(Ok(notification)) => {
-                    heard = Instant::now();
+                    heard = self.pulse.beat();
                     if matches!(notification, Some(Notification::Unschedule)) {
                         let _ = receiver.wake().await;
                     }

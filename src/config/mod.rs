@@ -55,7 +55,16 @@ pub struct Mqtt {
     pub max_connections: usize,
     #[serde(deserialize_with = "units::duration")]
     pub connect_timeout: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub tcp_keepalive: Duration,
+    pub user_id: UserIdFrom,
     pub max_packet: usize,
+    pub max_connect: usize,
+    pub max_topic: usize,
+    pub max_unfinished: usize,
+    pub max_wills: usize,
+    pub max_watchers: usize,
+    pub max_waiting: usize,
     pub inflight: u16,
     #[serde(deserialize_with = "units::duration")]
     pub ack_timeout: Duration,
@@ -63,6 +72,16 @@ pub struct Mqtt {
     pub max_session_expiry: Duration,
     pub max_subscriptions: usize,
     pub max_groups_per_user: u32,
+}
+
+/// What names the user of an MQTT connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserIdFrom {
+    /// The username, else the client id.
+    Username,
+    /// Always the client id: for fleets that share one login.
+    ClientId,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -233,6 +252,13 @@ impl Config {
             ("mqtt.max_connections", self.mqtt.max_connections as u128, 1, 1 << 24),
             ("mqtt.connect_timeout", self.mqtt.connect_timeout.as_millis(), 100, 3_600_000),
             ("mqtt.max_packet", self.mqtt.max_packet as u128, 1_024, 268_435_455),
+            ("mqtt.max_connect", self.mqtt.max_connect as u128, 1_024, 268_435_455),
+            ("mqtt.max_topic", self.mqtt.max_topic as u128, 1_024, 65_535),
+            ("mqtt.max_unfinished", self.mqtt.max_unfinished as u128, 65_536, 1 << 40),
+            ("mqtt.max_wills", self.mqtt.max_wills as u128, 0, 1 << 40),
+            ("mqtt.max_watchers", self.mqtt.max_watchers as u128, 0, 1 << 24),
+            ("mqtt.max_waiting", self.mqtt.max_waiting as u128, 1, 1 << 24),
+            ("mqtt.tcp_keepalive", self.mqtt.tcp_keepalive.as_millis(), 1_000, 86_400_000),
             ("mqtt.inflight", u128::from(self.mqtt.inflight), 1, 1_024),
             ("mqtt.ack_timeout", self.mqtt.ack_timeout.as_millis(), 1_000, 86_400_000),
             ("mqtt.max_session_expiry", self.mqtt.max_session_expiry.as_millis(), 0, 315_360_000_000),
@@ -264,6 +290,7 @@ impl Config {
                 let unit = if key.ends_with("timeout")
                     || key.ends_with("ttl")
                     || key.ends_with("_expiry")
+                    || key.ends_with("keepalive")
                     || key.ends_with("interval")
                     || key.ends_with("retention")
                     || key.ends_with("give_up")
@@ -342,7 +369,7 @@ fn is_acl_filter(filter: &str) -> bool {
         "+" => true,
         other => !other.contains(['+', '#', '\0']),
     });
-    placed && !filter.is_empty() && !filter.starts_with('$') && !matches!(levels[0], "groups" | "users" | "#" | "+")
+    placed && !filter.is_empty() && !filter.starts_with('$') && !matches!(levels[0], "groups" | "users")
 }
 
 #[cfg(test)]
@@ -351,10 +378,10 @@ mod tests {
 
     #[test]
     fn acl_filters_stay_outside_our_own_topics() {
-        for good in ["status/%u", "a/#", "a/+/b", "x"] {
+        for good in ["status/%u", "a/#", "a/+/b", "x", "#", "+/x", "+/#"] {
             assert!(is_acl_filter(good), "{good}");
         }
-        for bad in ["", "#", "+/x", "groups/x", "users/#", "$SYS/x", "a/#/b", "a/b+"] {
+        for bad in ["", "groups/x", "users/#", "$SYS/x", "a/#/b", "a/b+"] {
             assert!(!is_acl_filter(bad), "{bad}");
         }
     }

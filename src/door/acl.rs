@@ -20,13 +20,18 @@ impl Acl {
     }
 
     pub(super) fn may_publish(&self, topic: &str, user: Option<&UserId>, client: &str) -> bool {
-        self.publish.iter().any(|rule| topics::matches(&fill_in(rule, user, client), topic))
+        !is_own(topic) && self.publish.iter().any(|rule| topics::matches(&fill_in(rule, user, client), topic))
     }
 
     /// Whether every topic of this filter may be read.
     pub(super) fn may_subscribe(&self, filter: &str, user: Option<&UserId>, client: &str) -> bool {
-        self.subscribe.iter().any(|rule| topics::covers(&fill_in(rule, user, client), filter))
+        !is_own(filter) && self.subscribe.iter().any(|rule| topics::covers(&fill_in(rule, user, client), filter))
     }
+}
+
+/// Topics of papcast's own: no rule opens them, `#` neither.
+fn is_own(topic: &str) -> bool {
+    topic.starts_with('$') || matches!(topic.split('/').next(), Some("groups" | "users"))
 }
 
 /// `%u` and `%c` become one encoded level each, so that an ID with a `/` or a `+` in it opens nothing else.
@@ -53,5 +58,19 @@ mod tests {
         assert!(acl.may_subscribe("own/c", None, "c"));
         assert!(!acl.may_subscribe("own/+", None, "c"));
         assert!(!acl.may_subscribe("#", None, "c"));
+    }
+
+    /// `topics = ["#"]` was refused, so that all other topics could not be opened.
+    #[test]
+    fn everything_that_is_not_ours_can_be_opened_at_once() {
+        let acl =
+            Acl::new(&[AclRule { allow: vec![AclAction::Publish, AclAction::Subscribe], topics: vec!["#".into()] }]);
+        for open in ["a", "/", "status/x", "groupsx/y"] {
+            assert!(acl.may_publish(open, None, "c") && acl.may_subscribe(open, None, "c"), "{open}");
+        }
+        for ours in ["groups/news", "users/a", "groups", "$SYS/x", "$push/response"] {
+            assert!(!acl.may_publish(ours, None, "c") && !acl.may_subscribe(ours, None, "c"), "{ours}");
+        }
+        assert!(acl.may_subscribe("#", None, "c") && acl.may_subscribe("+/x", None, "c"));
     }
 }

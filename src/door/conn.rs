@@ -2,17 +2,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use super::outbox::Outbox;
 use super::registry::ConnId;
 use super::session::Session;
-use super::window::Resume;
-use super::wire::{self, Reply, Version, Will, reason};
+use super::wills::KeptWill;
+use super::wire::{self, Reply, Version, reason};
 
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,23 @@ pub(super) enum Close {
 pub(super) struct Subscription {
     pub(super) filter: String,
     pub(super) qos: u8,
+    /// What this client publishes does not come back to it (MQTT 5.0 §3.8.3.1).
+    pub(super) no_local: bool,
+}
+
+/// No Local as SUBSCRIBE has it, and as it is stored.
+const NO_LOCAL: u8 = 0x04;
+
+impl Subscription {
+    /// From what was stored.
+    pub(super) fn restored((filter, options): (String, u8)) -> Self {
+        Self { filter, qos: options & 3, no_local: options & NO_LOCAL != 0 }
+    }
+
+    /// Quality of service and No Local, as in SUBSCRIBE.
+    pub(super) fn options(&self) -> u8 {
+        self.qos | if self.no_local { NO_LOCAL } else { 0 }
+    }
 }
 
 #[derive(Debug)]
@@ -60,9 +78,9 @@ pub(super) struct State {
     pub(super) closing: Option<Close>,
     /// We end it, for this reason, once what it has said already is dealt with.
     pub(super) dismissed: Option<u8>,
-    /// Those who wait for this connection to be gone.
-    pub(super) successors: Vec<oneshot::Sender<Resume>>,
-    pub(super) will: Option<Box<Will>>,
+    pub(super) will: Option<Box<KeptWill>>,
+    /// Another broker: whatever it subscribes to, it does so with No Local.
+    pub(super) is_bridge: bool,
     pub(super) subscriptions: Vec<Subscription>,
     /// QoS 2 publishes that wait for their PUBREL.
     pub(super) received: Vec<u16>,
@@ -70,8 +88,6 @@ pub(super) struct State {
     pub(super) expiry: i64,
     /// The store knows this session.
     pub(super) stored: bool,
-    /// What the session had under way, where the connection ended before it could go on with it.
-    pub(super) resume: Option<Resume>,
 }
 
 impl Conn {
@@ -93,13 +109,12 @@ impl Conn {
                 keep_alive: None,
                 closing: None,
                 dismissed: None,
-                successors: Vec::new(),
                 will: None,
+                is_bridge: false,
                 subscriptions: Vec::new(),
                 received: Vec::new(),
                 expiry: 0,
                 stored: false,
-                resume: None,
             }),
         }
     }
@@ -117,6 +132,13 @@ impl Conn {
         }
         self.state.borrow_mut().dismissed.get_or_insert(reason);
         self.wake.notify_one();
+    }
+
+    /// Waits until somebody ends the connection. For its own task, before its session has begun.
+    pub(super) async fn until_closing(&self) {
+        while !self.is_closing() {
+            self.wake.notified().await;
+        }
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -140,7 +162,7 @@ impl Conn {
     }
 
     /// Sends a reply; it waits in the outbox if it must.
-    pub(super) fn reply(&self, version: Version, reply: Reply) {
+    pub(super) fn reply(&self, version: Version, reply: &Reply) {
         let bytes = wire::encode(version, reply);
         let mut state = self.state.borrow_mut();
         let State { session, outbox, closing, .. } = &mut *state;
@@ -161,9 +183,27 @@ impl Conn {
     }
 }
 
+/// Held by what works for a connection beside its own task: a fault there ends the connection.
+#[derive(Debug)]
+pub(super) struct CloseOnPanic(pub(super) Rc<Conn>);
+
+impl Drop for CloseOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(remote = %self.0.remote, "a connection is closed because what works for it has failed");
+            self.0.close(Close::Reason(reason::UNSPECIFIED));
+        }
+    }
+}
+
 impl Close {
     pub(super) fn publishes_will(self) -> bool {
         !matches!(self, Self::Asked { with_will: false })
+    }
+
+    /// Whether it says something about what the client did: it does not where we end it for a reason of our own.
+    pub(super) fn is_the_client_s(self) -> bool {
+        !matches!(self, Self::Reason(reason::TAKEN_OVER | reason::SHUTTING_DOWN))
     }
 
     /// What the session's successor does not need to be told.

@@ -3,12 +3,16 @@
 use std::rc::Rc;
 
 use super::conn::{Close, Conn, Subscription};
+use super::registry::Claim;
 use super::session::Session;
+use super::wills::{self, KeptWill};
 use super::window::{Resume, Window};
-use super::wire::{self, ConnAck, Connect, ConnectFault, Malformed, Packet, Reply, Version, reason};
+use super::wire::{self, BadPacket, ConnAck, Connect, ConnectFault, Packet, Reply, Version, reason};
 use super::worker::Worker;
-use super::{open, serve, subscribe, topics};
+use super::{open, serve, subscribe};
+use crate::config::UserIdFrom;
 use crate::ids::UserId;
+use crate::log_limit::LogLimit;
 use crate::store::{Arrival, Error};
 
 /// Longest client id; the specification asks for 23 characters at least.
@@ -16,88 +20,139 @@ const CLIENT_ID_MAX: usize = 1_024;
 /// QoS 1 and 2 publishes of a client that may be unanswered at once (MQTT 5 Receive Maximum).
 pub(super) const RECEIVE_MAX: u16 = 64;
 
+/// Refused CONNECTs: a few lines a minute, the rest is counted.
+static REFUSED: LogLimit = LogLimit::new(20);
+
+/// Why a CONNECT is refused: the MQTT 5 reason code, and words for the log and for MQTT 5.
+struct Refusal {
+    code: u8,
+    why: String,
+}
+
+impl Refusal {
+    fn new(code: u8, why: impl Into<String>) -> Self {
+        Self { code, why: why.into() }
+    }
+}
+
+/// A CONNECT and what it makes its connection.
+struct Arriving {
+    connect: Connect,
+    client_id: String,
+    /// We made up the client id.
+    assigned: bool,
+    user: Option<UserId>,
+    will: Option<KeptWill>,
+}
+
 /// The first packet of a connection: anything but a CONNECT we understand ends it.
 pub(super) async fn first_packet(worker: &Rc<Worker>, conn: &Rc<Conn>, packet: &[u8]) -> Result<(), Close> {
     let version = match wire::connect_version(packet) {
         Ok(version) => version,
         Err(ConnectFault::NotConnect) => return Err(Close::Gone),
-        Err(ConnectFault::Level(level)) => {
-            let version = if level > 5 { Version::V5 } else { Version::V3 };
-            return Err(refuse(conn, version, reason::UNSUPPORTED_VERSION));
+        // A client that speaks more than one version tries the next one when it is told in the words of 3.1.1.
+        Err(ConnectFault::Level) => {
+            let refusal = Refusal::new(reason::UNSUPPORTED_VERSION, "its protocol level is neither 3.1, 3.1.1 nor 5");
+            return Err(refuse(conn, Version::V3, "", &refusal));
         }
     };
     let connect = match wire::decode(version, packet) {
-        Ok(Packet::Connect(connect)) => connect,
+        Ok(Packet::Connect(connect)) => *connect,
         Ok(_) => return Err(Close::Gone),
-        Err(Malformed(code)) => return Err(refuse(conn, version, code)),
+        Err(BadPacket(code)) => {
+            return Err(refuse(conn, version, "", &Refusal::new(code, "it is not what the specification says")));
+        }
     };
-    let (client_id, assigned) = match client_id(&connect) {
-        Ok(id) => id,
-        Err(code) => return Err(refuse(conn, version, code)),
-    };
-    let user = match user_of(&connect, &client_id, assigned) {
-        Ok(user) => user,
-        Err(code) => return Err(refuse(conn, version, code)),
-    };
-    if let Err(code) = check(worker, &connect, user.as_ref(), &client_id) {
-        return Err(refuse(conn, version, code));
-    }
-    Box::pin(begin(worker, conn, *connect, client_id, assigned, user)).await
+    let named = connect.client_id.clone();
+    let arriving = arriving(worker, connect).map_err(|refusal| refuse(conn, version, &named, &refusal))?;
+    Box::pin(begin(worker, conn, arriving)).await
 }
 
-fn refuse(conn: &Conn, version: Version, code: u8) -> Close {
-    tracing::debug!(remote = %conn.remote, code, "a CONNECT was refused");
-    conn.reply(version, Reply::ConnAck(Box::new(ConnAck::refusal(code))));
+/// The beginning of a first packet that cannot be one. Nobody knows which version it speaks, so there is no answer.
+pub(super) fn unreadable(conn: &Conn, code: u8) -> Close {
+    if code == reason::PACKET_TOO_LARGE
+        && let Some(left_out) = REFUSED.pass()
+    {
+        tracing::info!(remote = %conn.remote, left_out, "a CONNECT was refused: it is larger than mqtt.max_connect");
+    }
     Close::Gone
 }
 
+/// MQTT 3.1.1 has words for a few reasons and closes for all others (§3.1.4).
+fn refuse(conn: &Conn, version: Version, client: &str, refusal: &Refusal) -> Close {
+    let Refusal { code, why } = refusal;
+    if let Some(left_out) = REFUSED.pass() {
+        let client: String = client.chars().take(100).collect();
+        tracing::info!(remote = %conn.remote, client, code = %format_args!("{code:#04x}"), why, left_out, "a CONNECT was refused");
+    }
+    let has_words = matches!(
+        *code,
+        reason::UNSUPPORTED_VERSION
+            | reason::CLIENT_ID_INVALID
+            | reason::NOT_AUTHORIZED
+            | reason::UNAVAILABLE
+            | reason::QUOTA_EXCEEDED
+    );
+    if version == Version::V5 || has_words {
+        conn.reply(version, &Reply::ConnAck(Box::new(ConnAck::refusal(*code, why))));
+    }
+    Close::Gone
+}
+
+/// Checks what a CONNECT says.
+fn arriving(worker: &Worker, mut connect: Connect) -> Result<Arriving, Refusal> {
+    if connect.wants_authentication_exchange {
+        let why = "it wants an authentication exchange, and there is no method for one";
+        return Err(Refusal::new(reason::BAD_AUTHENTICATION_METHOD, why));
+    }
+    let (client_id, assigned) = client_id(&connect)?;
+    let user = user_of(worker.settings.user_id, &connect, &client_id, assigned)?;
+    let will = match connect.will.take() {
+        Some(will) => wills::accept(worker, will, user.as_ref(), &client_id).map_err(|code| {
+            let why = match code {
+                reason::QUOTA_EXCEEDED => "there is no room for its will (mqtt.max_wills)",
+                _ => "its will has a topic that is none",
+            };
+            Refusal::new(code, why)
+        })?,
+        None => None,
+    };
+    Ok(Arriving { connect, client_id, assigned, user, will })
+}
+
 /// The client id, and whether it is one we made up.
-fn client_id(connect: &Connect) -> Result<(String, bool), u8> {
+fn client_id(connect: &Connect) -> Result<(String, bool), Refusal> {
     let id = &connect.client_id;
     if id.is_empty() {
         return Ok((format!("papcast-{}", uuid::Uuid::new_v4().simple()), true));
     }
     if id.len() > CLIENT_ID_MAX || id.chars().any(char::is_control) {
-        return Err(reason::CLIENT_ID_INVALID);
+        let why = format!("its client id has more than {CLIENT_ID_MAX} bytes or a control character");
+        return Err(Refusal::new(reason::CLIENT_ID_INVALID, why));
     }
     Ok((id.clone(), false))
 }
 
 /// The user ID: the username, else the client id; none where that was assigned by us.
-fn user_of(connect: &Connect, client_id: &str, assigned: bool) -> Result<Option<UserId>, u8> {
-    match connect.username.as_deref().filter(|name| !name.is_empty()) {
-        Some(name) => UserId::parse(name).map(Some).map_err(|_| reason::NOT_AUTHORIZED),
+fn user_of(from: UserIdFrom, connect: &Connect, client_id: &str, assigned: bool) -> Result<Option<UserId>, Refusal> {
+    let username = connect.username.as_deref().filter(|name| !name.is_empty() && from == UserIdFrom::Username);
+    match username {
+        Some(name) => UserId::parse(name).map(Some).map_err(|error| {
+            let why = format!("its username is its user ID, and {error} (a token belongs into the password)");
+            Refusal::new(reason::NOT_AUTHORIZED, why)
+        }),
         None if assigned => Ok(None),
-        None => UserId::parse(client_id).map(Some).map_err(|_| reason::CLIENT_ID_INVALID),
+        None => UserId::parse(client_id).map(Some).map_err(|error| {
+            Refusal::new(
+                reason::CLIENT_ID_INVALID,
+                format!("without a username its client id is its user ID, and {error}"),
+            )
+        }),
     }
 }
 
-fn check(worker: &Worker, connect: &Connect, user: Option<&UserId>, client_id: &str) -> Result<(), u8> {
-    if connect.wants_authentication_exchange {
-        return Err(reason::BAD_AUTHENTICATION_METHOD);
-    }
-    if let Some(will) = &connect.will {
-        if !topics::is_name(&will.publish.topic) {
-            return Err(reason::TOPIC_INVALID);
-        }
-        if !worker.settings.acl.may_publish(&will.publish.topic, user, client_id) {
-            return Err(reason::NOT_AUTHORIZED);
-        }
-        if will.publish.retain && connect.version == Version::V5 {
-            return Err(reason::RETAIN_NOT_SUPPORTED);
-        }
-    }
-    Ok(())
-}
-
-async fn begin(
-    worker: &Rc<Worker>,
-    conn: &Rc<Conn>,
-    connect: Connect,
-    client_id: String,
-    assigned: bool,
-    user: Option<UserId>,
-) -> Result<(), Close> {
+async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Result<(), Close> {
+    let Arriving { connect, client_id, assigned, user, will } = arriving;
     let version = connect.version;
     let longest = worker.settings.max_session_expiry;
     let expiry = match connect.session_expiry {
@@ -107,24 +162,78 @@ async fn begin(
     };
     // Without a user nothing is stored, so nothing can be resumed.
     let expiry = if user.is_some() { expiry } else { 0 };
-    let resume = worker.registry.claim(&client_id, connect.clean, worker.at(conn)).await;
+    let resume = claim(worker, conn, &client_id).await.ok_or(Close::Gone)?;
+    // Not before: whoever was taken over may have left a will just now.
+    worker.registry.wills.client_is_back(&client_id, connect.clean);
+    let claimed = Claimed { worker, conn, client_id: &client_id, version };
     if let Err(error) = end_foreign_session(worker, &client_id, user.as_ref()).await {
-        worker.registry.release(&client_id, worker.at(conn));
-        tracing::error!(%error, "a session could not begin");
-        return Err(refuse(conn, version, reason::UNAVAILABLE));
+        return Err(claimed.give_back(resume, &unavailable(&error)));
     }
     if let Some(user) = user.as_ref().filter(|_| !connect.clean) {
         subscribe::reclaim(worker, &client_id, user).await;
     }
-    let start = Start { connect, client_id, assigned, user: user.clone(), expiry, resume };
+    let start = Start { connect, client_id: client_id.clone(), assigned, user: user.clone(), expiry, resume, will };
     let done = match &user {
-        Some(user) => worker.gateway.while_still(user, start.run(worker, conn)).await,
+        Some(user) => {
+            // The wait for this user's turn ends with the connection; what comes after it does not.
+            let turn = tokio::select! {
+                turn = worker.gateway.enter(user, worker.settings.max_waiting) => turn,
+                () = conn.until_closing() => return Err(claimed.leave(start.resume)),
+            };
+            let Some(_turn) = turn else {
+                let why = "too many connections of its user wait to begin (mqtt.max_waiting)";
+                return Err(claimed.give_back(start.resume, &Refusal::new(reason::QUOTA_EXCEEDED, why)));
+            };
+            start.run(worker, conn).await
+        }
         None => start.run(worker, conn).await,
     };
-    done.map_err(|error| {
-        tracing::error!(%error, "a session could not begin");
-        refuse(conn, version, reason::UNAVAILABLE)
-    })
+    done.map_err(|(resume, error)| claimed.give_back(resume, &unavailable(&error)))
+}
+
+fn unavailable(error: &Error) -> Refusal {
+    tracing::error!(%error, "a session could not begin");
+    Refusal::new(reason::UNAVAILABLE, "the store cannot answer")
+}
+
+/// A connection that has a client id and no session yet.
+struct Claimed<'a> {
+    worker: &'a Worker,
+    conn: &'a Conn,
+    client_id: &'a str,
+    version: Version,
+}
+
+impl Claimed<'_> {
+    fn leave(&self, resume: Resume) -> Close {
+        self.worker.registry.release(self.client_id, self.worker.at(self.conn), resume);
+        Close::Gone
+    }
+
+    fn give_back(&self, resume: Resume, refusal: &Refusal) -> Close {
+        self.leave(resume);
+        refuse(self.conn, self.version, self.client_id, refusal)
+    }
+}
+
+/// Waits for the client id; `None` where the connection ended meanwhile or a newer one wants it too. It comes with what
+/// the session had under way.
+async fn claim(worker: &Worker, conn: &Conn, client_id: &str) -> Option<Resume> {
+    let at = worker.at(conn);
+    let mut turn = match worker.registry.claim(client_id, at) {
+        Claim::Granted(resume) => return Some(resume),
+        Claim::Wait(turn) => turn,
+    };
+    tokio::select! {
+        turn = &mut turn => turn.ok(),
+        () = conn.until_closing() => {
+            turn.close();
+            // It may have been our turn at this very moment.
+            let resume = turn.try_recv().unwrap_or_default();
+            worker.registry.release(client_id, at, resume);
+            None
+        }
+    }
 }
 
 /// A session that another user left under this client id is over. Not under this user's lock: it takes the other's.
@@ -147,27 +256,24 @@ struct Start {
     user: Option<UserId>,
     expiry: i64,
     resume: Resume,
+    will: Option<KeptWill>,
 }
 
 impl Start {
-    async fn run(self, worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<(), Error> {
-        let client_id = self.client_id.clone();
-        let at = worker.at(conn);
-        let result = self.run_claimed(worker, conn).await;
-        if result.is_err() {
-            worker.registry.release(&client_id, at);
-        }
-        result
-    }
-
-    async fn run_claimed(mut self, worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<(), Error> {
+    /// What the session had under way comes back with an error: it belongs to whoever comes next.
+    async fn run(mut self, worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<(), (Resume, Error)> {
         let direct = worker.gateway.heads().direct();
-        let (arrival, present) = match self.user.clone() {
-            Some(user) => self.arrive(worker, user).await?,
-            None => (Arrival::default(), false),
+        let arrived = match self.user.clone() {
+            Some(user) => self.arrive(worker, user).await,
+            None => Ok((Arrival::default(), false)),
+        };
+        let (arrival, present) = match arrived {
+            Ok(arrived) => arrived,
+            Err(error) => return Err((self.resume, error)),
         };
         if conn.is_closing() {
-            return self.never_began(worker, conn).await;
+            self.never_began(worker, conn, present).await;
+            return Ok(());
         }
         let subscriptions = if present {
             arrival.session.as_ref().map(|session| session.subscriptions.clone()).unwrap_or_default()
@@ -185,7 +291,7 @@ impl Start {
             // Before the answer: who has it may push to this user at once.
             serve::enter_user(worker, conn, user);
         }
-        conn.reply(self.connect.version, Reply::ConnAck(Box::new(self.connack(worker, present))));
+        conn.reply(self.connect.version, &Reply::ConnAck(Box::new(self.connack(worker, present))));
         if self.user.is_some() {
             serve::attach_all(worker, conn, &arrival.memberships, direct);
             subscribe::set_qos(worker, conn);
@@ -221,21 +327,24 @@ impl Start {
         Ok((arrival, present))
     }
 
-    /// The connection was taken over or lost before its session began: the session goes on being away, and what it had
-    /// under way goes to the successor.
-    async fn never_began(self, worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<(), Error> {
-        worker.registry.release(&self.client_id, worker.at(conn));
-        conn.state.borrow_mut().resume = Some(self.resume);
-        if let Some(user) = self.user.filter(|_| self.expiry > 0) {
-            worker.gateway.connection_ended(&self.client_id, &user, self.expiry).await;
+    /// The connection was taken over or lost before its session began: what it had under way goes to whoever comes next.
+    /// The store knows the session as present by now, and has to be told that it is away again, or over.
+    async fn never_began(self, worker: &Rc<Worker>, conn: &Rc<Conn>, present: bool) {
+        let Self { client_id, user, expiry, resume, .. } = self;
+        if let Some(user) = user.filter(|_| present || expiry > 0) {
+            worker.gateway.connection_never_began(&client_id, &user, expiry).await;
         }
-        Ok(())
+        let resume = if expiry > 0 { resume } else { Resume::default() };
+        worker.registry.release(&client_id, worker.at(conn), resume);
     }
 
     fn install(&mut self, worker: &Worker, conn: &Conn, subscriptions: Vec<(String, u8)>, present: bool) {
-        let connect = &mut self.connect;
+        let connect = &self.connect;
         let resume = std::mem::take(&mut self.resume);
-        let window = Window::new(usize::from(worker.settings.inflight.min(connect.receive_max)), resume.inflight);
+        let mut window = Window::new(usize::from(worker.settings.inflight.min(connect.receive_max)), resume.inflight);
+        if worker.registry.unanswered.has(&self.client_id) {
+            window = window.carefully();
+        }
         let session =
             Session::new(connect.version, self.client_id.clone(), self.user.clone(), window, connect.max_packet);
         let mut state = conn.state.borrow_mut();
@@ -243,21 +352,24 @@ impl Start {
         state.received = resume.received;
         state.keep_alive =
             (connect.keep_alive > 0).then(|| std::time::Duration::from_millis(u64::from(connect.keep_alive) * 1_500));
-        state.will = connect.will.take().map(Box::new);
+        state.will = self.will.take().map(Box::new);
+        state.is_bridge = connect.is_bridge;
         state.expiry = self.expiry;
         state.stored = present || self.expiry > 0;
-        let mut table = worker.table.borrow_mut();
-        for (filter, qos) in subscriptions {
-            open::add(&mut table, &filter, conn.id);
-            state.subscriptions.push(Subscription { filter, qos });
+        for subscription in subscriptions.into_iter().map(Subscription::restored) {
+            open::add(worker, &subscription.filter, conn.id);
+            state.subscriptions.push(subscription);
         }
+        worker.registry.begun(worker.at(conn));
     }
 
     fn connack(&self, worker: &Worker, present: bool) -> ConnAck {
         let asked = i64::from(self.connect.session_expiry.unwrap_or(0)) * 1000;
         ConnAck {
             reason: reason::SUCCESS,
-            session_present: present,
+            why: String::new(),
+            // MQTT 3.1 §3.2 reserves the bit.
+            session_present: present && !self.connect.is_31,
             assigned_client_id: self.assigned.then(|| self.client_id.clone()),
             session_expiry: (asked != self.expiry).then(|| u32::try_from(self.expiry / 1000).unwrap_or(u32::MAX)),
             max_packet: u32::try_from(worker.settings.max_packet).unwrap_or(u32::MAX),

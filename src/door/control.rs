@@ -2,13 +2,11 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
-use rmqtt_codec::types::Publish;
-
+use super::answer_size;
 use super::conn::Conn;
 use super::frame::Message;
 use super::subscribe::{self, RESPONSE};
-use super::topics;
+use super::wire::Publish;
 use super::worker::Worker;
 use crate::gateway::{Answer, GroupRequest, Op, Reason};
 use crate::ids::Target;
@@ -16,19 +14,22 @@ use crate::store::PendingReply;
 
 pub(super) const PREFIX: &str = "$push/";
 
+/// Any request, as JSON.
+const REQUEST_TOPIC: &str = "$push/request";
+/// Bytes of a packet that small devices take.
+const SMALL: usize = 256;
+
 /// Largest request, in bytes.
 const REQUEST_MAX: usize = 4_096;
 
 /// Carries out a group request and answers it.
 pub(super) async fn request(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publish) {
-    let properties = publish.properties.as_ref();
-    let response_topic = properties.and_then(|properties| properties.response_topic.as_ref()).map(ToString::to_string);
-    let correlation = properties.and_then(|properties| properties.correlation_data.clone());
     let reply = PendingReply {
         request_id: None,
-        response_topic: response_topic.filter(|topic| topics::is_name(topic)),
-        correlation,
+        response_topic: publish.properties.response_topic,
+        correlation: publish.properties.correlation,
     };
+    let short = publish.topic != REQUEST_TOPIC;
     let answer = match parse(&publish.topic, &publish.payload) {
         Ok(mut request) => {
             request.response_topic.clone_from(&reply.response_topic);
@@ -37,7 +38,9 @@ pub(super) async fn request(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publi
         }
         Err(desc) => Answer::rejected(None, Reason::BadRequest, desc),
     };
-    send_answer(conn, &reply, answer.to_json().into());
+    // Whoever types the group into the topic is a small device: some libraries drop a packet of more than 256 bytes without
+    // a word, and then the device never learns that it is in.
+    send_fitting(conn, &reply, answer.to_json(), if short { SMALL } else { usize::MAX });
 }
 
 async fn carry_out(worker: &Rc<Worker>, conn: &Rc<Conn>, request: GroupRequest) -> Answer {
@@ -84,16 +87,28 @@ fn parse(topic: &str, payload: &[u8]) -> Result<GroupRequest, String> {
 }
 
 /// Sends an answer to a connection, on its Response Topic if the request named one.
-pub(super) fn send_answer(conn: &Conn, reply: &PendingReply, payload: Bytes) {
-    let message = Message {
+pub(super) fn send_answer(conn: &Conn, reply: &PendingReply, payload: Vec<u8>) {
+    send_fitting(conn, reply, payload, usize::MAX);
+}
+
+/// An answer that is too large for the client, or larger than `most`, leaves out what the asker knows.
+fn send_fitting(conn: &Conn, reply: &PendingReply, payload: Vec<u8>, most: usize) {
+    let message = |body: Vec<u8>| Message {
         topic: reply.response_topic.as_deref().unwrap_or(RESPONSE),
         correlation: reply.correlation.as_deref(),
         content_type: Some("application/json"),
-        is_utf8: true,
-        body: payload,
+        is_utf8: Some(true),
+        body: body.into(),
         ..Message::default()
     };
-    conn.with_session(|session, outbox, socket| session.send_own(&message, outbox, socket));
+    conn.with_session(|session, outbox, socket| {
+        let too_large = |body: &[u8]| {
+            let length = session.length_of(&message(body.to_vec()));
+            length > most || !session.takes(length)
+        };
+        let body = answer_size::fit(payload, too_large);
+        session.send_own(&message(body), outbox, socket);
+    });
 }
 
 #[cfg(test)]

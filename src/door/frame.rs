@@ -5,8 +5,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::wire::Version;
-use crate::broker::OpenProperties;
+use super::wire::{Version, put_var};
+use crate::broker::OpenMessage;
 use crate::clock::Millis;
 use crate::parcel::Parcel;
 
@@ -40,39 +40,40 @@ impl Frame {
 /// What a PUBLISH says.
 #[derive(Debug, Default)]
 pub(super) struct Message<'a> {
+    /// Without control characters: no topic that has one gets this far.
     pub(super) topic: &'a str,
     pub(super) content_type: Option<&'a str>,
     pub(super) response_topic: Option<&'a str>,
     pub(super) correlation: Option<&'a [u8]>,
-    pub(super) is_utf8: bool,
+    pub(super) is_utf8: Option<bool>,
     /// Seconds.
     pub(super) expiry: Option<u32>,
     pub(super) user: Vec<(&'a str, &'a str)>,
+    /// Further user properties, encoded already.
+    pub(super) raw_user: &'a [u8],
     pub(super) body: Bytes,
 }
 
-/// Builds a frame at QoS 0 or 1.
+/// Builds a frame at QoS 0 or 1. The length is that of the bytes that were written, never reckoned beside them.
 pub(super) fn build(version: Version, qos1: bool, message: &Message<'_>) -> Frame {
-    let mut properties = BytesMut::new();
-    if version == Version::V5 {
-        put_properties(&mut properties, message);
-    }
-    let id_length = if qos1 { 2 } else { 0 };
-    let properties_length = if version == Version::V5 { var_length(properties.len()) + properties.len() } else { 0 };
-    let remaining = 2 + message.topic.len() + id_length + properties_length + message.body.len();
-    let inline = message.body.len() <= INLINE;
-    let mut head = BytesMut::with_capacity(remaining + 5 - if inline { 0 } else { message.body.len() });
-    head.put_u8(if qos1 { 0x32 } else { 0x30 });
-    put_var(&mut head, remaining);
-    put_text(&mut head, message.topic);
-    let id_at = qos1.then_some(head.len());
+    let mut variable = BytesMut::with_capacity(message.topic.len() + 64);
+    put_text(&mut variable, message.topic);
+    let id_at = qos1.then_some(variable.len());
     if qos1 {
-        head.put_u16(0);
+        variable.put_u16(0);
     }
     if version == Version::V5 {
-        put_var(&mut head, properties.len());
-        head.put_slice(&properties);
+        let mut properties = BytesMut::new();
+        put_properties(&mut properties, message);
+        put_var(&mut variable, properties.len());
+        variable.put_slice(&properties);
     }
+    let inline = message.body.len() <= INLINE;
+    let mut head = BytesMut::with_capacity(variable.len() + 5 + if inline { message.body.len() } else { 0 });
+    head.put_u8(if qos1 { 0x32 } else { 0x30 });
+    put_var(&mut head, variable.len() + message.body.len());
+    let id_at = id_at.map(|at| head.len() + at);
+    head.put_slice(&variable);
     let body = if inline {
         head.put_slice(&message.body);
         Bytes::new()
@@ -102,34 +103,31 @@ pub(super) fn of_parcel(version: Version, qos1: bool, parcel: &Parcel, topic: &s
     build(version, qos1, &message)
 }
 
-/// The properties of a message between terminals, at this moment; `None` once it has expired.
-pub(super) fn open_message<'a>(
-    topic: &'a str,
-    properties: &'a OpenProperties,
-    payload: &Bytes,
-    now: Millis,
-) -> Option<Message<'a>> {
+/// A message between terminals, at this moment; `None` once it has expired.
+pub(super) fn open_message(message: &OpenMessage, now: Millis) -> Option<Message<'_>> {
+    let properties = &message.properties;
     let expiry = match properties.expires_at {
         0 => None,
         at if at <= now => return None,
         at => Some(u32::try_from((at - now) / 1000).unwrap_or(u32::MAX).max(1)),
     };
     Some(Message {
-        topic,
+        topic: &message.topic,
         content_type: properties.content_type.as_deref(),
         response_topic: properties.response_topic.as_deref(),
         correlation: properties.correlation.as_deref(),
         is_utf8: properties.is_utf8,
         expiry,
-        user: properties.user.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
-        body: payload.clone(),
+        user: Vec::new(),
+        raw_user: &properties.user,
+        body: message.payload.clone(),
     })
 }
 
 /// Property identifiers of MQTT 5.0 §2.2.2.2.
 fn put_properties(out: &mut BytesMut, message: &Message<'_>) {
-    if message.is_utf8 {
-        out.put_slice(&[0x01, 1]);
+    if let Some(is_utf8) = message.is_utf8 {
+        out.put_slice(&[0x01, u8::from(is_utf8)]);
     }
     if let Some(seconds) = message.expiry {
         out.put_u8(0x02);
@@ -152,13 +150,13 @@ fn put_properties(out: &mut BytesMut, message: &Message<'_>) {
         put_text(out, name);
         put_text(out, value);
     }
+    out.put_slice(message.raw_user);
 }
 
-/// Cleans what MQTT forbids in a UTF-8 string (§1.5.4: no NUL; other controls are not welcome) and cuts at its length.
+/// Leaves out NUL, the one character that MQTT forbids in a string (§1.5.4), and cuts at the longest that it has.
 fn put_text(out: &mut BytesMut, text: &str) {
-    if text.contains(char::is_control) {
-        let clean: String = text.chars().filter(|c| !c.is_control()).collect();
-        put_bytes(out, clean.as_bytes());
+    if text.contains('\0') {
+        put_bytes(out, text.replace('\0', "").as_bytes());
     } else {
         put_bytes(out, text.as_bytes());
     }
@@ -171,26 +169,6 @@ fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
     }
     out.put_u16(u16::try_from(end).unwrap_or(0));
     out.put_slice(&bytes[..end]);
-}
-
-fn var_length(value: usize) -> usize {
-    match value {
-        0..=0x7F => 1,
-        0x80..=0x3FFF => 2,
-        0x4000..=0x1F_FFFF => 3,
-        _ => 4,
-    }
-}
-
-fn put_var(out: &mut BytesMut, mut value: usize) {
-    loop {
-        let byte = (value & 0x7F) as u8;
-        value >>= 7;
-        out.put_u8(if value > 0 { byte | 0x80 } else { byte });
-        if value == 0 {
-            return;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -211,6 +189,26 @@ mod tests {
         assert_eq!(frame.stamped(9, false).0, b"\x32\x0e\0\x03a/b\0\x09\x04\x03\0\x01txy");
     }
 
+    /// The length counted what was left out of the text: every subscriber's stream was broken from there on.
+    #[test]
+    fn a_control_character_broke_the_stream() {
+        for body in [&b"b"[..], &[7; INLINE + 1]] {
+            for version in [Version::V3, Version::V5] {
+                let message = Message {
+                    topic: "x/a\u{1}\u{85}\0b",
+                    content_type: Some("a\0b"),
+                    body: Bytes::from_static(body),
+                    ..Message::default()
+                };
+                let mut frame = build(version, true, &message);
+                let (head, tail) = frame.stamped(1, false);
+                let whole = [head, tail].concat();
+                let length = crate::door::wire::packet_length(&whole, usize::MAX).unwrap().unwrap();
+                assert_eq!(length, whole.len());
+            }
+        }
+    }
+
     #[test]
     fn a_large_body_is_referred_to_not_copied() {
         let body = Bytes::from(vec![7; 100_000]);
@@ -226,7 +224,7 @@ mod tests {
     fn what_mqtt_forbids_in_strings_is_cleaned() {
         let mut out = BytesMut::new();
         put_text(&mut out, "a\0b\r\nc");
-        assert_eq!(&out[..], b"\0\x03abc");
+        assert_eq!(&out[..], b"\0\x05ab\r\nc", "only NUL is forbidden");
         let mut out = BytesMut::new();
         put_text(&mut out, &"é".repeat(40_000));
         assert_eq!(out.len(), 2 + 65_534, "cut between two characters");

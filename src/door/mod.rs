@@ -6,11 +6,15 @@
 //! | [`worker`] | a thread and its connections; orders from outside, pushes from the broker |
 //! | [`serve`], [`conn`], [`outbox`] | one connection: its task, its state, what its socket has not taken |
 //! | [`connect`], [`packets`], [`subscribe`], [`control`], [`open`] | what packets do |
+//! | [`wills`], [`watch`], [`unanswered`] | wills, wildcard watchers, clients that leave pushes unanswered |
 //! | [`session`], [`flow`], [`window`], [`pump`], [`withheld`] | delivery: the one rule, the cursor, QoS 1, catching up, what is taken back |
 //! | [`wire`], [`frame`], [`frames`], [`topics`], [`acl`] | bytes and names |
 //! | [`table`], [`registry`] | who wants what: within a worker, and between workers |
+//! | [`claims`], [`parked`] | who has which client id; what interrupted sessions had under way |
 
 mod acl;
+mod answer_size;
+mod claims;
 mod conn;
 mod connect;
 mod control;
@@ -22,6 +26,7 @@ mod model;
 mod open;
 mod outbox;
 mod packets;
+mod parked;
 mod pump;
 mod registry;
 mod serve;
@@ -29,6 +34,9 @@ mod session;
 mod subscribe;
 mod table;
 mod topics;
+mod unanswered;
+mod watch;
+mod wills;
 mod window;
 mod wire;
 mod withheld;
@@ -38,15 +46,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, Publisher};
-use crate::config::Config;
+use crate::config::{Config, UserIdFrom};
+use crate::faults;
 use crate::gateway::Gateway;
+use crate::health::Health;
+use crate::log_limit::LogLimit;
 use acl::Acl;
-use registry::{Command, Registry};
+use registry::{Bounds, Command, Registry};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -61,6 +73,13 @@ pub enum Error {
 struct Settings {
     connect_timeout: Duration,
     max_packet: usize,
+    /// Bytes of a CONNECT: nobody knows yet who sends it.
+    max_connect: usize,
+    /// Bytes of a topic, a filter or a Response Topic.
+    max_topic: usize,
+    /// Connections of one user that may wait for their session to begin.
+    max_waiting: usize,
+    user_id: UserIdFrom,
     inflight: u16,
     ack_timeout: Duration,
     /// Milliseconds.
@@ -69,6 +88,15 @@ struct Settings {
     flush_interval: Duration,
     acl: Acl,
     publisher: Publisher,
+}
+
+fn bounds(config: &Config) -> Bounds {
+    Bounds {
+        connections: config.mqtt.max_connections,
+        unfinished: config.mqtt.max_unfinished,
+        wills: config.mqtt.max_wills,
+        watchers: config.mqtt.max_watchers,
+    }
 }
 
 /// How many workers the configuration asks for.
@@ -85,15 +113,28 @@ pub fn worker_count(config: &Config) -> usize {
 pub struct Door {
     registry: Arc<Registry>,
     workers: usize,
+    keepalive: TcpKeepalive,
 }
+
+/// Lines that anybody can cause: a few a minute, the rest is counted.
+static NOT_ACCEPTED: LogLimit = LogLimit::new(2);
+static TOO_MANY: LogLimit = LogLimit::new(2);
+
+/// Questions of TCP keep-alive that may stay without an answer, and what they follow each other in.
+const QUESTIONS: u32 = 3;
+const BETWEEN_QUESTIONS: Duration = Duration::from_secs(10);
 
 impl Door {
     /// Starts the workers; sockets come from [`Door::accept`].
-    pub fn start(config: &Config, broker: &Broker, gateway: &Arc<Gateway>) -> Result<Self, Error> {
+    pub fn start(config: &Config, broker: &Broker, gateway: &Arc<Gateway>, health: &Health) -> Result<Self, Error> {
         let count = worker_count(config);
         let settings = Arc::new(Settings {
             connect_timeout: config.mqtt.connect_timeout,
             max_packet: config.mqtt.max_packet,
+            max_connect: config.mqtt.max_connect.min(config.mqtt.max_packet),
+            max_topic: config.mqtt.max_topic,
+            max_waiting: config.mqtt.max_waiting,
+            user_id: config.mqtt.user_id,
             inflight: config.mqtt.inflight,
             ack_timeout: config.mqtt.ack_timeout,
             max_session_expiry: i64::try_from(config.mqtt.max_session_expiry.as_millis()).unwrap_or(i64::MAX),
@@ -103,18 +144,23 @@ impl Door {
             publisher: broker.publisher(),
         });
         let (handles, queues): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
-        let registry = Arc::new(Registry::new(handles, config.mqtt.max_connections));
+        let registry = Arc::new(Registry::new(handles, bounds(config)));
         for (number, commands) in queues.into_iter().enumerate() {
             let feed = broker.feed(number)?;
             let (gateway, registry, settings) = (Arc::clone(gateway), Arc::clone(&registry), Arc::clone(&settings));
-            std::thread::Builder::new().name(format!("door-{number}")).spawn(move || {
-                if let Err(error) = worker::run(number, feed, commands, gateway, registry, settings) {
-                    tracing::error!(%error, worker = number, "a door worker could not start");
+            let parts = worker::Parts::new(health, number);
+            std::thread::Builder::new().name(format!("mqtt-worker-{number}")).spawn(move || {
+                if let Err(error) = worker::run(number, parts, feed, commands, gateway, registry, settings) {
+                    tracing::error!(%error, worker = number, "an MQTT worker could not start");
                 }
             })?;
         }
         gateway.set_terminals(Arc::clone(&registry) as Arc<dyn crate::gateway::Terminals>);
-        Ok(Self { registry, workers: count })
+        let keepalive = TcpKeepalive::new()
+            .with_time(config.mqtt.tcp_keepalive)
+            .with_interval(BETWEEN_QUESTIONS.min(config.mqtt.tcp_keepalive))
+            .with_retries(QUESTIONS);
+        Ok(Self { registry, workers: count, keepalive })
     }
 
     /// Takes connections until told to stop. A socket stays with the worker that gets it.
@@ -125,6 +171,7 @@ impl Door {
                 accepted = listener.accept() => accepted,
                 () = stop.cancelled() => return,
             };
+            faults::trip("mqtt-accept");
             match accepted {
                 Ok((stream, remote)) => {
                     self.hand_over(next, stream, remote);
@@ -132,7 +179,9 @@ impl Door {
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely: nothing to do but let some close.
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    if let Some(left_out) = NOT_ACCEPTED.pass() {
+                        tracing::warn!(%error, left_out, "a connection could not be accepted");
+                    }
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
@@ -141,10 +190,15 @@ impl Door {
 
     fn hand_over(&self, worker: usize, stream: tokio::net::TcpStream, remote: SocketAddr) {
         if !self.registry.open_socket() {
-            tracing::warn!(%remote, "too many MQTT connections (mqtt.max_connections): one was turned away");
+            if let Some(left_out) = TOO_MANY.pass() {
+                tracing::warn!(%remote, left_out, "too many MQTT connections (mqtt.max_connections): one was turned away");
+            }
             return;
         }
         let _ = stream.set_nodelay(true);
+        if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&self.keepalive) {
+            tracing::debug!(%error, %remote, "TCP keep-alive could not be set");
+        }
         match stream.into_std() {
             Ok(stream) => self.registry.send(worker, Command::Accept { stream, remote }),
             Err(error) => {

@@ -2,11 +2,9 @@
 
 use std::rc::Rc;
 
-use rmqtt_codec::types::{Publish, QoS};
-
 use super::conn::{Close, Conn};
 use super::connect::RECEIVE_MAX;
-use super::wire::{Packet, Reply, Version, reason};
+use super::wire::{Packet, Publish, Reply, Version, reason};
 use super::worker::Worker;
 use super::{control, open, serve, subscribe, topics};
 use crate::ids::{GROUP_PREFIX, Target, USER_PREFIX};
@@ -17,6 +15,10 @@ pub(super) async fn handle(
     version: Version,
     packet: Packet,
 ) -> Result<(), Close> {
+    #[cfg(debug_assertions)]
+    if let Some(session) = &conn.state.borrow().session {
+        crate::faults::trip(&format!("connection:{}", session.client_id));
+    }
     match packet {
         Packet::PubAck { id, reason } => {
             conn.with_session(|session, _, _| session.acknowledge(id, reason));
@@ -27,10 +29,10 @@ pub(super) async fn handle(
         Packet::PubRel { id } => {
             let known = forget_received(conn, id);
             let reason = if known { reason::SUCCESS } else { reason::PACKET_ID_NOT_FOUND };
-            conn.reply(version, Reply::PubComp { id, reason });
+            conn.reply(version, &Reply::PubComp { id, reason });
         }
         // We send nothing at QoS 2; MQTT has an answer all the same.
-        Packet::PubRec { id } => conn.reply(version, Reply::PubRel { id, reason: reason::PACKET_ID_NOT_FOUND }),
+        Packet::PubRec { id } => conn.reply(version, &Reply::PubRel { id, reason: reason::PACKET_ID_NOT_FOUND }),
         Packet::PubComp => {}
         Packet::Subscribe { identified: true, .. } => {
             return Err(Close::Reason(reason::SUBSCRIPTION_IDS_NOT_SUPPORTED));
@@ -41,9 +43,9 @@ pub(super) async fn handle(
         Packet::Unsubscribe { id, filters } => {
             Box::pin(subscribe::unsubscribe(worker, conn, version, id, filters)).await?;
         }
-        Packet::Ping => conn.reply(version, Reply::Pong),
+        Packet::Ping => conn.reply(version, &Reply::Pong),
         Packet::Disconnect { reason, session_expiry } => return Err(disconnect(worker, conn, reason, session_expiry)),
-        Packet::Connect(_) | Packet::Misplaced => return Err(Close::Reason(reason::PROTOCOL_ERROR)),
+        Packet::Connect(_) => return Err(Close::Reason(reason::PROTOCOL_ERROR)),
     }
     Ok(())
 }
@@ -67,40 +69,35 @@ fn forget_received(conn: &Conn, id: u16) -> bool {
 }
 
 async fn take_publish(worker: &Rc<Worker>, conn: &Rc<Conn>, version: Version, publish: Publish) -> Result<(), Close> {
-    let id = publish.packet_id.map_or(0, std::num::NonZeroU16::get);
-    let qos = publish.qos;
-    if publish.properties.as_ref().is_some_and(|properties| properties.topic_alias.is_some()) {
-        return Err(Close::Reason(reason::TOPIC_ALIAS_INVALID));
-    }
-    let properties = publish.properties.as_ref();
-    if properties.is_some_and(|properties| {
-        let response = properties.response_topic.as_ref();
-        !properties.subscription_ids.is_empty() || response.is_some_and(|topic| !topics::is_name(topic))
-    }) {
-        return Err(Close::Reason(reason::PROTOCOL_ERROR));
-    }
-    if !topics::is_name(&publish.topic) {
+    let (id, qos) = (publish.id, publish.qos);
+    if !has_valid_topics(&publish) {
         return Err(Close::Reason(reason::TOPIC_INVALID));
     }
     if publish.retain && version == Version::V5 {
         return Err(Close::Reason(reason::RETAIN_NOT_SUPPORTED));
     }
-    if qos == QoS::ExactlyOnce && !note_received(conn, id)? {
-        conn.reply(version, Reply::PubRec { id, reason: reason::SUCCESS });
+    if qos == 2 && !note_received(conn, id)? {
+        conn.reply(version, &Reply::PubRec { id, reason: reason::SUCCESS });
         return Ok(());
     }
     let code = act_on(worker, conn, publish).await;
     match qos {
-        QoS::AtMostOnce => {}
-        QoS::AtLeastOnce => conn.reply(version, Reply::PubAck { id, reason: code }),
-        QoS::ExactlyOnce => {
+        0 => {}
+        1 => conn.reply(version, &Reply::PubAck { id, reason: code }),
+        _ => {
             if code >= reason::UNSPECIFIED && version == Version::V5 {
                 forget_received(conn, id);
             }
-            conn.reply(version, Reply::PubRec { id, reason: code });
+            conn.reply(version, &Reply::PubRec { id, reason: code });
         }
     }
     Ok(())
+}
+
+/// Its topic, and the one where it wants an answer.
+pub(super) fn has_valid_topics(publish: &Publish) -> bool {
+    let response = publish.properties.response_topic.as_deref();
+    topics::is_name(&publish.topic) && response.is_none_or(topics::is_name)
 }
 
 /// Remembers the id of a QoS 2 publish until its PUBREL; `false` where it came before.
@@ -119,6 +116,9 @@ fn note_received(conn: &Conn, id: u16) -> Result<bool, Close> {
 /// Does what a publish asks for; answers the reason code of its acknowledgement.
 async fn act_on(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publish) -> u8 {
     let topic = &publish.topic;
+    if topic.len() > worker.settings.max_topic {
+        return reason::TOPIC_INVALID;
+    }
     if topic.starts_with(control::PREFIX) {
         control::request(worker, conn, publish).await;
         return reason::SUCCESS;

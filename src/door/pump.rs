@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::conn::Conn;
+use super::conn::{CloseOnPanic, Conn};
 use super::frames::Now;
 use super::worker::Worker;
 use crate::clock;
@@ -24,6 +24,7 @@ pub(super) fn kick(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     }
     let (worker, conn) = (Rc::clone(worker), Rc::clone(conn));
     tokio::task::spawn_local(async move {
+        let _on_panic = CloseOnPanic(Rc::clone(&conn));
         pump(&worker, &conn).await;
         conn.pumping.set(false);
         worker.list(&conn);

@@ -1,12 +1,18 @@
 //! Which worker has which client and which users: the only thing the workers share. It answers the gateway's questions
 //! about terminals and passes its orders on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::claims::{Claimed, Claims};
+use super::parked::Parked;
+use super::unanswered::Unanswered;
+use super::wills::Wills;
 use super::window::Resume;
+use crate::budget::Budget;
 use crate::gateway::{Connection, Later, Terminals};
 use crate::ids::UserId;
 use crate::parcel::{BindingId, FlowId, Seq};
@@ -29,10 +35,9 @@ pub(super) enum Command {
         stream: std::net::TcpStream,
         remote: std::net::SocketAddr,
     },
-    /// Another connection has this client id now. The answer comes when the old one is gone and all it knew is stored.
+    /// Another connection wants this client id. It gets it when the old one is gone and all it knew is stored.
     TakeOver {
         conn: ConnId,
-        reply: oneshot::Sender<Resume>,
     },
     Attach {
         conn: ConnId,
@@ -72,10 +77,27 @@ pub(super) enum Command {
 
 pub(super) type WorkerHandle = mpsc::UnboundedSender<Command>;
 
+/// What the configuration says all connections may hold together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) connections: usize,
+    /// Bytes of packets that have not come whole.
+    pub(super) unfinished: usize,
+    /// Bytes of wills.
+    pub(super) wills: usize,
+    pub(super) watchers: usize,
+}
+
 #[derive(Debug)]
 pub(super) struct Registry {
     workers: Vec<WorkerHandle>,
-    max_connections: usize,
+    bounds: Bounds,
+    /// Bytes of packets that have not come whole, of all connections.
+    pub(super) unfinished: Budget,
+    pub(super) wills: Wills,
+    /// Clients whose last connection ended with pushes unanswered.
+    pub(super) unanswered: Unanswered,
+    watchers: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
@@ -83,19 +105,36 @@ pub(super) struct Registry {
 struct Inner {
     /// Accepted sockets, with or without a CONNECT.
     sockets: usize,
-    clients: HashMap<String, ConnRef>,
+    claims: Claims,
     users: HashMap<UserId, Vec<(ConnRef, Connection)>>,
-    /// Pushes under way on connections that are just ending: no session has them now, and nothing is parked yet.
-    ending: HashMap<ConnRef, Vec<(BindingId, Seq)>>,
+    /// Pushes under way on connections that are just ending, or just beginning: no session has them now, and they are not
+    /// parked.
+    between: HashMap<ConnRef, Vec<(BindingId, Seq)>>,
     /// What interrupted sessions had under way, until they come back or end.
-    parked: HashMap<String, Resume>,
-    /// Wills that wait for their delay.
-    wills: HashMap<String, oneshot::Sender<bool>>,
+    parked: Parked,
+}
+
+/// What a connection gets that wants a client id.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// It has it, with what the session had under way.
+    Granted(Resume),
+    /// Somebody has it and was asked to go. Its turn comes with what the session had under way, or the other end is
+    /// dropped because a newer connection wants it.
+    Wait(oneshot::Receiver<Resume>),
 }
 
 impl Registry {
-    pub(super) fn new(workers: Vec<WorkerHandle>, max_connections: usize) -> Self {
-        Self { workers, max_connections, inner: Mutex::default() }
+    pub(super) fn new(workers: Vec<WorkerHandle>, bounds: Bounds) -> Self {
+        Self {
+            workers,
+            bounds,
+            unfinished: Budget::new(bounds.unfinished),
+            wills: Wills::new(bounds.wills),
+            unanswered: Unanswered::default(),
+            watchers: AtomicUsize::new(0),
+            inner: Mutex::default(),
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -105,7 +144,7 @@ impl Registry {
     /// Counts a new socket; `false` where there are enough.
     pub(super) fn open_socket(&self) -> bool {
         let mut inner = self.inner();
-        if inner.sockets >= self.max_connections {
+        if inner.sockets >= self.bounds.connections {
             return false;
         }
         inner.sockets += 1;
@@ -116,72 +155,86 @@ impl Registry {
         self.inner().sockets -= 1;
     }
 
-    /// Claims a client id for a new connection. Whoever had it is gone when this returns; what it had under way comes
-    /// back, from a connection that was taken over or from one that ended before.
-    pub(super) async fn claim(&self, client: &str, clean: bool, at: ConnRef) -> Resume {
-        let (old, parked) = {
-            let mut inner = self.inner();
-            if let Some(will) = inner.wills.remove(client) {
-                // A clean start ends the session that the will belongs to; resuming it takes the will back.
-                let _ = will.send(clean);
+    /// Whether one more connection may watch.
+    pub(super) fn may_watch(&self) -> bool {
+        self.watchers.load(Ordering::Relaxed) < self.bounds.watchers
+    }
+
+    /// A connection begins or ceases to watch.
+    pub(super) fn count_watcher(&self, begins: bool) {
+        if begins {
+            self.watchers.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.watchers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Claims a client id for a new connection. Whoever has it is asked to go; whoever waits for it has waited in vain.
+    pub(super) fn claim(&self, client: &str, at: ConnRef) -> Claim {
+        let mut inner = self.inner();
+        match inner.claims.claim(client, at) {
+            Claimed::Free => {
+                let resume = inner.parked.remove(client).unwrap_or_default();
+                inner.put_between(at, resume.pushes().collect());
+                Claim::Granted(resume)
             }
-            (inner.clients.insert(client.to_owned(), at), inner.parked.remove(client))
-        };
-        let Some(old) = old else { return parked.unwrap_or_default() };
-        let (reply, gone) = oneshot::channel();
-        self.send(old.worker, Command::TakeOver { conn: old.id, reply });
-        match gone.await {
-            Ok(resume) => resume,
-            // It ended by itself meanwhile, and may have left something here.
-            Err(_) => parked.or_else(|| self.inner().parked.remove(client)).unwrap_or_default(),
+            Claimed::Wait { turn, ask } => {
+                drop(inner);
+                if let Some(old) = ask {
+                    self.send(old.worker, Command::TakeOver { conn: old.id });
+                }
+                Claim::Wait(turn)
+            }
         }
     }
 
-    /// Keeps a will that waits for its delay, in place of an earlier one. The answer, if one comes, says whether it is
-    /// published before its time.
-    pub(super) fn keep_will(&self, client: &str) -> oneshot::Receiver<bool> {
-        let (tell, told) = oneshot::channel();
+    /// Gives a client id back, with what its session had under way: the next connection gets both, or that is parked until
+    /// the client comes back.
+    pub(super) fn release(&self, client: &str, at: ConnRef, resume: Resume) {
         let mut inner = self.inner();
-        if inner.wills.len() > 1_024 && inner.wills.len() == inner.wills.capacity() {
-            inner.wills.retain(|_, will| !will.is_closed());
+        let under_way = resume.pushes().collect();
+        match inner.claims.release(client, at, resume) {
+            Ok(next) => inner.put_between(next, under_way),
+            // Only who had it knows anything; whoever merely waited must not replace what is parked.
+            Err(resume) if !resume.is_empty() => inner.parked.insert(client, resume),
+            Err(_) => {}
         }
-        inner.wills.insert(client.to_owned(), tell);
-        told
+        inner.between.remove(&at);
     }
 
-    /// Gives a client id back, unless another connection has claimed it since.
-    pub(super) fn release(&self, client: &str, at: ConnRef) {
+    /// A connection is gone that could not say so itself.
+    pub(super) fn purge(&self, at: ConnRef) {
+        let claimed = self.inner().claims.of(at);
+        for client in claimed {
+            self.release(&client, at, Resume::default());
+        }
         let mut inner = self.inner();
-        if inner.clients.get(client) == Some(&at) {
-            inner.clients.remove(client);
-        }
+        inner.between.remove(&at);
+        inner.users.retain(|_, present| {
+            present.retain(|(known, _)| *known != at);
+            !present.is_empty()
+        });
     }
 
-    /// A connection begins to end; what it has under way stays so until [`Registry::ended`].
+    /// A connection begins to end; what it has under way stays so until it gives its client id back.
     pub(super) fn ending(&self, at: ConnRef, under_way: Vec<(BindingId, Seq)>) {
-        if !under_way.is_empty() {
-            self.inner().ending.insert(at, under_way);
-        }
+        self.inner().put_between(at, under_way);
     }
 
-    /// By now that is parked, or with another connection, or given up.
-    pub(super) fn ended(&self, at: ConnRef) {
-        self.inner().ending.remove(&at);
+    /// A session has begun, and has by itself what was under way.
+    pub(super) fn begun(&self, at: ConnRef) {
+        self.inner().between.remove(&at);
     }
 
-    /// The bindings to which these dispatches are under way though nobody is connected.
-    fn interrupted(&self, seqs: &HashSet<Seq>) -> Vec<(BindingId, Seq)> {
+    /// The bindings to which these dispatches are under way though no session has them now.
+    fn interrupted(&self, dispatches: &[(FlowId, Seq)]) -> Vec<(BindingId, Seq)> {
         let inner = self.inner();
-        let ending = inner.ending.values().flatten().copied();
-        let parked = inner.parked.values().flat_map(Resume::pushes);
-        ending.chain(parked).filter(|(_, seq)| seqs.contains(seq)).collect()
-    }
-
-    /// Keeps what an interrupted session had under way.
-    pub(super) fn park(&self, client: &str, resume: Resume) {
-        if !resume.inflight.is_empty() || !resume.received.is_empty() {
-            self.inner().parked.insert(client.to_owned(), resume);
+        let mut found = Vec::new();
+        for &(_, seq) in dispatches {
+            found.extend(inner.between.values().flatten().filter(|(_, known)| *known == seq));
+            found.extend(inner.parked.holders(seq).map(|binding| (binding, seq)));
         }
+        found
     }
 
     pub(super) fn enter(&self, user: UserId, at: ConnRef, connection: Connection) {
@@ -249,6 +302,14 @@ impl Registry {
     }
 }
 
+impl Inner {
+    fn put_between(&mut self, at: ConnRef, under_way: Vec<(BindingId, Seq)>) {
+        if !under_way.is_empty() {
+            self.between.insert(at, under_way);
+        }
+    }
+}
+
 impl Terminals for Registry {
     fn connections(&self, user: &UserId) -> Vec<Connection> {
         let inner = self.inner();
@@ -257,7 +318,7 @@ impl Terminals for Registry {
     }
 
     fn is_connected(&self, client: &str) -> bool {
-        self.inner().clients.contains_key(client)
+        self.inner().claims.has(client)
     }
 
     fn settle<'a>(&'a self, user: &'a UserId) -> Later<'a, ()> {
@@ -299,6 +360,8 @@ impl Terminals for Registry {
     fn hold_back<'a>(&'a self, dispatches: &'a [(FlowId, Seq)]) -> Later<'a, Vec<(BindingId, Seq)>> {
         Box::pin(async move {
             let dispatches: Arc<[(FlowId, Seq)]> = dispatches.into();
+            // Before the workers: a session that is just being resumed is found here.
+            let mut holders = self.interrupted(&dispatches);
             let replies: Vec<_> = (0..self.workers.len())
                 .map(|worker| {
                     let (reply, holders) = oneshot::channel();
@@ -306,12 +369,13 @@ impl Terminals for Registry {
                     holders
                 })
                 .collect();
-            let mut holders = Vec::new();
             for reply in replies {
                 holders.extend(reply.await.unwrap_or_default());
             }
-            // After the workers: a connection that has ended meanwhile is found here.
-            holders.extend(self.interrupted(&dispatches.iter().map(|(_, seq)| *seq).collect()));
+            // And after them: a connection that has ended meanwhile is found here.
+            holders.extend(self.interrupted(&dispatches));
+            holders.sort_unstable();
+            holders.dedup();
             holders
         })
     }

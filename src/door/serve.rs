@@ -10,19 +10,46 @@ use tokio::io::Interest;
 use super::conn::{Close, Conn, State};
 use super::registry::ConnRef;
 use super::session::Session;
-use super::wire::{self, Malformed, Reply, Version, reason};
+use super::window::Resume;
+use super::wire::{self, BadPacket, Reply, Version, reason};
 use super::worker::Worker;
-use super::{connect, open, packets, pump};
+use super::{connect, open, packets, pump, wills};
 use crate::clock;
 use crate::ids::{Target, UserId};
+use crate::log_limit::LogLimit;
 use crate::parcel::Seq;
 use crate::store::{Membership, TerminalSeen};
 
 /// How long the last bytes to a connection that we end may take, and the last ones from one that broke.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// A fault in one connection ends that connection, and frees what it had.
+struct OnPanic {
+    worker: Rc<Worker>,
+    conn: Rc<Conn>,
+}
+
+impl Drop for OnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(remote = %self.conn.remote, "a connection is closed because its task has failed");
+            let (worker, conn) = (Rc::clone(&self.worker), Rc::clone(&self.conn));
+            tokio::task::spawn_local(async move {
+                // In good order if that is still possible, and in any case out of everything.
+                let ending = Rc::clone(&conn);
+                let good_order = Rc::clone(&worker);
+                conn.close(Close::Gone);
+                let _ = tokio::task::spawn_local(async move { finish(&good_order, &ending).await }).await;
+                worker.purge(&conn);
+            });
+        }
+    }
+}
+
 pub(super) async fn serve(worker: Rc<Worker>, conn: Rc<Conn>) {
+    let _on_panic = OnPanic { worker: Rc::clone(&worker), conn: Rc::clone(&conn) };
     let mut buffer = BytesMut::new();
+    let mut unfinished = worker.registry.unfinished.hold();
     let close = loop {
         if let Some(close) = ending(&worker, &conn, &mut buffer).await {
             break close;
@@ -30,7 +57,11 @@ pub(super) async fn serve(worker: Rc<Worker>, conn: Rc<Conn>) {
         if let Err(close) = turn(&worker, &conn, &mut buffer).await {
             break close;
         }
+        if !unfinished.resize(buffer.len()) {
+            break Close::Reason(reason::QUOTA_EXCEEDED);
+        }
     };
+    drop(unfinished);
     conn.close(close);
     drop(buffer);
     finish(&worker, &conn).await;
@@ -156,19 +187,21 @@ async fn handle(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> 
         if conn.state.borrow().outbox.is_full() {
             return Ok(());
         }
-        let length = match wire::packet_length(buffer, worker.settings.max_packet) {
+        let settings = &worker.settings;
+        let most = if conn.version().is_some() { settings.max_packet } else { settings.max_connect };
+        let length = match wire::packet_length(buffer, most) {
             Ok(Some(length)) if buffer.len() >= length => length,
             Ok(Some(_)) if conn.version().is_none() && buffer.first() != Some(&0x10) => return Err(Close::Gone),
             Ok(_) => break,
-            Err(Malformed(_)) if conn.version().is_none() => return Err(Close::Gone),
-            Err(Malformed(reason)) => return Err(Close::Reason(reason)),
+            Err(BadPacket(reason)) if conn.version().is_none() => return Err(connect::unreadable(conn, reason)),
+            Err(BadPacket(reason)) => return Err(Close::Reason(reason)),
         };
         tokio::task::consume_budget().await;
         let packet = buffer.split_to(length);
         match conn.version() {
             None => connect::first_packet(worker, conn, &packet).await?,
             Some(version) => {
-                let packet = wire::decode(version, &packet).map_err(|Malformed(reason)| Close::Reason(reason))?;
+                let packet = wire::decode(version, &packet).map_err(|BadPacket(reason)| Close::Reason(reason))?;
                 packets::handle(worker, conn, version, packet).await?;
             }
         }
@@ -187,12 +220,7 @@ async fn handle(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> 
 async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     let close = conn.state.borrow().closing.unwrap_or(Close::Gone);
     let session = conn.state.borrow_mut().session.take();
-    let Some(mut session) = session else {
-        worker.forget(conn);
-        let resume = conn.state.borrow_mut().resume.take().unwrap_or_default();
-        answer_successors(conn, resume);
-        return;
-    };
+    let Some(mut session) = session else { return worker.forget(conn) };
     let at = worker.at(conn);
     // At once: whoever settles from now on has to find them, and whoever replaces a push what is under way.
     worker.keep_moves(session.take_moves());
@@ -217,46 +245,67 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         for subscription in &subscriptions {
             open::remove(&mut table, &subscription.filter, conn.id);
         }
-        table.remove_wild(conn.id);
     }
+    open::remove_wild(worker, &[], conn.id);
     worker.settle().await;
     if let Some(user) = &user {
         worker.registry.leave(user, at);
     }
-    let resume = session.into_resume(received);
+    if close.is_the_client_s() {
+        note_unanswered(worker, conn, &session, close);
+    }
+    let resume = if expiry > 0 { session.into_resume(received) } else { Resume::default() };
     if let Some(user) = user.filter(|_| stored) {
         worker.gateway.connection_ended(&client, &user, expiry).await;
     }
     if let Some(will) = will.filter(|_| close.publishes_will()) {
-        open::publish_will(worker, &client, *will, expiry);
+        wills::publish(worker, &client, *will, expiry);
     }
     worker.forget(conn);
-    tracing::debug!(client, reason = ?close, "disconnected");
-    if expiry == 0 {
-        worker.registry.release(&client, at);
-        answer_successors(conn, super::window::Resume::default());
-    } else if conn.state.borrow().successors.is_empty() {
-        worker.registry.park(&client, resume);
-        worker.registry.release(&client, at);
-    } else {
-        answer_successors(conn, resume);
-    }
-    worker.registry.ended(at);
+    log_end(conn, &client, close);
+    worker.registry.release(&client, at, resume);
 }
 
-/// Whoever waits for this connection to be gone: the first gets what was under way.
-fn answer_successors(conn: &Conn, resume: super::window::Resume) {
-    let successors = std::mem::take(&mut conn.state.borrow_mut().successors);
-    let mut resume = Some(resume);
-    for successor in successors {
-        let _ = successor.send(resume.take().unwrap_or_default());
+/// Ends of connections that an operator wants to know of: a few lines a minute, the rest is counted.
+static ENDED: LogLimit = LogLimit::new(20);
+
+fn log_end(conn: &Conn, client: &str, close: Close) {
+    let words = match close {
+        Close::Reason(reason::TAKEN_OVER) => "another connection has taken over its client id",
+        Close::Reason(reason::KEEP_ALIVE_TIMEOUT) => "it was silent for longer than its keep-alive",
+        Close::Reason(reason::ADMINISTRATIVE) => "it left a push unacknowledged for longer than mqtt.ack_timeout",
+        Close::Reason(reason::QUOTA_EXCEEDED) => "the packets that have not come whole exceed mqtt.max_unfinished",
+        _ => return tracing::debug!(client, reason = ?close, "disconnected"),
+    };
+    if let Some(left_out) = ENDED.pass() {
+        tracing::info!(client, remote = %conn.remote, left_out, "a connection was ended: {words}");
     }
+}
+
+/// Remembers how a connection ended, and names a push that has ended one after the other.
+fn note_unanswered(worker: &Rc<Worker>, conn: &Conn, session: &Session, close: Close) {
+    let client = session.client_id.clone();
+    let Some(first) = session.first_unanswered() else {
+        worker.registry.unanswered.note(&client, None);
+        return;
+    };
+    let in_a_row = worker.registry.unanswered.note(&client, Some(first));
+    let timed_out = close == Close::Reason(reason::ADMINISTRATIVE);
+    let Some(times) = in_a_row.or(timed_out.then_some(1)) else { return };
+    let (worker, remote) = (Rc::clone(worker), conn.remote);
+    tokio::task::spawn_local(async move {
+        let push_id = worker.gateway.store().push_id(first.push).await.ok().flatten().unwrap_or_default();
+        tracing::info!(
+            client, %remote, push_id, bytes = first.size, times,
+            "a terminal ends its connection with this push unanswered; what comes behind it waits"
+        );
+    });
 }
 
 /// MQTT 5 is told why; then what waits is written, for a moment.
 async fn say_goodbye(conn: &Conn, version: Version, close: Close) {
     if let Some(reason) = close.reason() {
-        conn.reply(version, Reply::Disconnect { reason });
+        conn.reply(version, &Reply::Disconnect { reason });
     } else {
         return;
     }

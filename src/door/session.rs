@@ -191,10 +191,10 @@ impl Session {
             return false;
         }
         let frame = frames.get(self.version, qos1, now.wall);
-        let binding = flow.binding;
+        let (binding, size) = (flow.binding, frame.len());
         flow.send(parcel.seq);
-        let sent = Sent { binding, seq: parcel.seq, push: parcel.push, shared: parcel.shared };
-        if frame.len() > self.max_packet {
+        let sent = Sent { binding, seq: parcel.seq, push: parcel.push, shared: parcel.shared, size };
+        if size > self.max_packet {
             self.conclude(sent, Outcome::Refused(TOO_LARGE));
             return true;
         }
@@ -384,11 +384,24 @@ impl Session {
         }
     }
 
+    /// Bytes of the packet that this would be.
+    pub(super) fn length_of(&self, message: &frame::Message<'_>) -> usize {
+        frame::build(self.version, false, message).len()
+    }
+
     /// Since when the oldest push is unanswered, where others wait behind it.
     pub(super) fn stuck_since(&self) -> Option<Instant> {
         let crowd = self.window.max() + SLACK;
-        let waiting = !self.window.has_room() || self.flows.iter().any(|flow| flow.open_entries() >= crowd);
+        let others = self.is_behind() || !self.open_queue.is_empty();
+        let waiting = self.window.is_full()
+            || (others && !self.window.has_room())
+            || self.flows.iter().any(|flow| flow.open_entries() >= crowd);
         self.window.oldest().filter(|_| waiting)
+    }
+
+    /// The push that went out first of those that are unanswered on this connection.
+    pub(super) fn first_unanswered(&self) -> Option<Sent> {
+        self.window.first_unanswered()
     }
 
     /// Whether a packet of this length may be sent to this client.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::conn::{Close, Conn, Subscription};
 use super::wire::{Filter, Reply, Version, reason};
 use super::worker::Worker;
-use super::{open, topics};
+use super::{open, topics, watch};
 use crate::gateway::SubscribeOutcome;
 use crate::ids::{GroupId, Target, UserId};
 
@@ -32,6 +32,9 @@ fn meaning(worker: &Worker, conn: &Conn, filter: &str) -> Meaning {
     if !topics::is_filter(filter) {
         return Meaning::Refused(reason::FILTER_INVALID);
     }
+    if filter.len() > worker.settings.max_topic {
+        return Meaning::Refused(reason::QUOTA_EXCEEDED);
+    }
     if let Some(rest) = filter.strip_prefix(RESPONSE) {
         let ours = rest.is_empty() || rest.starts_with('/');
         return if ours { Meaning::Already } else { Meaning::Refused(reason::NOT_AUTHORIZED) };
@@ -39,11 +42,10 @@ fn meaning(worker: &Worker, conn: &Conn, filter: &str) -> Meaning {
     if filter.starts_with('$') {
         return Meaning::Refused(reason::NOT_AUTHORIZED);
     }
-    let first = filter.split('/').next().unwrap_or_default();
-    let papcasts = matches!(first, "groups" | "users");
-    if topics::has_wildcard(filter) && (papcasts || matches!(first, "#" | "+")) {
+    if watch::is_watching(filter) {
         return Meaning::Watch;
     }
+    let papcasts = matches!(filter.split('/').next(), Some("groups" | "users"));
     let state = conn.state.borrow();
     let Some(session) = &state.session else { return Meaning::Refused(reason::UNSPECIFIED) };
     if papcasts {
@@ -75,7 +77,7 @@ pub(super) async fn subscribe(
         let refused = at >= worker.settings.max_subscriptions || conn.is_closing();
         codes.push(if refused { reason::QUOTA_EXCEEDED } else { subscribe_one(worker, conn, filter).await });
     }
-    conn.reply(version, Reply::SubAck { id, codes });
+    conn.reply(version, &Reply::SubAck { id, codes });
     Ok(())
 }
 
@@ -89,6 +91,7 @@ async fn subscribe_one(worker: &Rc<Worker>, conn: &Rc<Conn>, filter: Filter) -> 
         return reason::QUOTA_EXCEEDED;
     }
     let qos = filter.qos.min(1);
+    let no_local = filter.no_local || conn.state.borrow().is_bridge;
     match meaning(worker, conn, &filter.text) {
         Meaning::Refused(code) => return code,
         Meaning::Already => return qos,
@@ -96,18 +99,25 @@ async fn subscribe_one(worker: &Rc<Worker>, conn: &Rc<Conn>, filter: Filter) -> 
             if let Err(code) = subscribe_group(worker, conn, group, qos).await {
                 return code;
             }
-            remember(worker, conn, filter.text, qos);
+            remember(worker, conn, Subscription { filter: filter.text, qos, no_local });
             set_qos(worker, conn);
             return qos;
         }
+        Meaning::Watch if !may_watch(worker, conn) => return reason::QUOTA_EXCEEDED,
         Meaning::Watch | Meaning::Open => {}
     }
     let qos = if topics::has_wildcard(&filter.text) && !is_open(worker, conn, &filter.text) { 0 } else { qos };
-    if let Err(code) = store_filter(worker, conn, &filter.text, qos).await {
+    let subscription = Subscription { filter: filter.text, qos, no_local };
+    if let Err(code) = store_filter(worker, conn, &subscription).await {
         return code;
     }
-    remember(worker, conn, filter.text, qos);
+    remember(worker, conn, subscription);
     qos
+}
+
+/// Those who watch are limited in number.
+fn may_watch(worker: &Worker, conn: &Conn) -> bool {
+    worker.table.borrow().is_watching(conn.id) || worker.registry.may_watch()
 }
 
 fn is_open(worker: &Worker, conn: &Conn, filter: &str) -> bool {
@@ -136,27 +146,28 @@ async fn subscribe_group(worker: &Rc<Worker>, conn: &Rc<Conn>, group: GroupId, q
 }
 
 /// A filter of a session that may be resumed has to be resumed with it.
-async fn store_filter(worker: &Worker, conn: &Conn, filter: &str, qos: u8) -> Result<(), u8> {
+async fn store_filter(worker: &Worker, conn: &Conn, subscription: &Subscription) -> Result<(), u8> {
     let lasting = conn.state.borrow().expiry > 0;
     let Some((client, user)) = identity(conn).filter(|_| lasting) else { return Ok(()) };
-    let stored = worker.gateway.store().subscribe(client, user, filter.to_owned(), qos, None).await;
+    let (filter, options) = (subscription.filter.clone(), subscription.options());
+    let stored = worker.gateway.store().subscribe(client, user, filter, options, None).await;
     stored.map(drop).map_err(|error| {
         tracing::error!(%error, "a subscription could not be stored");
         reason::UNSPECIFIED
     })
 }
 
-fn remember(worker: &Worker, conn: &Conn, filter: String, qos: u8) {
+fn remember(worker: &Worker, conn: &Conn, subscription: Subscription) {
     let mut state = conn.state.borrow_mut();
     if state.session.is_none() {
         return;
     }
-    if let Some(known) = state.subscriptions.iter_mut().find(|known| known.filter == filter) {
-        known.qos = qos;
+    if let Some(known) = state.subscriptions.iter_mut().find(|known| known.filter == subscription.filter) {
+        *known = subscription;
         return;
     }
-    open::add(&mut worker.table.borrow_mut(), &filter, conn.id);
-    state.subscriptions.push(Subscription { filter, qos });
+    open::add(worker, &subscription.filter, conn.id);
+    state.subscriptions.push(subscription);
 }
 
 /// Brings the delivery of each group to the QoS of its subscription; none means as the push wants it.
@@ -187,7 +198,7 @@ pub(super) async fn unsubscribe(
     for filter in filters {
         codes.push(unsubscribe_one(worker, conn, &filter).await);
     }
-    conn.reply(version, Reply::UnsubAck { id, codes });
+    conn.reply(version, &Reply::UnsubAck { id, codes });
     Ok(())
 }
 
@@ -209,9 +220,8 @@ async fn unsubscribe_one(worker: &Rc<Worker>, conn: &Rc<Conn>, filter: &str) -> 
     {
         let mut state = conn.state.borrow_mut();
         state.subscriptions.retain(|known| known.filter != filter);
-        let mut table = worker.table.borrow_mut();
-        open::remove(&mut table, filter, conn.id);
-        open::remove_wild(&mut table, &state.subscriptions, conn.id);
+        open::remove(&mut worker.table.borrow_mut(), filter, conn.id);
+        open::remove_wild(worker, &state.subscriptions, conn.id);
     }
     set_qos(worker, conn);
     reason::SUCCESS

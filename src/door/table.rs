@@ -35,11 +35,20 @@ pub(super) struct Table {
     open_exact: HashMap<String, IndexSet<ConnId>>,
     /// Connections with a filter that has wildcards.
     wild: IndexSet<ConnId>,
+    /// Those among them whose wildcards take pushes.
+    watching: IndexSet<ConnId>,
 }
 
 impl Table {
     pub(super) fn new(wants: FeedWants) -> Self {
-        Self { wants, topics: HashMap::new(), users: HashMap::new(), open_exact: HashMap::new(), wild: IndexSet::new() }
+        Self {
+            wants,
+            topics: HashMap::new(),
+            users: HashMap::new(),
+            open_exact: HashMap::new(),
+            wild: IndexSet::new(),
+            watching: IndexSet::new(),
+        }
     }
 
     /// The connection wants a flow. The broker's subscription stands when this returns.
@@ -62,6 +71,16 @@ impl Table {
         {
             self.wants.remove(&topic.channel);
         }
+    }
+
+    /// Takes a connection out of everything but its wildcards.
+    pub(super) fn purge(&mut self, conn: ConnId) {
+        let flows: Vec<FlowId> = self.topics.keys().copied().collect();
+        flows.into_iter().for_each(|flow| self.detach(flow, conn));
+        let users: Vec<UserId> = self.users.keys().cloned().collect();
+        users.iter().for_each(|user| self.leave(user, conn));
+        let topics: Vec<String> = self.open_exact.keys().cloned().collect();
+        topics.iter().for_each(|topic| self.remove_exact(topic, conn));
     }
 
     pub(super) fn topic(&mut self, flow: FlowId) -> Option<&mut Topic> {
@@ -123,19 +142,39 @@ impl Table {
     pub(super) fn add_wild(&mut self, conn: ConnId) {
         if self.wild.insert(conn) {
             self.wants.add(&Channel::Open);
+        }
+    }
+
+    /// Answers whether it did not watch before.
+    pub(super) fn watch(&mut self, conn: ConnId) -> bool {
+        let new = self.watching.insert(conn);
+        if new {
             self.wants.add(&Channel::Watch);
         }
+        new
+    }
+
+    /// Answers whether it watched before.
+    pub(super) fn unwatch(&mut self, conn: ConnId) -> bool {
+        let known = self.watching.swap_remove(&conn);
+        if known {
+            self.wants.remove(&Channel::Watch);
+        }
+        known
+    }
+
+    pub(super) fn is_watching(&self, conn: ConnId) -> bool {
+        self.watching.contains(&conn)
     }
 
     pub(super) fn remove_wild(&mut self, conn: ConnId) {
         if self.wild.swap_remove(&conn) {
             self.wants.remove(&Channel::Open);
-            self.wants.remove(&Channel::Watch);
         }
     }
 
-    pub(super) fn wild(&self) -> Vec<ConnId> {
-        self.wild.iter().copied().collect()
+    pub(super) fn watchers(&self) -> Vec<ConnId> {
+        self.watching.iter().copied().collect()
     }
 
     /// Connections whose filters may take this open topic.

@@ -1,14 +1,15 @@
 //! Topic names and filters as MQTT defines them (3.1.1 and 5.0 §4.7).
 
-/// Whether a text may be published to.
+/// Whether a text may be published to. Control characters (§1.5.4) are allowed by the specification and refused here:
+/// clients end on them.
 pub(super) fn is_name(topic: &str) -> bool {
-    !topic.is_empty() && topic.len() <= 65_535 && !topic.contains(['+', '#', '\0'])
+    !topic.is_empty() && topic.len() <= 65_535 && !topic.contains(['+', '#']) && !topic.contains(char::is_control)
 }
 
-/// Whether a text is a filter.
+/// Whether a text is a filter; without control characters, like a name.
 pub(super) fn is_filter(filter: &str) -> bool {
     let mut levels = filter.split('/').peekable();
-    let mut valid = !filter.is_empty() && filter.len() <= 65_535 && !filter.contains('\0');
+    let mut valid = !filter.is_empty() && filter.len() <= 65_535 && !filter.contains(char::is_control);
     while let Some(level) = levels.next() {
         valid &= match level {
             "#" => levels.peek().is_none(),
@@ -63,8 +64,18 @@ mod tests {
         for good in ["#", "+", "a/#", "+/b", "a//b", "/", "$SYS/#"] {
             assert!(is_filter(good), "{good}");
         }
-        for bad in ["", "a#", "#/a", "a/#/b", "a+", "a/+b", "a\0"] {
+        for bad in ["", "a#", "#/a", "a/#/b", "a+", "a/+b", "a\0", "a\u{1}", "a/\u{85}/#"] {
             assert!(!is_filter(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_have_no_wildcards_and_no_control_characters() {
+        for good in ["a", "/", "\u{e9}/x", "a b", "$x"] {
+            assert!(is_name(good), "{good:?}");
+        }
+        for bad in ["", "a/+", "#", "a\0b", "a\u{1}b", "a\u{7f}b", "a\u{9f}b"] {
+            assert!(!is_name(bad), "{bad:?}");
         }
     }
 

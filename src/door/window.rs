@@ -15,6 +15,8 @@ pub(super) struct Sent {
     pub(super) push: PushKey,
     /// Another address of the push may reach the same user.
     pub(super) shared: bool,
+    /// Bytes of its packet.
+    pub(super) size: usize,
 }
 
 /// What a packet id stands for.
@@ -52,6 +54,10 @@ pub(super) struct Resume {
 const RESUME: usize = 2_048;
 
 impl Resume {
+    pub(super) fn is_empty(&self) -> bool {
+        self.inflight.is_empty() && self.received.is_empty()
+    }
+
     /// The pushes among it.
     pub(super) fn pushes(&self) -> impl Iterator<Item = (BindingId, Seq)> {
         self.inflight.iter().filter_map(|(_, load)| load.push())
@@ -70,6 +76,8 @@ impl Resume {
 #[derive(Debug)]
 pub(super) struct Window {
     max: usize,
+    /// What may be under way now: less than `max` for a client whose last connection ended with pushes unanswered.
+    limit: usize,
     last_id: u16,
     inflight: VecDeque<InFlight>,
     /// Not yet sent again on this connection.
@@ -78,15 +86,28 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) fn new(max: usize, resumed: Vec<(u16, Load)>) -> Self {
-        Self { max: max.max(1), last_id: 0, inflight: VecDeque::new(), resumed }
+        let max = max.max(1);
+        Self { max, limit: max, last_id: 0, inflight: VecDeque::new(), resumed }
+    }
+
+    /// Begins with one at a time and doubles with each answer: if the connection ends again, the push that ended it is
+    /// known (docs/ledger.md, rule 20).
+    pub(super) fn carefully(mut self) -> Self {
+        self.limit = 1;
+        self
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.inflight.len() < self.max
+        self.inflight.len() < self.limit
     }
 
     pub(super) fn room(&self) -> usize {
-        self.max.saturating_sub(self.inflight.len())
+        self.limit.saturating_sub(self.inflight.len())
+    }
+
+    /// As much is under way as ever may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.inflight.len() >= self.max
     }
 
     pub(super) fn max(&self) -> usize {
@@ -133,7 +154,16 @@ impl Window {
     /// The terminal has answered `id`.
     pub(super) fn close(&mut self, id: u16) -> Option<Load> {
         let at = self.inflight.iter().position(|entry| entry.id == id)?;
+        self.limit = self.max.min(self.limit * 2);
         self.inflight.remove(at).map(|entry| entry.load)
+    }
+
+    /// The push that went out first of those that are unanswered on this connection.
+    pub(super) fn first_unanswered(&self) -> Option<Sent> {
+        self.inflight.iter().find_map(|entry| match &entry.load {
+            Load::Push(sent) => Some(*sent),
+            Load::Open(_) => None,
+        })
     }
 
     /// Whether a push is under way by one of its addresses.
@@ -188,7 +218,7 @@ mod tests {
     use super::*;
 
     fn push(seq: Seq) -> Load {
-        Load::Push(Sent { binding: 1, seq, push: seq, shared: false })
+        Load::Push(Sent { binding: 1, seq, push: seq, shared: false, size: 1 })
     }
 
     #[test]
@@ -205,6 +235,20 @@ mod tests {
     }
 
     #[test]
+    fn after_a_connection_that_ended_with_pushes_unanswered_nobody_could_tell_which_one_ended_it() {
+        let mut window = Window::new(6, vec![]).carefully();
+        let now = Instant::now();
+        let mut limits = Vec::new();
+        for seq in 1..=4 {
+            limits.push(window.room());
+            let (id, _) = window.open(push(seq), now);
+            assert!(window.first_unanswered().is_some_and(|sent| sent.seq == seq));
+            assert!(window.close(id).is_some());
+        }
+        assert_eq!((limits, window.room()), (vec![1, 2, 4, 6], 6));
+    }
+
+    #[test]
     fn what_was_under_way_goes_out_again_under_its_id() {
         let mut window = Window::new(4, vec![]);
         let now = Instant::now();
@@ -218,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_was_under_way_keeps_its_order_across_bindings() {
-        let of = |binding, seq| Load::Push(Sent { binding, seq, push: seq, shared: false });
+        let of = |binding, seq| Load::Push(Sent { binding, seq, push: seq, shared: false, size: 1 });
         let resumed = [of(1, 1), of(1, 2), of(2, 3), of(1, 4)];
         let mut window = Window::new(8, (1..).zip(resumed.clone()).collect());
         let mut order = Vec::new();

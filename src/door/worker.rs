@@ -9,15 +9,18 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::conn::{Close, Conn};
+use super::conn::{Close, CloseOnPanic, Conn};
 use super::frames::{Frames, Now};
 use super::registry::{Command, ConnId, ConnRef, Registry};
 use super::session::Offer;
 use super::table::Table;
+use super::watch::{self, WatchQueue};
 use super::withheld::Withheld;
 use super::{Settings, control, pump, serve};
 use crate::broker::{Delivery, Feed, FeedMessages};
+use crate::faults;
 use crate::gateway::Gateway;
+use crate::health::{Health, Part};
 use crate::ids::Target;
 use crate::parcel::{BindingId, FlowId, Parcel, Seq};
 use crate::store::{CursorMove, Membership, TerminalSeen};
@@ -38,6 +41,8 @@ pub(super) struct Worker {
     /// Connections with something to write down.
     listed: RefCell<Vec<Rc<Conn>>>,
     pub(super) withheld: Withheld,
+    /// Copies for those who watch.
+    pub(super) watch_queue: WatchQueue,
     /// One settling at a time: who asks for it has to wait for the one under way.
     settling: tokio::sync::Mutex<()>,
     /// Moves of connections that are gone or flows that were left, and moves that could not be written.
@@ -51,9 +56,41 @@ pub(super) struct Worker {
     pub(super) scratch: RefCell<Vec<u8>>,
 }
 
+/// A worker's thread and its tasks, as parts of the process's health.
+#[derive(Debug)]
+pub(super) struct Parts {
+    worker: Part,
+    deliver: Part,
+    acknowledge: Part,
+    tick: Part,
+    watch: Part,
+}
+
+impl Parts {
+    pub(super) fn new(health: &Health, number: usize) -> Self {
+        let part = |name: &str| health.part(format!("mqtt-worker-{number}{name}"));
+        Self {
+            worker: part(""),
+            deliver: part("-deliver"),
+            acknowledge: part("-acknowledge"),
+            tick: part("-tick"),
+            watch: part("-watch"),
+        }
+    }
+}
+
+/// Starts a task that must not end before its worker.
+fn spawn_part(part: Part, task: impl Future<Output = ()> + 'static) {
+    tokio::task::spawn_local(async move {
+        let _part = part;
+        task.await;
+    });
+}
+
 /// Runs a worker until it is told to stop.
 pub(super) fn run(
     number: usize,
+    parts: Parts,
     feed: Feed,
     commands: mpsc::UnboundedReceiver<Command>,
     gateway: Arc<Gateway>,
@@ -76,6 +113,7 @@ pub(super) fn run(
             next_id: std::cell::Cell::new(1),
             listed: RefCell::default(),
             withheld: Withheld::default(),
+            watch_queue: WatchQueue::default(),
             settling: tokio::sync::Mutex::default(),
             orphans: RefCell::default(),
             seen: RefCell::default(),
@@ -83,10 +121,12 @@ pub(super) fn run(
             direct_head: std::cell::Cell::new(direct),
             scratch: RefCell::new(vec![0; 64 * 1024]),
         });
-        tokio::task::spawn_local(Rc::clone(&worker).deliver(messages));
-        tokio::task::spawn_local(Rc::clone(&worker).write_behind());
-        tokio::task::spawn_local(Rc::clone(&worker).tick());
+        spawn_part(parts.deliver, Rc::clone(&worker).deliver(messages));
+        spawn_part(parts.acknowledge, Rc::clone(&worker).write_behind());
+        spawn_part(parts.tick, Rc::clone(&worker).tick());
+        spawn_part(parts.watch, watch::run(Rc::clone(&worker)));
         worker.obey(commands).await;
+        drop(parts.worker);
     });
     Ok(())
 }
@@ -110,13 +150,13 @@ impl Worker {
                 _ = all_gone.recv() => return,
             };
             let Some(command) = command else { return };
+            faults::trip("mqtt-worker");
             match command {
                 Command::Accept { .. } if stopping => self.registry.close_socket(),
                 Command::Accept { stream, remote } => self.accept(stream, remote),
-                Command::TakeOver { conn, reply } => {
-                    // A connection that has gone meanwhile drops the reply, which answers it.
+                Command::TakeOver { conn } => {
+                    // One that has gone meanwhile has given its client id back.
                     if let Some(conn) = self.conn(conn) {
-                        conn.state.borrow_mut().successors.push(reply);
                         conn.dismiss(super::wire::reason::TAKEN_OVER);
                     }
                 }
@@ -141,7 +181,7 @@ impl Worker {
                 }
                 Command::Answer { conn, reply, payload } => {
                     if let Some(conn) = self.conn(conn) {
-                        control::send_answer(&conn, &reply, payload.into());
+                        control::send_answer(&conn, &reply, payload);
                     }
                 }
                 Command::Revoke { seqs, reply } => {
@@ -182,9 +222,19 @@ impl Worker {
 
     /// The connection is gone from all tables.
     pub(super) fn forget(&self, conn: &Conn) {
-        self.conns.borrow_mut().remove(&conn.id);
-        self.gone.notify_one();
-        self.registry.close_socket();
+        if self.conns.borrow_mut().remove(&conn.id).is_some() {
+            self.gone.notify_one();
+            self.registry.close_socket();
+        }
+    }
+
+    /// Takes a connection out of whatever still names it, after a fault that kept it from going in good order.
+    pub(super) fn purge(&self, conn: &Conn) {
+        let at = self.at(conn);
+        self.table.borrow_mut().purge(conn.id);
+        super::open::remove_wild(self, &[], conn.id);
+        self.registry.purge(at);
+        self.forget(conn);
     }
 
     async fn stop(self: &Rc<Self>) {
@@ -269,6 +319,7 @@ impl Worker {
     async fn write_behind(self: Rc<Self>) {
         loop {
             tokio::time::sleep(self.settings.flush_interval).await;
+            faults::trip("mqtt-worker-acknowledge");
             self.settle().await;
             self.write_seen().await;
         }
@@ -290,12 +341,16 @@ impl Worker {
     /// The broker's messages: nothing in here may wait.
     async fn deliver(self: Rc<Self>, mut messages: FeedMessages) {
         loop {
-            match messages.next().await {
+            let message = messages.next().await;
+            faults::trip("mqtt-worker-deliver");
+            match message {
                 Ok(Delivery::Push { parcel, prev }) => self.push(&parcel, prev),
-                Ok(Delivery::Watched(parcel)) => self.show(&parcel),
+                Ok(Delivery::Watched(parcel)) => self.watch_queue.push(parcel),
                 Ok(Delivery::Open(message)) => super::open::deliver(&self, &message),
                 Err(_) => return, // The watchdog ends the process.
             }
+            // Acknowledgements and pings must not wait for everything that the link has.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -371,26 +426,10 @@ impl Worker {
         }
         let (worker, conn) = (Rc::clone(self), Rc::clone(conn));
         tokio::task::spawn_local(async move {
+            let _on_panic = CloseOnPanic(Rc::clone(&conn));
             serve::look_up(&worker, &conn).await;
             conn.looking.set(false);
         });
-    }
-
-    /// A copy for those who watch.
-    fn show(&self, parcel: &Parcel) {
-        if self.withheld.is_withheld(parcel.seq) {
-            return;
-        }
-        let mut frames = Frames::new(parcel, false);
-        let topic = parcel.target.topic();
-        for id in self.table.borrow().wild() {
-            let Some(conn) = self.conn(id) else { continue };
-            let matches =
-                conn.state.borrow().subscriptions.iter().any(|known| super::topics::matches(&known.filter, &topic));
-            if matches {
-                conn.with_session(|session, outbox, socket| session.show(&mut frames, outbox, socket, Now::read()));
-            }
-        }
     }
 
     fn all_users_fall_behind(self: &Rc<Self>) {
@@ -413,6 +452,7 @@ impl Worker {
     async fn tick(self: Rc<Self>) {
         loop {
             tokio::time::sleep(TICK).await;
+            faults::trip("mqtt-worker-tick");
             self.check_clocks();
             self.withheld.prune(std::time::Instant::now());
             self.check_heads();

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Gateway;
 use crate::clock;
+use crate::faults;
 use crate::store::Error;
 
 /// How often the clock is looked at: a deliver-after is kept to within a second.
@@ -15,6 +16,7 @@ impl Gateway {
     /// Runs until told to stop. A failure is logged and tried again at the next tick.
     pub async fn keep_house(&self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
+            faults::trip("housekeeping");
             for done in [self.keep_time().await, self.end_sessions().await] {
                 if let Err(error) = done {
                     tracing::error!(%error, "housekeeping failed; it is tried again");

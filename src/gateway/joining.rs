@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::{Answer, Gateway, GroupEntry, Op, Reason, Status};
+use super::{Answer, Gateway, GroupEntry, Op, Reason, Status, Turn};
 use crate::clock;
 use crate::config::AssignRule;
 use crate::ids::{GroupId, UserId};
@@ -300,6 +300,11 @@ impl Gateway {
                 }
             }
         }
+    }
+
+    /// A user's turn: no join or leave of this user is under way while it is held. `None` where so many wait for it already.
+    pub async fn enter(&self, user: &UserId, crowd: usize) -> Option<Turn> {
+        self.locks.lock_unless_crowded(user, crowd).await
     }
 
     /// Runs `arrive` while no join or leave of this user is under way.

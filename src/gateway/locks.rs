@@ -2,13 +2,36 @@
 //! (docs/ledger.md, rule 14).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::OwnedMutexGuard;
 
 use crate::ids::UserId;
 
-type Lock = tokio::sync::Mutex<()>;
+/// One user's lock, with how many have it or wait for it.
+#[derive(Debug, Default)]
+struct Lock {
+    turn: Arc<tokio::sync::Mutex<()>>,
+    crowd: AtomicUsize,
+}
+
+/// A user's turn; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _turn: OwnedMutexGuard<()>,
+    _place: Place,
+}
+
+/// One of those who have the lock or wait for it.
+#[derive(Debug)]
+struct Place(Arc<Lock>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.crowd.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct UserLocks {
@@ -16,20 +39,33 @@ pub(super) struct UserLocks {
 }
 
 impl UserLocks {
-    pub(super) async fn lock(&self, user: &UserId) -> OwnedMutexGuard<()> {
-        let lock = {
-            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            if held.len() > 1024 && held.len() == held.capacity() {
-                held.retain(|_, lock| lock.strong_count() > 0);
-            }
-            let known = held.get(user).and_then(Weak::upgrade);
-            known.unwrap_or_else(|| {
-                let fresh = Arc::new(Lock::default());
-                held.insert(user.clone(), Arc::downgrade(&fresh));
-                fresh
-            })
-        };
-        lock.lock_owned().await
+    pub(super) async fn lock(&self, user: &UserId) -> Turn {
+        let lock = self.of(user);
+        lock.crowd.fetch_add(1, Ordering::Relaxed);
+        let place = Place(lock);
+        let turn = Arc::clone(&place.0.turn).lock_owned().await;
+        Turn { _turn: turn, _place: place }
+    }
+
+    /// The same, unless so many have it or wait for it already.
+    pub(super) async fn lock_unless_crowded(&self, user: &UserId, crowd: usize) -> Option<Turn> {
+        if self.of(user).crowd.load(Ordering::Relaxed) > crowd {
+            return None;
+        }
+        Some(self.lock(user).await)
+    }
+
+    fn of(&self, user: &UserId) -> Arc<Lock> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.len() > 1024 && held.len() == held.capacity() {
+            held.retain(|_, lock| lock.strong_count() > 0);
+        }
+        let known = held.get(user).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let fresh = Arc::new(Lock::default());
+            held.insert(user.clone(), Arc::downgrade(&fresh));
+            fresh
+        })
     }
 }
 
@@ -46,6 +82,19 @@ mod tests {
         assert!(futures_pending(locks.lock(&a)).await);
         drop(first);
         let _second = locks.lock(&a).await;
+    }
+
+    #[tokio::test]
+    async fn a_storm_of_one_user_stood_in_a_queue_without_end() {
+        let locks = UserLocks::default();
+        let user = UserId::parse("a").unwrap();
+        let held = locks.lock_unless_crowded(&user, 1).await.unwrap();
+        let mut waiting = std::pin::pin!(locks.lock_unless_crowded(&user, 1));
+        assert!(futures_pending(waiting.as_mut()).await);
+        assert!(locks.lock_unless_crowded(&user, 1).await.is_none(), "one has it and one waits");
+        drop(held);
+        assert!(waiting.await.is_some());
+        assert!(locks.lock_unless_crowded(&user, 1).await.is_some(), "all are gone");
     }
 
     async fn futures_pending<F: Future>(future: F) -> bool {

@@ -26,6 +26,7 @@ pub use notify::{pap_quality, pap_state};
 pub use submitting::{Accepted, Content, PushRequest, Refused, Replace};
 pub use terminals::{Connection, Later, Terminals};
 
+pub use locks::Turn;
 use locks::UserLocks;
 
 use crate::broker::Publisher;

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Gateway;
 use crate::clock::{self, Millis};
+use crate::faults;
 use crate::store::Error;
 
 /// How often there is a look. The look itself passes over a part of bindings and users; all of a million come by within a
@@ -27,6 +28,7 @@ impl Gateway {
         let pause = PAUSE.min(self.rules.retention);
         let mut progress = Progress::default();
         while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+            faults::trip("retention");
             if let Some(Err(error)) = stop.run_until_cancelled(self.forget_some(&mut progress)).await {
                 tracing::error!(%error, "old pushes could not be forgotten; it is tried again");
             }

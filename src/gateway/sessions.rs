@@ -39,7 +39,24 @@ impl Gateway {
     /// A connection is gone: its session stays away for `expiry`, or is over. What cannot be stored now (a full disk) is
     /// tried again until it can.
     pub async fn connection_ended(&self, client: &str, user: &UserId, expiry: Millis) {
-        let Err(error) = self.store_end(client, user, expiry).await else { return };
+        if let Err(error) = self.store_end(client, user, expiry).await {
+            self.try_later(client, user, expiry, &error);
+        }
+    }
+
+    /// The same for a connection whose session did not begin. The caller has the user's turn.
+    pub async fn connection_never_began(&self, client: &str, user: &UserId, expiry: Millis) {
+        let stored = if expiry > 0 {
+            self.store.session_away(client.to_owned(), expiry, clock::now()).await
+        } else {
+            self.end_locked(client, user).await
+        };
+        if let Err(error) = stored {
+            self.try_later(client, user, expiry, &error);
+        }
+    }
+
+    fn try_later(&self, client: &str, user: &UserId, expiry: Millis, error: &Error) {
         if self.unstored.note(client, user, expiry) {
             tracing::error!(%error, client, "the end of a session could not be stored; it is tried again");
         } else {

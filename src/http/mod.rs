@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | [`server`] | sockets, timeouts, graceful stop |
 //! | [`body`] | how large and how slow a request body may be |
+//! | [`health`] | `/healthz` and `/readyz` |
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
 
 mod body;
 mod groups;
+mod health;
 mod pap;
 mod problem;
 mod pushes;
@@ -18,7 +20,6 @@ mod server;
 mod users;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -27,6 +28,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post, put};
 
+pub use health::Readiness;
 pub use server::{Stop, serve};
 
 use crate::config::Config;
@@ -34,20 +36,6 @@ use crate::gateway::{Accepted, Gateway, PushRequest, Refused};
 
 /// Who submits where nobody has to say who he is.
 const ANYBODY: &str = "anonymous";
-
-/// Whether new work is welcome: true from the ready line until the stop.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
-
-impl Readiness {
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
-    }
-
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
 
 /// What every handler gets.
 #[derive(Debug, Clone)]
@@ -72,8 +60,8 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
     };
     let api = Api { gateway, readiness, limits, observer: pap::Observer::default() };
     let mut router = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics))
         .route("/api/v1/pushes", get(pushes::list).post(pushes::submit))
         .route("/api/v1/pushes/{push_id}", get(pushes::show).delete(pushes::cancel))
@@ -86,6 +74,10 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         .route("/api/v1/groups/{group}/requests/{user}", post(groups::decide))
         .route("/api/v1/users/{user}", get(users::show))
         .route("/api/v1/group-requests", post(users::group_request));
+    #[cfg(debug_assertions)]
+    {
+        router = router.route("/debug/faults/{name}", post(health::inject));
+    }
     for (path, endpoint) in &config.pap.endpoints {
         let endpoint = pap::Endpoint::from(endpoint);
         router = router.route(path, post(move |api, request| pap::handle(api, endpoint, request)));
@@ -102,7 +94,7 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
 
 /// No new work once the stop has begun; who only looks is still answered.
 async fn while_ready(State(readiness): State<Readiness>, request: Request, next: Next) -> Response {
-    if readiness.get() || matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics") {
+    if readiness.is_taking_work() || matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics") {
         return next.run(request).await;
     }
     problem::Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping; try again later").into_response()
@@ -127,8 +119,4 @@ async fn submit(gateway: Arc<Gateway>, request: PushRequest) -> Result<Result<Ac
 async fn metrics(State(api): State<Api>) -> impl axum::response::IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(axum::http::header::CONTENT_TYPE, kind)], api.observer.metrics.render())
-}
-
-async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {
-    if api.readiness.get() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }

@@ -8,6 +8,7 @@
 mod backup;
 mod bindings;
 mod cancel;
+mod commits;
 mod cursors;
 mod dispatch;
 mod duplicates;
@@ -43,6 +44,8 @@ pub use types::*;
 
 use reader::Readers;
 use writer::Writer;
+
+use crate::health::Health;
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -92,15 +95,20 @@ pub struct Store {
 impl Store {
     /// Opens or creates the store. `observer` is told, on the writer's thread and in order, what each commit changed;
     /// it must not wait.
-    pub fn open(path: &Path, readers: usize, observer: impl Fn(Event) + Send + 'static) -> Result<Self> {
+    pub fn open(
+        path: &Path,
+        readers: usize,
+        health: &Health,
+        observer: impl Fn(Event) + Send + 'static,
+    ) -> Result<Self> {
         let lock = open::lock(path)?;
         let named = |error: Error| match error {
             Error::Open(_) => error,
             other => Error::Open(format!("{}: {other}", path.display())),
         };
         let connection = open::open(path).map_err(named)?;
-        let readers = Readers::start(path, readers).map_err(named)?;
-        let writer = Writer::start(connection, Box::new(observer)).map_err(named)?;
+        let readers = Readers::start(path, readers, health).map_err(named)?;
+        let writer = Writer::start(connection, health, Box::new(observer)).map_err(named)?;
         Ok(Self {
             _lock: Arc::new(lock),
             writer: Arc::new(writer),

@@ -9,6 +9,8 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{Error, Result, Store, open};
+use crate::faults;
+use crate::health::Health;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -24,16 +26,20 @@ struct Inner {
 }
 
 impl Readers {
-    pub(super) fn start(path: &Path, count: usize) -> Result<Self> {
+    pub(super) fn start(path: &Path, count: usize, health: &Health) -> Result<Self> {
         let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         let mut threads = Vec::with_capacity(count);
         for number in 0..count {
             let connection = open::open_reader(path)?;
             let queue = Arc::clone(&queue);
+            let part = health.part(format!("store-read-{number}"));
             let thread = std::thread::Builder::new()
                 .name(format!("store-read-{number}"))
-                .spawn(move || serve(&connection, &queue))
+                .spawn(move || {
+                    let _part = part;
+                    serve(&connection, &queue);
+                })
                 .map_err(|error| Error::Open(format!("a reader thread cannot be started: {error}")))?;
             threads.push(thread);
         }
@@ -61,7 +67,10 @@ fn serve(connection: &Connection, queue: &Mutex<Receiver<Job>>) {
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match job {
-            Ok(job) => job(connection),
+            Ok(job) => {
+                faults::trip("store-read");
+                job(connection);
+            }
             Err(_) => return,
         }
     }

@@ -20,7 +20,7 @@ async fn open() -> Open {
     let observer = move |event| match event {
         Event::Dispatched { parcel, .. } => heard.lock().unwrap().push(parcel.seq),
     };
-    let store = Store::open(&dir.path().join("t.db"), 1, observer).unwrap();
+    let store = Store::open(&dir.path().join("t.db"), 1, &crate::health::Health::default(), observer).unwrap();
     let bind = Bind {
         user: UserId::parse("alice").unwrap(),
         group: GroupId::parse("news").unwrap(),

@@ -8,7 +8,7 @@ use super::{
     AddressView, BindingView, GroupView, MemberView, NotificationView, PushView, Result, Source, State, Store, flows,
 };
 use crate::ids::{GroupId, UserId};
-use crate::parcel::FlowId;
+use crate::parcel::{FlowId, PushKey};
 
 impl Store {
     /// A push by its initiator and push-id.
@@ -17,6 +17,15 @@ impl Store {
             let mut query = sql.prepare_cached(&format!("{PUSH} WHERE initiator = ?1 AND push_id = ?2"))?;
             let view = query.query_row([initiator, push_id], push_row).optional()?;
             view.map(|view| with_addresses(sql, view)).transpose()
+        })
+        .await
+    }
+
+    /// The push-id of a push; `None` once it is forgotten.
+    pub async fn push_id(&self, push: PushKey) -> Result<Option<String>> {
+        self.read(move |sql| {
+            let mut query = sql.prepare_cached("SELECT push_id FROM pushes WHERE id = ?1")?;
+            Ok(query.query_row([push], |row| row.get(0)).optional()?)
         })
         .await
     }

@@ -6,13 +6,16 @@
 
 use std::cell::Cell;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::commits::Commits;
 use super::{Error, Event, Result, Store};
+use crate::faults;
+use crate::health::Health;
 use crate::parcel::Seq;
 
 /// Requests that share one commit at most. Bounds how long the first of them waits.
@@ -105,6 +108,7 @@ impl Tx<'_> {
 #[derive(Debug)]
 pub(super) struct Writer {
     inner: Mutex<Inner>,
+    commits: Arc<Commits>,
 }
 
 #[derive(Debug)]
@@ -114,14 +118,24 @@ struct Inner {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, observer: Observer) -> Result<Self> {
+    pub(super) fn start(connection: Connection, health: &Health, observer: Observer) -> Result<Self> {
         let (jobs, queue) = channel();
         let ids = Ids::load(&connection)?;
+        let commits = Arc::new(Commits::default());
+        let noted = Arc::clone(&commits);
+        let part = health.part("store-write");
         let thread = std::thread::Builder::new()
             .name("store-write".into())
-            .spawn(move || serve(&connection, &ids, &queue, &observer))
+            .spawn(move || {
+                let _part = part;
+                serve(&connection, &ids, &queue, &observer, &noted);
+            })
             .map_err(|error| Error::Open(format!("the writer thread cannot be started: {error}")))?;
-        Ok(Self { inner: Mutex::new(Inner { jobs: Some(jobs), thread: Some(thread) }) })
+        Ok(Self { inner: Mutex::new(Inner { jobs: Some(jobs), thread: Some(thread) }), commits })
+    }
+
+    pub(super) fn commits(&self) -> &Commits {
+        &self.commits
     }
 
     fn submit(&self, job: Job) -> Result<()> {
@@ -141,18 +155,24 @@ impl Writer {
     }
 }
 
-fn serve(connection: &Connection, ids: &Ids, queue: &Receiver<Job>, observer: &Observer) {
+fn serve(connection: &Connection, ids: &Ids, queue: &Receiver<Job>, observer: &Observer, commits: &Commits) {
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
     while let Ok(first) = queue.recv() {
+        faults::trip("store-write");
+        let changes = connection.total_changes();
         batch.push(first);
         batch.extend(queue.try_iter().take(BATCH - 1));
         let mut answers = Vec::with_capacity(batch.len());
         match commit_all(connection, ids, &mut batch, &mut answers) {
             Ok(events) => {
+                if connection.total_changes() != changes {
+                    commits.worked();
+                }
                 events.into_iter().for_each(observer);
                 answers.into_iter().for_each(|answer| answer(Ok(())));
             }
             Err(error) => {
+                commits.failed(&error);
                 let _ = connection.execute_batch("ROLLBACK");
                 let requests = answers.len() + batch.len();
                 tracing::error!(%error, requests, "a commit failed; its requests are answered with the error");

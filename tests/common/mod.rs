@@ -37,6 +37,7 @@ pub struct Gateway {
     pub mqtt: SocketAddr,
     pub dir: tempfile::TempDir,
     env: Vec<(String, String)>,
+    may_panic: bool,
 }
 
 impl Gateway {
@@ -51,7 +52,7 @@ impl Gateway {
         let env: Vec<(String, String)> =
             env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let (child, http, mqtt) = spawn(dir.path(), &env, "127.0.0.1:0", "127.0.0.1:0");
-        Self { child, http, mqtt, dir, env }
+        Self { child, http, mqtt, dir, env, may_panic: false }
     }
 
     /// Starts another one in the same folder, which has to refuse; answers what it says.
@@ -66,6 +67,12 @@ impl Gateway {
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(output.stdout.is_empty(), "no ready line");
         String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Injects a fault (`src/faults.rs`): the part of this name panics the next time that it has something to do.
+    pub fn inject(&mut self, fault: &str) {
+        self.may_panic = true;
+        assert_eq!(self.http().send("POST", &format!("/debug/faults/{fault}"), "text/plain", b"").status, 202);
     }
 
     pub fn pid(&self) -> u32 {
@@ -115,7 +122,7 @@ impl Drop for Gateway {
         let _ = self.child.wait();
         let log = self.log();
         if !std::thread::panicking() {
-            assert!(!log.contains("panicked"), "the gateway panicked:\n{log}");
+            assert!(self.may_panic || !log.contains("panicked"), "the gateway panicked:\n{log}");
         } else {
             eprintln!("--- log of the gateway ---\n{log}");
         }

@@ -91,7 +91,7 @@ fn topics_that_the_router_chokes_on_never_reach_it() {
         writer.expect(4);
         assert_eq!(reader.push().topic, topic);
     }
-    for topic in ["\u{e9}y", "$share/g/x", "$SYS", "\u{7f}\u{80}", " ", "groups/\u{e9}"] {
+    for topic in ["\u{e9}y", "$share/g/x", "$SYS", " ", "groups/\u{e9}"] {
         let mut raw = Raw::connect(gateway.mqtt, &Connect::v5("x", "x"));
         raw.publish(topic, 1, b"x");
         raw.expect(4);

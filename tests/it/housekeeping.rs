@@ -258,7 +258,7 @@ fn on_a_full_disk_pushes_are_refused_nothing_accepted_is_lost_and_it_goes_on_by_
         "{}",
         gateway.log()
     );
-    assert_eq!(http.get("/readyz").status, 200, "what is there is still delivered");
+    assert_eq!(http.get("/readyz").status, 503, "nothing can be stored");
     // A terminal gets what was accepted; its acknowledgements are kept until they can be written.
     let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
     for _ in &accepted {

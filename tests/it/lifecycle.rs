@@ -10,7 +10,8 @@ use crate::common::{DEADLINE, Gateway, PAPCAST, wait_for};
 fn the_ready_line_names_the_bound_addresses_and_both_answer() {
     let gateway = Gateway::start();
     assert_eq!(gateway.http().get("/healthz").status, 200);
-    assert_eq!(gateway.http().get("/readyz").body, "ready\n");
+    let ready = gateway.http().get("/readyz").json();
+    assert_eq!((ready["status"].as_str(), ready["parts"]["store"].as_str()), (Some("ok"), Some("ok")));
     Raw::connect(gateway.mqtt, &Connect::v3("c", "u")).ping();
     assert!(gateway.dir.path().join("papcast.db").exists());
 }

@@ -6,6 +6,7 @@ mod common;
 
 mod capabilities;
 mod clients;
+mod conformance;
 mod control;
 mod delivery;
 mod door;
@@ -18,8 +19,10 @@ mod housekeeping;
 mod kit;
 mod last_words;
 mod lifecycle;
+mod limits;
 mod notify;
 mod open_topics;
 mod replace;
 mod sessions;
 mod submit;
+mod watched;

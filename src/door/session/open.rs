@@ -58,7 +58,7 @@ impl Session {
         sink: &impl Sink,
         now: Now,
     ) -> bool {
-        let Some(text) = frame::open_message(&message.topic, &message.properties, &message.payload, now.wall) else {
+        let Some(text) = frame::open_message(message, now.wall) else {
             return false;
         };
         let mut frame = frame::build(self.version, id.is_some(), &text);

@@ -1,133 +1,122 @@
-//! Replies to bytes, by the library.
+//! Replies to bytes.
 
-use std::num::NonZeroU16;
+use bytes::{BufMut, Bytes, BytesMut};
 
-use bytes::{Bytes, BytesMut};
-use rmqtt_codec::{v3, v5};
-use tokio_util::codec::Encoder as _;
-
+use super::properties::id;
 use super::{ConnAck, Reply, Version, reason};
 
 /// The bytes of a reply; none where the version has no such packet.
-pub(in crate::door) fn encode(version: Version, reply: Reply) -> Bytes {
-    let mut out = BytesMut::new();
-    let written = match version {
-        Version::V3 => to_v3(reply).map(|packet| v3::Codec::new(0).encode(packet, &mut out)),
-        Version::V5 => to_v5(reply).map(|packet| v5::Codec::new(0, 0).encode(packet, &mut out)),
-    };
-    match written {
-        Some(Ok(())) => out.freeze(),
-        Some(Err(error)) => {
-            tracing::error!(%error, "a packet of our own could not be written");
-            Bytes::new()
+pub(in crate::door) fn encode(version: Version, reply: &Reply) -> Bytes {
+    let v5 = version == Version::V5;
+    let mut body = BytesMut::new();
+    let first = match reply {
+        Reply::ConnAck(ack) => {
+            if v5 {
+                connack_v5(&mut body, ack)
+            } else {
+                connack_v3(&mut body, ack)
+            }
+            0x20
         }
-        None => Bytes::new(),
+        Reply::PubAck { id, reason } => ack(&mut body, 0x40, v5, *id, *reason),
+        Reply::PubRec { id, reason } => ack(&mut body, 0x50, v5, *id, *reason),
+        Reply::PubRel { id, reason } => ack(&mut body, 0x62, v5, *id, *reason),
+        Reply::PubComp { id, reason } => ack(&mut body, 0x70, v5, *id, *reason),
+        Reply::SubAck { id, codes } => {
+            codes_of(&mut body, v5, *id);
+            // 3.1.1 knows one failure (§3.9.3).
+            body.extend(codes.iter().map(|code| if v5 { *code } else { (*code).min(0x80) }));
+            0x90
+        }
+        Reply::UnsubAck { id, codes } => {
+            codes_of(&mut body, v5, *id);
+            if v5 {
+                body.extend(codes);
+            }
+            0xB0
+        }
+        Reply::Pong => 0xD0,
+        Reply::Disconnect { .. } if !v5 => return Bytes::new(),
+        Reply::Disconnect { reason } => {
+            body.put_u8(*reason);
+            0xE0
+        }
+    };
+    let mut out = BytesMut::with_capacity(body.len() + 5);
+    out.put_u8(first);
+    put_var(&mut out, body.len());
+    out.put_slice(&body);
+    out.freeze()
+}
+
+/// A reason of success need not be said (MQTT 5.0 §3.4.2.1).
+fn ack(body: &mut BytesMut, first: u8, v5: bool, id: u16, code: u8) -> u8 {
+    body.put_u16(id);
+    if v5 && code != reason::SUCCESS {
+        body.put_u8(code);
+    }
+    first
+}
+
+fn codes_of(body: &mut BytesMut, v5: bool, id: u16) {
+    body.put_u16(id);
+    if v5 {
+        body.put_u8(0);
     }
 }
 
-fn to_v3(reply: Reply) -> Option<v3::Packet> {
-    use v3::ConnectAckReason as Code;
-    let id = |id: u16| NonZeroU16::new(id);
-    Some(match reply {
-        Reply::ConnAck(ack) => v3::Packet::ConnectAck(v3::ConnectAck {
-            session_present: ack.session_present,
-            return_code: match ack.reason {
-                reason::SUCCESS => Code::ConnectionAccepted,
-                reason::UNSUPPORTED_VERSION => Code::UnacceptableProtocolVersion,
-                reason::CLIENT_ID_INVALID => Code::IdentifierRejected,
-                reason::NOT_AUTHORIZED => Code::NotAuthorized,
-                _ => Code::ServiceUnavailable,
-            },
-        }),
-        Reply::PubAck { id: of, .. } => v3::Packet::PublishAck { packet_id: id(of)? },
-        Reply::PubRec { id: of, .. } => v3::Packet::PublishReceived { packet_id: id(of)? },
-        Reply::PubRel { id: of, .. } => v3::Packet::PublishRelease { packet_id: id(of)? },
-        Reply::PubComp { id: of, .. } => v3::Packet::PublishComplete { packet_id: id(of)? },
-        Reply::SubAck { id: of, codes } => v3::Packet::SubscribeAck {
-            packet_id: id(of)?,
-            status: codes
-                .into_iter()
-                .map(|code| match v3::QoS::try_from(code) {
-                    Ok(qos) => v3::SubscribeReturnCode::Success(qos),
-                    Err(_) => v3::SubscribeReturnCode::Failure,
-                })
-                .collect(),
-        },
-        Reply::UnsubAck { id: of, .. } => v3::Packet::UnsubscribeAck { packet_id: id(of)? },
-        Reply::Pong => v3::Packet::PingResponse,
-        Reply::Disconnect { .. } => return None,
-    })
+/// Return codes of 3.1.1 (§3.2.2.3).
+fn connack_v3(body: &mut BytesMut, ack: &ConnAck) {
+    body.put_u8(u8::from(ack.session_present));
+    body.put_u8(match ack.reason {
+        reason::SUCCESS => 0,
+        reason::UNSUPPORTED_VERSION => 1,
+        reason::CLIENT_ID_INVALID => 2,
+        reason::NOT_AUTHORIZED => 5,
+        _ => 3,
+    });
 }
 
-fn to_v5(reply: Reply) -> Option<v5::Packet> {
-    let id = |id: u16| NonZeroU16::new(id);
-    let ack = |of: u16, code: u8| {
-        Some(v5::PublishAck {
-            packet_id: id(of)?,
-            reason_code: v5::PublishAckReason::try_from(code).unwrap_or(v5::PublishAckReason::UnspecifiedError),
-            ..v5::PublishAck::default()
-        })
-    };
-    let ack2 = |of: u16, code: u8| {
-        Some(v5::PublishAck2 {
-            packet_id: id(of)?,
-            reason_code: v5::PublishAck2Reason::try_from(code).unwrap_or(v5::PublishAck2Reason::Success),
-            ..v5::PublishAck2::default()
-        })
-    };
-    Some(match reply {
-        Reply::ConnAck(ack) => v5::Packet::ConnectAck(Box::new(connack_v5(&ack))),
-        Reply::PubAck { id: of, reason } => v5::Packet::PublishAck(ack(of, reason)?),
-        Reply::PubRec { id: of, reason } => v5::Packet::PublishReceived(ack(of, reason)?),
-        Reply::PubRel { id: of, reason } => v5::Packet::PublishRelease(ack2(of, reason)?),
-        Reply::PubComp { id: of, reason } => v5::Packet::PublishComplete(ack2(of, reason)?),
-        Reply::SubAck { id: of, codes } => v5::Packet::SubscribeAck(v5::SubscribeAck {
-            packet_id: id(of)?,
-            properties: Vec::new(),
-            reason_string: None,
-            status: codes
-                .into_iter()
-                .map(|code| v5::SubscribeAckReason::try_from(code).unwrap_or(v5::SubscribeAckReason::UnspecifiedError))
-                .collect(),
-        }),
-        Reply::UnsubAck { id: of, codes } => v5::Packet::UnsubscribeAck(v5::UnsubscribeAck {
-            packet_id: id(of)?,
-            properties: Vec::new(),
-            reason_string: None,
-            status: codes
-                .into_iter()
-                .map(|code| {
-                    v5::UnsubscribeAckReason::try_from(code).unwrap_or(v5::UnsubscribeAckReason::UnspecifiedError)
-                })
-                .collect(),
-        }),
-        Reply::Pong => v5::Packet::PingResponse,
-        Reply::Disconnect { reason } => v5::Packet::Disconnect(v5::Disconnect {
-            reason_code: v5::DisconnectReasonCode::try_from(reason)
-                .unwrap_or(v5::DisconnectReasonCode::UnspecifiedError),
-            session_expiry_interval_secs: None,
-            server_reference: None,
-            reason_string: None,
-            user_properties: Vec::new(),
-        }),
-    })
-}
-
-fn connack_v5(ack: &ConnAck) -> v5::ConnectAck {
-    let reason_code = v5::ConnectAckReason::try_from(ack.reason).unwrap_or(v5::ConnectAckReason::UnspecifiedError);
-    if ack.reason != reason::SUCCESS {
-        return v5::ConnectAck { reason_code, ..v5::ConnectAck::default() };
+fn connack_v5(body: &mut BytesMut, ack: &ConnAck) {
+    body.put_slice(&[u8::from(ack.session_present), ack.reason]);
+    let mut properties = BytesMut::new();
+    if ack.reason == reason::SUCCESS {
+        if let Some(seconds) = ack.session_expiry {
+            properties.put_u8(id::SESSION_EXPIRY);
+            properties.put_u32(seconds);
+        }
+        properties.put_u8(id::RECEIVE_MAXIMUM);
+        properties.put_u16(ack.receive_max);
+        properties.put_slice(&[id::RETAIN_AVAILABLE, 0]);
+        properties.put_u8(id::MAXIMUM_PACKET_SIZE);
+        properties.put_u32(ack.max_packet);
+        if let Some(client) = &ack.assigned_client_id {
+            put_text(&mut properties, id::ASSIGNED_CLIENT_ID, client);
+        }
+        properties.put_slice(&[id::SUBSCRIPTION_IDS_AVAILABLE, 0, id::SHARED_AVAILABLE, 0]);
     }
-    v5::ConnectAck {
-        session_present: ack.session_present,
-        reason_code,
-        session_expiry_interval_secs: ack.session_expiry,
-        receive_max: NonZeroU16::new(ack.receive_max).unwrap_or(NonZeroU16::MIN),
-        max_packet_size: Some(ack.max_packet),
-        assigned_client_id: ack.assigned_client_id.as_deref().map(Into::into),
-        retain_available: false,
-        shared_subscription_available: false,
-        subscription_identifiers_available: false,
-        ..v5::ConnectAck::default()
+    if !ack.why.is_empty() {
+        put_text(&mut properties, id::REASON_STRING, &ack.why);
+    }
+    put_var(body, properties.len());
+    body.put_slice(&properties);
+}
+
+/// A property whose value is a text; those that we send are short.
+fn put_text(out: &mut BytesMut, id: u8, text: &str) {
+    out.put_u8(id);
+    out.put_u16(u16::try_from(text.len()).unwrap_or(0));
+    out.put_slice(text.as_bytes());
+}
+
+/// A variable byte integer (MQTT 5.0 §1.5.5).
+pub(in crate::door) fn put_var(out: &mut BytesMut, mut value: usize) {
+    loop {
+        let byte = (value & 0x7F) as u8;
+        value >>= 7;
+        out.put_u8(if value > 0 { byte | 0x80 } else { byte });
+        if value == 0 {
+            return;
+        }
     }
 }

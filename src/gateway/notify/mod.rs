@@ -57,6 +57,7 @@ impl Gateway {
     pub async fn notify_initiators(self: Arc<Self>, stop: CancellationToken) {
         let mut attempts = Attempts::new(self.notify.parallel);
         while stop.run_until_cancelled(attempts.pause()).await.is_some() {
+            crate::faults::trip("notifications");
             if let Some(Err(error)) = stop.run_until_cancelled(self.notify_due(&mut attempts)).await {
                 tracing::error!(%error, "notifications could not be looked up; it is tried again");
             }

@@ -1,0 +1,93 @@
+//! `/healthz`: does everything run that has to run. `/readyz`: can a push be taken now. Both name their parts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use super::Api;
+use crate::broker::Pulse;
+use crate::health::Health;
+use crate::store::Store;
+
+/// Whoever asks whether commits work waits so long for one.
+const COMMIT: Duration = Duration::from_secs(2);
+
+/// What decides whether new work is welcome.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    /// From the ready line until the stop.
+    taking_work: Arc<AtomicBool>,
+    store: Store,
+    router: Pulse,
+    health: Health,
+}
+
+impl Readiness {
+    #[must_use]
+    pub fn new(store: Store, router: Pulse, health: Health) -> Self {
+        Self { taking_work: Arc::default(), store, router, health }
+    }
+
+    pub fn set(&self, taking_work: bool) {
+        self.taking_work.store(taking_work, Ordering::Release);
+    }
+
+    pub(super) fn is_taking_work(&self) -> bool {
+        self.taking_work.load(Ordering::Acquire)
+    }
+
+    async fn store(&self) -> Result<(), String> {
+        match tokio::time::timeout(COMMIT, self.store.check_commits()).await {
+            Ok(done) => done.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no commit within {} seconds", COMMIT.as_secs())),
+        }
+    }
+}
+
+/// What both answer.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    status: &'static str,
+    parts: BTreeMap<String, String>,
+}
+
+impl Report {
+    fn new(parts: impl IntoIterator<Item = (String, Result<(), String>)>) -> (StatusCode, Json<Self>) {
+        let mut good = true;
+        let parts = parts
+            .into_iter()
+            .map(|(name, state)| {
+                good &= state.is_ok();
+                (name, state.err().unwrap_or_else(|| "ok".into()))
+            })
+            .collect();
+        let (code, status) = if good { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failing") };
+        (code, Json(Self { status, parts }))
+    }
+}
+
+pub(super) async fn alive(State(api): State<Api>) -> (StatusCode, Json<Report>) {
+    let parts = api.readiness.health.parts().into_iter();
+    Report::new(parts.map(|(name, lives)| (name, if lives { Ok(()) } else { Err("ended".into()) })))
+}
+
+pub(super) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Report>) {
+    let readiness = &api.readiness;
+    let intake = if readiness.is_taking_work() { Ok(()) } else { Err("stopping".into()) };
+    let router = if readiness.router.is_there() { Ok(()) } else { Err("does not answer".into()) };
+    let store = readiness.store().await;
+    Report::new([("intake".into(), intake), ("router".into(), router), ("store".into(), store)])
+}
+
+/// Injects a fault, for tests from outside.
+#[cfg(debug_assertions)]
+pub(super) async fn inject(axum::extract::Path(name): axum::extract::Path<String>) -> StatusCode {
+    crate::faults::arm(&name);
+    StatusCode::ACCEPTED
+}

@@ -1,0 +1,299 @@
+//! What one client, one user and all together may hold; and what the log says of those who go too far.
+
+use std::time::Duration;
+
+use crate::common::mqtt::{Connect, Packet, Raw, packet, text};
+use crate::common::{DEADLINE, Gateway, wait_for};
+
+const OPEN: &str = "[[acl]]\nallow = [\"publish\", \"subscribe\"]\ntopics = [\"x/#\"]\n";
+
+/// A CONNECT of MQTT 5 with a delayed will of this size; session and delay of an hour.
+fn with_will(client: &str, bytes: usize) -> Vec<u8> {
+    let will = vec![b'w'; bytes];
+    let length = u16::try_from(bytes).unwrap().to_be_bytes();
+    let body = [
+        &b"\0\x04MQTT\x05\x06\0\x3c\x05\x11\0\0\x0e\x10"[..],
+        &text(client),
+        &[5, 0x18, 0, 0, 0x0e, 0x10],
+        &text("x/will"),
+        &length,
+        &will,
+    ];
+    packet(0x10, &body.concat())
+}
+
+#[test]
+fn wills_that_wait_had_no_bound() {
+    let gateway = Gateway::start_with(&format!("[mqtt]\nmax_wills = 100_000\n{OPEN}"), &[]);
+    let connect = |client: &str| {
+        let mut raw = Raw::open(gateway.mqtt);
+        raw.v5 = true;
+        raw.send(&with_will(client, 60_000));
+        let code = raw.packet().body[1];
+        (raw, code)
+    };
+    let (first, code) = connect("a");
+    assert_eq!(code, 0);
+    drop(first);
+    assert_eq!(connect("b").1, 0x97, "the first one waits for its delay");
+    // Who comes back takes its will back, and there is room again.
+    let back = Raw::connect(gateway.mqtt, &Connect::v5("a", "a").lasting());
+    wait_for("room for another will", || (connect("b").1 == 0).then_some(()));
+    back.disconnect();
+    // 3.1.1 is told in its own words.
+    let mut old = Raw::open(gateway.mqtt);
+    old.send(&packet(
+        0x10,
+        &[&b"\0\x04MQTT\x04\x06\0\x3c"[..], &text("c"), &text("x/w"), &text(&"w".repeat(65_000))].concat(),
+    ));
+    assert_eq!(old.packet().body, [0, 3]);
+}
+
+#[test]
+fn a_connect_of_any_size_was_kept_before_anybody_knew_who_sends_it() {
+    let gateway = Gateway::start();
+    let mut large = Raw::open(gateway.mqtt);
+    // The announced length is enough: 200,000 bytes.
+    large.send(&[0x10, 0xC0, 0x9A, 0x0C]);
+    assert_eq!(large.try_packet(DEADLINE), None);
+    wait_for("a line in the log", || gateway.log().contains("larger than mqtt.max_connect").then_some(()));
+}
+
+#[test]
+fn packets_that_never_came_whole_had_no_bound() {
+    let gateway = Gateway::start_with("[mqtt]\nmax_unfinished = 100_000\n", &[]);
+    // A PUBLISH of 90,000 bytes of which 80,000 come.
+    let part = [&[0x30, 0x90, 0xBF, 0x05][..], &text("x"), &[0], &vec![b'x'; 80_000]].concat();
+    let mut first = Raw::connect(gateway.mqtt, &Connect::v5("a", "a"));
+    first.send(&part);
+    let mut second = Raw::connect(gateway.mqtt, &Connect::v5("b", "b"));
+    second.try_send(&part);
+    // Whichever came last.
+    let closed = [first.try_packet(Duration::from_secs(1)), second.try_packet(DEADLINE)];
+    assert!(closed.contains(&Some(Packet { first: 0xE0, body: vec![0x97] })), "{closed:?}");
+}
+
+#[test]
+fn filters_and_topics_of_any_length_were_kept() {
+    let gateway = Gateway::start_with(OPEN, &[]);
+    let mut raw = Raw::connect(gateway.mqtt, &Connect::v5("a", "a").lasting());
+    let long = format!("x/{}", "y".repeat(1_100));
+    assert_eq!(raw.subscribe(&[(&long, 0), (&format!("groups/+/{long}"), 0), ("x/y", 0)]), [0x97, 0x97, 0]);
+    raw.publish(&long, 1, b"m");
+    assert_eq!(raw.expect(4).body[2], 0x90);
+}
+
+#[test]
+fn watchers_had_no_bound() {
+    let gateway = Gateway::start_with("[mqtt]\nmax_watchers = 2\n", &[]);
+    let watch = |client: &str| {
+        let mut raw = Raw::connect(gateway.mqtt, &Connect::v5(client, client));
+        let codes = raw.subscribe(&[("groups/#", 0), ("#", 0)]);
+        (raw, codes)
+    };
+    let (mut first, granted) = watch("a");
+    assert_eq!(granted, [0, 0]);
+    let (second, granted) = watch("b");
+    assert_eq!(granted, [0, 0]);
+    assert_eq!(watch("c").1, [0x97, 0x97]);
+    // One goes, one unsubscribes, and two more may come.
+    second.disconnect();
+    assert_eq!(first.unsubscribe(&["groups/#", "#"]), [0, 0]);
+    let (mut third, granted) = watch("d");
+    assert_eq!(granted, [0, 0]);
+    let (_fourth, granted) = watch("e");
+    assert_eq!(granted, [0, 0]);
+    gateway.http().bind("news", "bob");
+    gateway.http().push("p1", "group:news", "seen");
+    assert_eq!(third.publish_in().text(), "seen");
+    first.assert_silent();
+}
+
+#[test]
+fn the_owner_of_a_client_id_stood_in_a_queue_behind_a_storm() {
+    let gateway = Gateway::start();
+    let connect = || Connect { clean: false, ..Connect::v3("same", "alice") };
+    let mut storm: Vec<Raw> = (0..200).map(|_| Raw::open(gateway.mqtt)).collect();
+    for raw in &mut storm {
+        raw.send(&connect().bytes());
+    }
+    let mut owner = Raw::connect(gateway.mqtt, &connect());
+    // Nobody of the storm waits any more: each was let in and taken over, or passed over, and is closed.
+    for raw in &mut storm {
+        while raw.try_packet(DEADLINE).is_some() {}
+    }
+    owner.ping();
+    let user = gateway.http().get("/api/v1/users/alice").json();
+    assert_eq!(user["connections"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn another_device_of_a_user_stood_in_a_queue_behind_a_storm() {
+    let gateway = Gateway::start_with("[mqtt]\nmax_waiting = 5\n", &[]);
+    let names: Vec<String> = (0..200).map(|number| format!("c{number}")).collect();
+    let mut storm: Vec<Raw> = names
+        .iter()
+        .map(|name| {
+            let mut raw = Raw::open(gateway.mqtt);
+            raw.send(&Connect { clean: false, ..Connect::v3(name, "alice") }.bytes());
+            raw
+        })
+        .collect();
+    // Each gets an answer, and those who would have to wait for too many others are told so.
+    for raw in &mut storm {
+        let answer = raw.packet();
+        assert!(matches!(answer.body[1], 0 | 3), "{answer:?}");
+    }
+    wait_for("the device to be let in", || Raw::connect_if_there(gateway.mqtt, &Connect::v3("mine", "alice")));
+}
+
+/// `tr` of /proc/net/tcp: 02 is a keep-alive timer.
+#[test]
+fn a_terminal_that_lost_its_power_counted_as_connected_for_ever() {
+    let gateway = Gateway::start();
+    let _terminal = Raw::connect(gateway.mqtt, &Connect::v3("a", "a"));
+    let local = format!("0100007F:{:04X}", gateway.mqtt.port());
+    wait_for("a keep-alive timer on the accepted socket", || {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let timers: Vec<&str> = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            // State 01 is an established connection.
+            .filter(|fields| fields.get(1) == Some(&local.as_str()) && fields.get(3) == Some(&"01"))
+            .map(|fields| table_field(&table, fields[1], fields[2]))
+            .collect();
+        (!timers.is_empty() && timers.iter().all(|timer| timer.starts_with("02:"))).then_some(())
+    });
+}
+
+fn table_field<'a>(table: &'a str, local: &str, remote: &str) -> &'a str {
+    let line = table.lines().find(|line| line.contains(local) && line.contains(remote)).unwrap();
+    line.split_whitespace().nth(5).unwrap()
+}
+
+#[test]
+fn nothing_in_the_log_named_a_push_that_ended_every_connection() {
+    let gateway = Gateway::start();
+    let connect = || Connect::v3("poor", "alice");
+    let mut alice = Raw::connect(gateway.mqtt, &connect());
+    alice.join("news");
+    for id in ["p1", "p2", "p3"] {
+        gateway.http().push(id, "group:news", id);
+    }
+    alice.publish_in();
+    drop(alice);
+    for _ in 0..2 {
+        let mut alice = Raw::connect(gateway.mqtt, &connect());
+        assert_eq!(alice.publish_in().text(), "p1");
+        // One at a time now: nothing comes behind it.
+        alice.ping();
+        drop(alice);
+    }
+    wait_for("the push to be named", || {
+        let log = gateway.log();
+        let line = log.lines().find(|line| line.contains("with this push unanswered"))?;
+        assert!(line.contains("p1") && line.contains("poor") && line.contains("times=3"), "{line}");
+        Some(())
+    });
+    // The window grows with each answer.
+    let mut alice = Raw::connect(gateway.mqtt, &connect());
+    let first = alice.publish_in();
+    alice.ping();
+    alice.puback(first.id);
+    assert_eq!((alice.publish_in().text(), alice.publish_in().text()), ("p2", "p3"));
+}
+
+#[test]
+fn a_small_device_never_learned_that_it_is_in() {
+    let gateway = Gateway::start();
+    let (user, group) = ("u".repeat(70), "g".repeat(56));
+    let mut small = Raw::connect(gateway.mqtt, &Connect::v3("small", &user));
+    small.publish(&format!("$push/join/{group}"), 0, b"");
+    let answer = small.packet();
+    assert!(answer.body.len() + 3 <= 256, "{} bytes", answer.body.len());
+    let answer = small.parse(&answer).json();
+    assert_eq!((answer["op"].as_str(), answer["status"].as_str()), (Some("join"), Some("accepted")));
+    // Whoever says how much it takes gets what fits, whatever it asks.
+    let mut said = Connect::v5("said", &user);
+    said.properties = vec![0x27, 0, 0, 0, 100];
+    let mut said = Raw::connect(gateway.mqtt, &said);
+    let answer = said.request("$push/request", &format!(r#"{{"op":"join","id":"r1","group":"{group}"}}"#));
+    assert_eq!(answer["status"], "accepted");
+    assert_eq!(answer["id"], "r1");
+}
+
+#[test]
+fn a_fleet_that_shares_one_login_was_one_user() {
+    let gateway = Gateway::start_with("[mqtt]\nuser_id = \"client_id\"\n", &[]);
+    let mut one = Raw::connect(gateway.mqtt, &Connect::v3("one", "DVES_USER"));
+    let mut two = Raw::connect(gateway.mqtt, &Connect::v3("two", "DVES_USER"));
+    one.join("news");
+    two.join("news");
+    gateway.http().push("p1", "group:news", "1");
+    assert_eq!((one.push().text(), two.push().text()), ("1", "1"));
+    gateway.http().wait_outcome("p1", "delivered", "2 of 2");
+}
+
+#[test]
+fn a_will_on_a_closed_topic_kept_stock_firmware_out() {
+    let gateway = Gateway::start_with(OPEN, &[]);
+    let mut reader = Raw::connect(gateway.mqtt, &Connect::v3("r", "reader"));
+    reader.subscribe(&[("x/#", 0)]);
+    for v5 in [false, true] {
+        let will = Connect { v5, will: Some(("tele/DVES/LWT", "Offline")), ..Connect::v3("DVES", "u") };
+        for _ in 0..2 {
+            drop(Raw::connect(gateway.mqtt, &will));
+        }
+        // A retained one, on an open topic: flags 0x26 and 0x04 for the will.
+        let level = if v5 { 5 } else { 4 };
+        let none: &[u8] = if v5 { &[0] } else { &[] };
+        let body =
+            [b"\0\x04MQTT", &[level, 0x26, 0, 60][..], none, &text("retained"), none, &text("x/r"), &text("gone")];
+        let mut raw = Raw::open(gateway.mqtt);
+        raw.send(&packet(0x10, &body.concat()));
+        assert_eq!(raw.packet().body[..2], [0, 0]);
+        drop(raw);
+    }
+    reader.assert_silent();
+    let log = gateway.log();
+    let told =
+        |client: &str| log.lines().filter(|line| line.contains("a will is not going") && line.contains(client)).count();
+    assert_eq!((told("DVES"), told("\"retained\"")), (1, 1), "{log}");
+}
+
+#[test]
+fn a_token_as_username_was_refused_without_a_hint() {
+    let gateway = Gateway::start();
+    let mut raw = Raw::open(gateway.mqtt);
+    raw.send(&Connect::v5("c", &"t".repeat(300)).bytes());
+    let answer = raw.packet();
+    assert_eq!(answer.body[1], 0x87);
+    let said = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(said.contains("300 bytes") && said.contains("255") && said.contains("password"), "{said}");
+    wait_for("a line in the log", || {
+        let log = gateway.log();
+        log.lines().any(|line| line.contains("a CONNECT was refused") && line.contains("300 bytes")).then_some(())
+    });
+}
+
+#[test]
+fn connections_over_the_limit_filled_the_log() {
+    let gateway = Gateway::start_with("[mqtt]\nmax_connections = 1\n", &[]);
+    let _first = Raw::connect(gateway.mqtt, &Connect::v3("a", "a"));
+    for _ in 0..50 {
+        assert_eq!(Raw::open(gateway.mqtt).try_packet(DEADLINE), None);
+    }
+    let lines = gateway.log().matches("too many MQTT connections").count();
+    assert!((1..=5).contains(&lines), "{lines} lines");
+}
+
+#[test]
+fn a_take_over_left_no_line_in_the_log() {
+    let gateway = Gateway::start();
+    let mut first = Raw::connect(gateway.mqtt, &Connect::v3("twin", "alice"));
+    let _second = Raw::connect(gateway.mqtt, &Connect::v3("twin", "alice"));
+    first.wait_closed();
+    wait_for("a line in the log", || {
+        gateway.log().lines().any(|line| line.contains("taken over") && line.contains("twin")).then_some(())
+    });
+}
