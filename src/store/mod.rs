@@ -2,7 +2,7 @@
 //!
 //! One thread writes ([`writer`]), a few read ([`reader`]); everybody else awaits answers. What can be asked is in the
 //! files by subject: [`bindings`], [`groups`], [`submit`], [`replace`], [`cursors`], [`fetch`], [`sessions`], [`terminals`],
-//! [`retention`], [`views`]. SQL stays in
+//! [`retention`], [`views`]. [`folding`] keeps the file close behind its log, [`mark`] is the lock file. SQL stays in
 //! this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
 
 mod backup;
@@ -13,9 +13,11 @@ mod dispatch;
 mod duplicates;
 mod fetch;
 mod flows;
+mod folding;
 mod groups;
 mod intake;
 mod lifecycle;
+mod mark;
 mod migrate;
 mod open;
 mod outbox;
@@ -31,7 +33,6 @@ mod types;
 mod views;
 mod writer;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -83,7 +84,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone)]
 pub struct Store {
     /// One gateway per store: held until the last handle is gone.
-    _lock: Arc<File>,
+    _lock: Arc<mark::Lock>,
     writer: Arc<Writer>,
     readers: Arc<Readers>,
     intake: intake::Intake,
@@ -93,16 +94,21 @@ impl Store {
     /// Opens or creates the store. `observer` is told, on the writer's thread and in order, what each commit changed;
     /// it must not wait.
     pub fn open(path: &Path, readers: usize, observer: impl Fn(Event) + Send + 'static) -> Result<Self> {
-        let lock = open::lock(path)?;
+        let lock = Arc::new(mark::lock(path)?);
+        let had_log = mark::has_log(path);
         let named = |error: Error| match error {
             Error::Open(_) => error,
             other => Error::Open(format!("{}: {other}", path.display())),
         };
         let connection = open::open(path).map_err(named)?;
         let readers = Readers::start(path, readers).map_err(named)?;
-        let writer = Writer::start(connection, Box::new(observer)).map_err(named)?;
+        let seq = folding::seq(&connection).map_err(|error| named(error.into()))?;
+        lock.compare(path, seq, had_log);
+        let folding = folding::Folding::start(path, Arc::clone(&lock)).map_err(named)?;
+        let writer = Writer::start(connection, Box::new(observer), folding, Arc::clone(&lock)).map_err(named)?;
+        lock.mark(seq, true);
         Ok(Self {
-            _lock: Arc::new(lock),
+            _lock: lock,
             writer: Arc::new(writer),
             readers: Arc::new(readers),
             intake: intake::Intake::default(),
