@@ -6,11 +6,13 @@
 //! | [`body`] | how large and how slow a request body may be |
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
+//! | [`parameters`] | the query parameters that each of them knows |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
 
 mod body;
 mod groups;
 mod pap;
+mod parameters;
 mod problem;
 mod pushes;
 mod recipients;
@@ -85,7 +87,8 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         .route("/api/v1/groups/{group}/requests", get(groups::requests))
         .route("/api/v1/groups/{group}/requests/{user}", post(groups::decide))
         .route("/api/v1/users/{user}", get(users::show))
-        .route("/api/v1/group-requests", post(users::group_request));
+        .route("/api/v1/group-requests", post(users::group_request))
+        .route_layer(axum::middleware::from_fn(parameters::check));
     for (path, endpoint) in &config.pap.endpoints {
         let endpoint = pap::Endpoint::from(endpoint);
         router = router.route(path, post(move |api, request| pap::handle(api, endpoint, request)));
