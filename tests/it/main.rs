@@ -6,6 +6,7 @@ mod common;
 
 mod capabilities;
 mod clients;
+mod commands;
 mod control;
 mod delivery;
 mod door;
@@ -20,6 +21,7 @@ mod last_words;
 mod lifecycle;
 mod notify;
 mod open_topics;
+mod operator;
 mod replace;
 mod sessions;
 mod submit;
