@@ -9,18 +9,19 @@ set -eu
 url=$1 address=$2 text=$3
 push_id="$(date +%s)-$$@initiator.example"
 
-curl --silent --show-error --header 'Content-Type: multipart/related; boundary=part; type="application/xml"' \
-    --data-binary @- "$url" <<PAP
---part
-Content-Type: application/xml
-
-<?xml version="1.0"?>
-<!DOCTYPE pap PUBLIC "-//WAPFORUM//DTD PAP 2.0//EN" "http://www.wapforum.org/DTD/pap_2.0.dtd">
-<pap><push-message push-id="$push_id"><address address-value="$address"/></push-message></pap>
---part
-Content-Type: text/plain
-
-$text
---part--
-PAP
+# MIME wants CR LF at the end of each line: a strict gateway refuses LF alone. The text is sent as it is.
+printf '%s\r\n' \
+    '--part' \
+    'Content-Type: application/xml' \
+    '' \
+    '<?xml version="1.0"?>' \
+    '<!DOCTYPE pap PUBLIC "-//WAPFORUM//DTD PAP 2.0//EN" "http://www.wapforum.org/DTD/pap_2.0.dtd">' \
+    "<pap><push-message push-id=\"$push_id\"><address address-value=\"$address\"/></push-message></pap>" \
+    '--part' \
+    'Content-Type: text/plain' \
+    '' \
+    "$text" \
+    '--part--' |
+    curl --silent --show-error --header 'Content-Type: multipart/related; boundary=part; type="application/xml"' \
+        --data-binary @- "$url"
 echo

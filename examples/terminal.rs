@@ -18,6 +18,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut options = MqttOptions::new(format!("example-{}", std::process::id()), host, port.parse()?);
     // The username is the user ID; in mode "open" the password does not matter.
     options.set_credentials(user, "").set_keep_alive(Duration::from_secs(30));
+    // In bytes, of what comes and of what is sent. rumqttc's default of 10 KiB is less than a push may have (512 KiB).
+    options.set_max_packet_size(2 << 20, 2 << 20);
     let (client, mut events) = AsyncClient::new(options, 10);
     // A group request. The answer comes by itself, and so do the pushes: a bound terminal needs no SUBSCRIBE.
     let request = format!(r#"{{"op":"join","id":"1","group":"{group}"}}"#);

@@ -168,12 +168,22 @@ fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     listen().with_context(|| format!("{key}: cannot listen on {address}"))
 }
 
-/// One file descriptor for each connection: as many as the system gives.
+/// A limit on open files below this is low, whatever was asked for.
+const FEW_FILES: u64 = 4_096;
+
+/// One file descriptor for each connection: as many as the system gives. That these are fewer than the default allows for is
+/// so on most machines, and matters where somebody has asked for a number of connections.
 fn raise_file_limit(config: &Config) {
     let wanted = (config.mqtt.max_connections + config.http.max_connections + 256) as u64;
     match rlimit::increase_nofile_limit(wanted) {
-        Ok(got) if got < wanted => {
-            tracing::info!(files = got, wanted, "the limit on open files is lower than the limit on connections");
+        Ok(files) if files < wanted => {
+            let built_in = crate::config::load(None, [], &[]).map(|default| default.mqtt.max_connections);
+            if files < FEW_FILES || built_in.is_ok_and(|number| number != config.mqtt.max_connections) {
+                let text = "the limit on open files is lower than what the connections need; raise it (ulimit -n, LimitNOFILE)";
+                tracing::warn!(files, wanted, "{text}");
+            } else {
+                tracing::debug!(files, wanted, "fewer open files than connections are allowed");
+            }
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "the limit on open files could not be raised"),

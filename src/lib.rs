@@ -1,6 +1,9 @@
 //! papcast: one PAP push to a group ID reaches every bound MQTT terminal.
 //!
-//! The map of the house; imports go downwards only (`tests/tidy.rs` holds that):
+//! papcast is a program; `papcast serve` runs the gateway, and the README says how to use it. This library is what the program
+//! and its tests are made of. It promises no stable interface to other programs: those talk HTTP (PAP, JSON) and MQTT.
+//!
+//! The map for developers; imports go downwards only (`tests/tidy.rs` holds that):
 //!
 //! | module | job |
 //! | --- | --- |

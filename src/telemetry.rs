@@ -1,18 +1,56 @@
 //! Logs: one line per event on stderr, as text or JSON.
 
+use std::ffi::OsStr;
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
 /// Starts logging; `false` where the level is no filter. Called once, at the start of a long-running command.
 pub fn init(log: &Log) -> bool {
-    // rumqttd reports every link of ours as news.
-    let Ok(filter) = EnvFilter::try_new(format!("rumqttd=error,{}", log.level)) else { return false };
+    let Some(filter) = filter(&log.level) else { return false };
     // A log that cannot be written (its disk is full) would be complained about on stderr, with a panic where that fails.
     let builder =
         tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(std::io::stderr);
     match log.format {
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init().is_ok(),
+        LogFormat::Text => {
+            let variable = |name| std::env::var_os(name);
+            let terminal = std::io::stderr().is_terminal();
+            let colours = has_colours(terminal, variable("NO_COLOR").as_deref(), variable("TERM").as_deref());
+            builder.with_ansi(colours).try_init().is_ok()
+        }
         LogFormat::Json => builder.json().try_init().is_ok(),
+    }
+}
+
+/// Whether this is a level or a filter.
+#[must_use]
+pub fn is_filter(level: &str) -> bool {
+    filter(level).is_some()
+}
+
+fn filter(level: &str) -> Option<EnvFilter> {
+    // rumqttd reports every link of ours as news.
+    EnvFilter::try_new(format!("rumqttd=error,{level}")).ok()
+}
+
+/// Colours only for a terminal that has them, and for who has not said no (no-color.org).
+fn has_colours(terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    terminal && no_color.is_none_or(OsStr::is_empty) && term.is_none_or(|term| term != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_wanted_no_colours_got_them() {
+        let dumb = Some(OsStr::new("dumb"));
+        assert!(has_colours(true, None, Some(OsStr::new("xterm"))));
+        assert!(has_colours(true, Some(OsStr::new("")), None));
+        assert!(!has_colours(true, Some(OsStr::new("1")), None));
+        assert!(!has_colours(true, None, dumb));
+        assert!(!has_colours(false, None, None));
     }
 }

@@ -1,14 +1,15 @@
 //! `papcast cancel`
 
 use anyhow::bail;
+use serde_json::{Value, json};
 
 use super::client::Endpoint;
-use super::push;
+use super::{out, push};
 use crate::pap::Document;
 use crate::pap::code::Code;
 use crate::pap::document::CancelMessage;
 
-/// Cancel a push, over PAP: who has not got it will not.
+/// Cancel a push, over PAP, for everybody who has not received it yet.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -25,17 +26,19 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let Document::CancelResponse(response) = push::ask(&args.endpoint, &message).await? else {
         bail!("the gateway did not answer the cancel");
     };
-    let mut refused = false;
+    let (mut rows, mut values) = (Vec::new(), Vec::new());
     for result in &response.results {
         let desc = result.desc.as_deref().unwrap_or("");
-        refused |= !result.code.is_success();
         anyhow::ensure!(result.code != Code::PUSH_ID_NOT_FOUND, "{}: {} {desc}", response.push_id, result.code);
-        if args.endpoint.json {
-            println!("{}", serde_json::json!({"code": result.code.0, "desc": desc, "addresses": result.addresses}));
-        } else {
-            println!("{}\t{desc}\t{}", result.code, result.addresses.join(" "));
-        }
+        values.push(json!({ "code": result.code.0, "desc": desc, "addresses": result.addresses }));
+        rows.push(vec![result.code.to_string(), desc.to_owned(), result.addresses.join(" ")]);
     }
+    if args.endpoint.json {
+        out::json(&Value::Array(values));
+    } else {
+        out::table(&["code", "description", "addresses"], &rows);
+    }
+    let refused = response.results.iter().any(|result| !result.code.is_success());
     anyhow::ensure!(!refused, "{}: not everything could be cancelled", response.push_id);
     Ok(())
 }

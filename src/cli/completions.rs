@@ -9,5 +9,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) {
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "papcast", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut super::Cli::command(), "papcast", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
 }

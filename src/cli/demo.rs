@@ -11,16 +11,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Gateway, escape};
-use super::push;
+use super::signals::Interrupt;
+use super::{out, push};
 use crate::app::{Addresses, App};
 use crate::config;
 use crate::pap::document::{DeliveryMethod, PushMessage, QualityOfService};
-use crate::terminal::{Event, Options, Terminal};
+use crate::terminal::{Event, MAX_PACKET, Options, Terminal};
 
 /// Start a gateway, let terminals join a group, post one PAP message, and watch it arrive.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// How many terminals.
+    /// How many terminals. Each takes some 50 KB of memory and two open files.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     terminals: u32,
     /// Print the result as JSON, and nothing else on stdout.
@@ -34,6 +35,8 @@ const TEXT: &str = "Hello, group! One request, sent to all of you.";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    enough_files(args.terminals)?;
+    let mut interrupt = Interrupt::watch().context("signals cannot be watched")?;
     let folder = Folder::new()?;
     let flags = [
         ("http.listen", "127.0.0.1:0".to_owned()),
@@ -42,13 +45,38 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     ];
     let app = App::build(config::load(None, [], &flags)?).await?;
     let addresses = app.addresses();
-    eprintln!("gateway   HTTP {}, MQTT {}, store {}", addresses.http, addresses.mqtt, folder.0.display());
+    eprintln!("gateway   HTTP {}, MQTT {}", addresses.http, addresses.mqtt);
+    eprintln!("store     in a temporary folder, removed at the end");
     let stop = CancellationToken::new();
     let running = tokio::spawn(app.run(stop.clone()));
-    let result = show(addresses, args.terminals, args.json).await;
+    let result = tokio::select! {
+        result = show(addresses, args.terminals) => result,
+        () = interrupt.came() => Err(anyhow::anyhow!("the demo was interrupted")),
+    };
     stop.cancel();
     running.await??;
-    result
+    // What is printed last may end the process, if nobody reads it.
+    drop(folder);
+    let result = result?;
+    result.print(args.json);
+    anyhow::ensure!(result.state == "delivered", "the push is {} ({})", result.state, result.desc);
+    Ok(())
+}
+
+/// Files that a gateway and this program have open besides the two ends of each connection.
+const OTHER_FILES: u64 = 200;
+
+/// Too few open files would show as terminals that never join.
+fn enough_files(terminals: u32) -> anyhow::Result<()> {
+    let needed = 2 * u64::from(terminals) + OTHER_FILES;
+    let allowed = rlimit::increase_nofile_limit(needed).unwrap_or(needed);
+    let fit = allowed.saturating_sub(OTHER_FILES) / 2;
+    anyhow::ensure!(
+        allowed >= needed,
+        "{terminals} terminals need {needed} open files, and the system allows this program {allowed}: \
+         ask for fewer (--terminals {fit}), or raise the limit (ulimit -n {needed})"
+    );
+    Ok(())
 }
 
 /// A temporary folder that goes with the demo.
@@ -74,7 +102,17 @@ enum News {
     Arrived { at: Instant, whole: bool },
 }
 
-async fn show(addresses: Addresses, count: u32, json: bool) -> anyhow::Result<()> {
+/// What the demo shows at its end.
+struct Shown {
+    terminals: u32,
+    answered: Duration,
+    /// How long each delivery took, in order.
+    deliveries: Vec<Duration>,
+    state: String,
+    desc: String,
+}
+
+async fn show(addresses: Addresses, count: u32) -> anyhow::Result<Shown> {
     let (news, mut heard) = mpsc::unbounded_channel();
     let mut terminals = JoinSet::new();
     for number in 0..count {
@@ -82,7 +120,8 @@ async fn show(addresses: Addresses, count: u32, json: bool) -> anyhow::Result<()
     }
     let bar = bar("joining  ", count);
     for _ in 0..count {
-        let next = tokio::time::timeout(PATIENCE, heard.recv()).await.context("the terminals did not join in time")?;
+        let next = tokio::time::timeout(PATIENCE, heard.recv()).await;
+        let next = next.map_err(|_| anyhow::anyhow!("the terminals did not join in time"))?;
         anyhow::ensure!(matches!(next, Some(News::Joined)), "a push arrived before it was sent");
         bar.inc(1);
     }
@@ -96,15 +135,13 @@ async fn show(addresses: Addresses, count: u32, json: bool) -> anyhow::Result<()
         quality_of_service: Some(QualityOfService { delivery_method: DeliveryMethod::Confirmed, ..Default::default() }),
         ..PushMessage::default()
     };
-    let (code, desc) = push::submit(&gateway, "/pap", message, "text/plain", TEXT.as_bytes()).await?;
+    let answer = push::submit(&gateway, "/pap", message, "text/plain", TEXT.as_bytes()).await?;
     let answered = posted.elapsed();
-    anyhow::ensure!(code == 1001, "the push was refused: {code} {desc}");
+    anyhow::ensure!(answer.code == 1001, "the push was refused: {} {}", answer.code, answer.desc);
     let deliveries = follow(&mut heard, count, posted).await?;
-    let outcome = outcome(&gateway, &push_id).await?;
+    let (state, desc) = outcome(&gateway, &push_id).await?;
     terminals.abort_all();
-    print(json, count, answered, &deliveries, &outcome);
-    anyhow::ensure!(outcome.0 == "delivered", "the push is {} ({})", outcome.0, outcome.1);
-    Ok(())
+    Ok(Shown { terminals: count, answered, deliveries, state, desc })
 }
 
 fn bar(name: &'static str, count: u32) -> ProgressBar {
@@ -124,6 +161,7 @@ async fn terminal(addresses: Addresses, number: u32, news: mpsc::UnboundedSender
         client_id: format!("terminal-{number}"),
         user,
         session_expiry: 0,
+        max_packet: MAX_PACKET,
     });
     loop {
         let said = match terminal.next().await {
@@ -150,8 +188,8 @@ async fn follow(
     let bar = bar("delivered", count);
     let mut deliveries = Vec::new();
     while deliveries.len() < count as usize {
-        let next =
-            tokio::time::timeout(PATIENCE, heard.recv()).await.context("the push did not reach everybody in time")?;
+        let next = tokio::time::timeout(PATIENCE, heard.recv()).await;
+        let next = next.map_err(|_| anyhow::anyhow!("the push did not reach everybody in time"))?;
         if let Some(News::Arrived { at, whole }) = next {
             anyhow::ensure!(whole, "a terminal got something else");
             deliveries.push(at.duration_since(posted));
@@ -177,26 +215,27 @@ async fn outcome(gateway: &Gateway, push_id: &str) -> anyhow::Result<(String, St
     }
 }
 
-fn print(json: bool, count: u32, answered: Duration, deliveries: &[Duration], outcome: &(String, String)) {
-    let ms = |time: Duration| (time.as_secs_f64() * 10_000.0).round() / 10.0;
-    let at = |share: usize| {
-        let place = (deliveries.len() * share / 100).min(deliveries.len().saturating_sub(1));
-        ms(deliveries.get(place).copied().unwrap_or_default())
-    };
-    let (first, half, last, answered) = (at(0), at(50), at(100), ms(answered));
-    let (state, desc) = outcome;
-    if json {
-        let result = serde_json::json!({
-            "terminals": count, "answered_ms": answered, "arrived": deliveries.len(), "first_ms": first, "half_ms": half,
-            "last_ms": last, "state": state, "desc": desc,
-        });
-        println!("{result}");
-        return;
+impl Shown {
+    fn print(&self, json: bool) {
+        let ms = |time: Duration| (time.as_secs_f64() * 10_000.0).round() / 10.0;
+        let at = |share: usize| {
+            let place = (self.deliveries.len() * share / 100).min(self.deliveries.len().saturating_sub(1));
+            ms(self.deliveries.get(place).copied().unwrap_or_default())
+        };
+        let (first, half, last, answered) = (at(0), at(50), at(100), ms(self.answered));
+        let (count, arrived, state, desc) = (self.terminals, self.deliveries.len(), &self.state, &self.desc);
+        if json {
+            out::json(&serde_json::json!({
+                "terminals": count, "answered_ms": answered, "arrived": arrived, "first_ms": first, "half_ms": half,
+                "last_ms": last, "state": state, "desc": desc,
+            }));
+            return;
+        }
+        println!();
+        println!("terminals in group {GROUP:?}    {count}");
+        println!("PAP requests posted          1, answered 1001 after {answered} ms");
+        println!("arrived at terminals         {arrived} of {count}");
+        println!("first / half / last          {first} / {half} / {last} ms");
+        println!("acknowledged                 {desc} ({state})");
     }
-    println!();
-    println!("terminals in group {GROUP:?}    {count}");
-    println!("PAP requests posted          1, answered 1001 after {answered} ms");
-    println!("arrived at terminals         {} of {count}", deliveries.len());
-    println!("first / half / last          {first} / {half} / {last} ms");
-    println!("acknowledged                 {desc} ({state})");
 }

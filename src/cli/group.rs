@@ -1,10 +1,15 @@
 //! `papcast group`
 
+use std::io::IsTerminal as _;
+
+use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::client::{self, Admin, Gateway, escape};
+use super::client::{Admin, Gateway, escape, text};
+use super::names::{self, count};
+use super::out;
 
 /// List, show, make and remove groups, and decide on joins.
 #[derive(Debug, clap::Args)]
@@ -17,25 +22,50 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// All groups: ID, join policy, members, MQTT topic.
+    /// All groups: ID, join policy, number of members, MQTT topic.
     List,
     /// One group.
-    Show { group: String },
+    Show {
+        #[arg(value_parser = names::group)]
+        group: String,
+    },
     /// Make a group, or change its policy.
     Add {
+        #[arg(value_parser = names::group)]
         group: String,
         /// Who may join; where nothing is said, groups.default_policy of the configuration.
         #[arg(long)]
         policy: Option<Policy>,
     },
-    /// Unbind all members and remove the group.
-    Remove { group: String },
+    /// Unbind all members and remove the group. This cannot be undone.
+    ///
+    /// Pushes to the group end for those who have not got them.
+    Remove {
+        #[arg(value_parser = names::group)]
+        group: String,
+        /// Do it although the group has members.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Joins that wait for a decision.
-    Requests { group: String },
+    Requests {
+        #[arg(value_parser = names::group)]
+        group: String,
+    },
     /// Let a user in.
-    Approve { group: String, user: String },
+    Approve {
+        #[arg(value_parser = names::group)]
+        group: String,
+        #[arg(value_parser = names::user)]
+        user: String,
+    },
     /// Turn a user away.
-    Reject { group: String, user: String },
+    Reject {
+        #[arg(value_parser = names::group)]
+        group: String,
+        #[arg(value_parser = names::user)]
+        user: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -55,45 +85,93 @@ impl Policy {
     }
 }
 
-fn path(group: &str) -> String {
+pub(super) fn path(group: &str) -> String {
     format!("/api/v1/groups/{}", escape(group))
-}
-
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    value[field].as_str().unwrap_or("")
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let Admin { gateway, json } = &args.admin;
-    let line = |group: &Value| {
-        format!(
-            "{}\t{}\t{} members\t{}",
-            text(group, "id"),
-            text(group, "policy"),
-            group["members"],
-            text(group, "topic")
-        )
-    };
     match args.action {
-        Action::List => client::print(*json, &gateway.all("/api/v1/groups", "groups").await?, line),
-        Action::Show { group } => client::print(*json, &[gateway.json(Method::GET, &path(&group), None).await?], line),
+        Action::List => {
+            let groups = gateway.all("/api/v1/groups", "groups").await?;
+            if *json { out::json(&groups.into()) } else { table(&groups) }
+        }
+        Action::Show { group } => {
+            let shown = gateway.json(Method::GET, &path(&group), None).await?;
+            if *json { out::json(&shown) } else { table(&[shown]) }
+        }
         Action::Add { group, policy } => {
             let body = policy.map(|policy| json!({ "policy": policy.name() }));
-            client::print(*json, &[gateway.json(Method::PUT, &path(&group), body).await?], line)
+            let shown = gateway.json(Method::PUT, &path(&group), body).await?;
+            if *json { out::json(&shown) } else { table(&[shown]) }
         }
-        Action::Remove { group } => gateway.json(Method::DELETE, &path(&group), None).await.map(drop),
+        Action::Remove { group, yes } => remove(gateway, &group, yes, *json).await?,
         Action::Requests { group } => {
             let requests = gateway.all(&format!("{}/requests", path(&group)), "requests").await?;
-            client::print(*json, &requests, |request| {
-                format!("{}\t{}", text(request, "user"), text(request, "requested_at"))
-            })
+            if *json {
+                out::json(&requests.into());
+            } else {
+                let row = |request: &Value| vec![text(request, "user"), text(request, "requested_at")];
+                out::table(&["user", "requested at"], &requests.iter().map(row).collect::<Vec<_>>());
+            }
         }
-        Action::Approve { group, user } => decide(gateway, &group, &user, "approve").await,
-        Action::Reject { group, user } => decide(gateway, &group, &user, "reject").await,
+        Action::Approve { group, user } => decide(gateway, &group, &user, "approve", *json).await?,
+        Action::Reject { group, user } => decide(gateway, &group, &user, "reject", *json).await?,
     }
+    Ok(())
 }
 
-async fn decide(gateway: &Gateway, group: &str, user: &str, decision: &str) -> anyhow::Result<()> {
-    let path = format!("{}/requests/{}", path(group), escape(user));
-    gateway.json(Method::POST, &path, Some(json!({ "decision": decision }))).await.map(drop)
+fn table(groups: &[Value]) {
+    let row = |group: &Value| {
+        vec![text(group, "id"), text(group, "policy"), group["members"].to_string(), text(group, "topic")]
+    };
+    out::table(&["group", "policy", "members", "topic"], &groups.iter().map(row).collect::<Vec<_>>());
+}
+
+/// A removal may take minutes: each member is unbound for itself.
+const REMOVAL: u64 = 3_600;
+
+async fn remove(gateway: &Gateway, group: &str, yes: bool, json: bool) -> anyhow::Result<()> {
+    let shown = gateway.json(Method::GET, &path(group), None).await?;
+    let members = shown["members"].as_u64().unwrap_or(0);
+    if members > 0 && !yes {
+        confirm(group, members)?;
+    }
+    let counted = [("prefer", "return=representation")];
+    let (_, removed) = gateway.patient(REMOVAL).call(Method::DELETE, &path(group), None, &counted).await?;
+    if json {
+        out::json(&removed);
+        return Ok(());
+    }
+    let number = |field: &str| removed[field].as_u64().unwrap_or(0);
+    println!("{} unbound, {} ended", number("unbound"), count(number("pushes_ended"), "push", "pushes"));
+    Ok(())
+}
+
+/// Asks where somebody can answer; elsewhere `--yes` is needed.
+fn confirm(group: &str, members: u64) -> anyhow::Result<()> {
+    let members = count(members, "member", "members");
+    let refuse = format!(
+        "the group {group:?} has {members}, and removing it cannot be undone: nothing was removed; --yes removes it"
+    );
+    anyhow::ensure!(std::io::stdin().is_terminal() && std::io::stderr().is_terminal(), "{refuse}");
+    eprintln!(
+        "The group {group:?} has {members}. Removing it unbinds them and cannot be undone. Type \"yes\" to remove it:"
+    );
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("the answer cannot be read")?;
+    anyhow::ensure!(answer.trim() == "yes", "nothing was removed");
+    Ok(())
+}
+
+async fn decide(gateway: &Gateway, group: &str, user: &str, decision: &str, json: bool) -> anyhow::Result<()> {
+    let place = format!("{}/requests/{}", path(group), escape(user));
+    gateway.json(Method::POST, &place, Some(json!({ "decision": decision }))).await?;
+    let done = if decision == "approve" { "bound" } else { "rejected" };
+    if json {
+        out::json(&json!({ "group": group, "user": user, "done": done }));
+    } else {
+        println!("{done}");
+    }
+    Ok(())
 }

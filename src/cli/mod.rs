@@ -1,30 +1,39 @@
 //! The command line: one file per command.
 
+#[macro_use]
+mod out;
+
 mod backup;
 mod cancel;
 mod client;
 mod completions;
 mod config;
 mod demo;
+mod ending;
 mod group;
 mod member;
+mod names;
 mod pap_check;
 mod pap_explain;
 mod push;
 mod serve;
+mod signals;
 mod status;
 mod terminal;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// One PAP push to a group ID reaches every bound MQTT terminal.
+///
+/// `papcast demo` shows it on this machine, `papcast serve` runs a gateway. Exit codes: 0 success, 1 failure, 2 wrong usage;
+/// `push` has further ones, see `papcast push --help`.
 #[derive(Debug, Parser)]
-#[command(name = "papcast", version, disable_help_subcommand = true)]
+#[command(name = "papcast", version)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,15 +53,21 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// Exit codes: 0 success, 2 wrong usage (clap says which), 1 anything else.
+/// Exit codes: 0 success, 2 wrong usage (clap says which), those of [`ending::Ending`], 1 anything else.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli.command) {
+    let Some(command) = Cli::parse().command else {
+        print!("{}", Cli::command().render_help());
+        return ExitCode::SUCCESS;
+    };
+    match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("papcast: {}", sentence(&error));
-            ExitCode::FAILURE
+            let (code, words) = ending::of(&error);
+            if let Some(words) = words {
+                eprintln!("papcast: {words}");
+            }
+            code.into()
         }
     }
 }
@@ -84,16 +99,4 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
     // What still runs after the grace period is not waited for.
     runtime.shutdown_background();
     result
-}
-
-/// An error and its causes as one plain sentence.
-fn sentence(error: &anyhow::Error) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        if !parts.iter().any(|known| known.contains(&text)) {
-            parts.push(text);
-        }
-    }
-    parts.join(": ")
 }

@@ -1,33 +1,41 @@
 //! `papcast push`
 
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::ValueEnum;
+use clap::{CommandFactory as _, ValueEnum};
 use hyper::Method;
+use serde_json::{Value, json};
 
-use super::client::{Endpoint, Gateway, Reply, escape};
+use super::client::{Endpoint, Failure, Gateway, Reply, escape, text};
+use super::ending::{Ending, sentence};
+use super::out;
 use crate::pap::document::{DeliveryMethod, Priority, PushMessage, QualityOfService, Replace, ReplaceMethod};
 use crate::pap::{self, Dialect, Document, Limits, Version};
 
 /// Submit one push over PAP to a running gateway.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Args {
     #[command(flatten)]
     endpoint: Endpoint,
     /// Addresses, separated by blanks: `group:ID`, `user:ID`, a SIP or tel URI, or the WAPPUSH form.
-    #[arg(long, required = true, num_args = 1.., value_name = "ADDRESS")]
+    #[arg(value_name = "ADDRESS", required_unless_present = "to")]
+    addresses: Vec<String>,
+    /// The same.
+    #[arg(long, num_args = 1.., value_name = "ADDRESS")]
     to: Vec<String>,
-    /// What the terminals get.
-    #[arg(long, required_unless_present = "file", conflicts_with = "file")]
+    /// What the terminals get; - reads it from stdin.
+    #[arg(long, conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
-    /// What the terminals get, from a file.
-    #[arg(long, value_name = "FILE")]
-    file: Option<PathBuf>,
+    /// What the terminals get, from a file; - reads it from stdin.
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    file: Option<String>,
     #[arg(long, default_value = "text/plain", value_name = "TYPE")]
     content_type: String,
-    /// Delivery counts only when the terminal acknowledges it.
+    /// Ask for confirmed delivery: the result notification then says that the terminals acknowledged it.
     #[arg(long)]
     confirmed: bool,
     #[arg(long, default_value = "medium")]
@@ -38,7 +46,7 @@ pub(super) struct Args {
     /// Not from this time on, YYYY-MM-DDThh:mm:ssZ.
     #[arg(long, value_name = "TIME")]
     deliver_before: Option<String>,
-    /// Where the gateway shall post what became of it: one result notification for each address.
+    /// URL that the gateway posts the result to, once for each address.
     #[arg(long, value_name = "URL")]
     notify: Option<String>,
     /// Unique name of the push; made up where it is missing.
@@ -53,10 +61,16 @@ pub(super) struct Args {
     /// Wait until every address has its outcome, and print it: as long as a member is away, up to deliver-before.
     #[arg(long)]
     wait: bool,
-    /// With --wait: give up after so many seconds.
-    #[arg(long, value_name = "SECONDS", requires = "wait")]
-    timeout: Option<u64>,
 }
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  the push was accepted; with --wait: everybody has it
+  1  it was refused, or something failed
+  2  wrong usage
+  3  with --wait: it is over, and not everybody has it
+  4  no answer, or with --wait no outcome, in time
+  5  no gateway answers";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Urgency {
@@ -68,18 +82,48 @@ enum Urgency {
 const BOUNDARY: &str = "papcast-part";
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let body = match (&args.text, &args.file) {
-        (Some(text), _) => text.clone().into_bytes(),
-        (None, Some(file)) => std::fs::read(file).with_context(|| format!("{}: cannot be read", file.display()))?,
-        (None, None) => bail!("a push needs --text or --file"),
-    };
+    push(&args).await.map_err(|error| match error.downcast_ref::<Failure>() {
+        Some(Failure::NoGateway { .. }) => Ending::NoGateway(sentence(&error)).into(),
+        Some(Failure::Late { .. }) => Ending::TooLate(sentence(&error)).into(),
+        _ => error,
+    })
+}
+
+async fn push(args: &Args) -> anyhow::Result<()> {
+    let body = content(args)?;
+    let Endpoint { gateway, path, json } = &args.endpoint;
     let push_id = args.push_id.clone().unwrap_or_else(|| format!("{}@papcast", uuid::Uuid::new_v4()));
-    let message = PushMessage {
-        push_id: push_id.clone(),
+    let message = message(args, &push_id)?;
+    let answer = submit(gateway, path, message, &args.content_type, &body).await?;
+    let (code, desc) = (answer.code, answer.desc);
+    if code != 1001 {
+        bail!("the push was refused: {code} {desc}");
+    }
+    if args.wait {
+        eprintln!("{push_id} {code} {desc}; waiting for its outcome");
+        return wait_in_time(gateway, &push_id, *json).await;
+    }
+    if *json {
+        out::json(&json!({ "push_id": &push_id, "code": code, "desc": desc }));
+    } else {
+        out::table(&["push-id", "code", "description"], &[vec![push_id.clone(), code.to_string(), desc]]);
+    }
+    if answer.papcast {
+        // Only a hint: the push is accepted, whatever becomes of the question.
+        if let Ok(shown) = look(gateway, &push_id).await {
+            nobody(&shown).for_each(|address| eprintln!("nobody is in {address}"));
+        }
+    }
+    Ok(())
+}
+
+fn message(args: &Args, push_id: &str) -> anyhow::Result<PushMessage> {
+    Ok(PushMessage {
+        push_id: push_id.to_owned(),
         deliver_after: time("--deliver-after", args.deliver_after.as_deref())?,
         deliver_before: time("--deliver-before", args.deliver_before.as_deref())?,
         notify_requested_to: args.notify.clone(),
-        addresses: args.to.clone(),
+        addresses: [&args.addresses[..], &args.to[..]].concat(),
         replace: args.replace.clone().map(|push_id| Replace {
             push_id,
             method: if args.pending_only { ReplaceMethod::PendingOnly } else { ReplaceMethod::All },
@@ -94,27 +138,33 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             ..QualityOfService::default()
         }),
         ..PushMessage::default()
-    };
-    let (code, desc) = submit(&args.endpoint.gateway, &args.endpoint.path, message, &args.content_type, &body).await?;
-    if code != 1001 {
-        bail!("the push was refused: {code} {desc}");
-    }
-    if !args.wait {
-        if args.endpoint.json {
-            println!("{}", serde_json::json!({ "push_id": push_id, "code": code, "desc": desc }));
-        } else {
-            println!("{push_id}\t{code}\t{desc}");
+    })
+}
+
+/// What is to be sent.
+fn content(args: &Args) -> anyhow::Result<Vec<u8>> {
+    match (args.text.as_deref(), args.file.as_deref()) {
+        (Some("-"), _) | (None, Some("-")) => {
+            let mut body = Vec::new();
+            std::io::stdin().read_to_end(&mut body).context("stdin cannot be read")?;
+            Ok(body)
         }
-        return Ok(());
+        (Some(text), _) => Ok(text.as_bytes().to_vec()),
+        (None, Some(file)) => std::fs::read(Path::new(file)).with_context(|| format!("{file}: cannot be read")),
+        (None, None) => no_content(args),
     }
-    eprintln!("{push_id} {code} {desc}; waiting for its outcome");
-    let outcome = wait(&args.endpoint.gateway, &push_id, args.endpoint.json);
-    match args.timeout {
-        None => outcome.await,
-        Some(seconds) => tokio::time::timeout(Duration::from_secs(seconds), outcome).await.with_context(|| {
-            format!("{push_id}: not over after {seconds} seconds; papcast status {push_id} says more")
-        })?,
-    }
+}
+
+/// Wrong usage. Whoever writes the text behind the addresses is told how it is meant.
+fn no_content(args: &Args) -> ! {
+    let last = args.to.last().or(args.addresses.last());
+    let many = args.to.len() + args.addresses.len() > 1;
+    let hint = match last.filter(|_| many) {
+        Some(last) => format!(" ({last:?} counts as an address; is it the text? --text {last:?})"),
+        None => String::new(),
+    };
+    let text = format!("a push needs --text TEXT or --file FILE{hint}");
+    super::Cli::command().error(clap::error::ErrorKind::MissingRequiredArgument, text).exit()
 }
 
 fn time(name: &str, text: Option<&str>) -> anyhow::Result<Option<i64>> {
@@ -124,14 +174,22 @@ fn time(name: &str, text: Option<&str>) -> anyhow::Result<Option<i64>> {
     Ok(Some(at))
 }
 
-/// Posts one push-message with its content; answers code and description of the push-response.
+/// The answer to a submission.
+pub(super) struct Answer {
+    pub(super) code: u16,
+    pub(super) desc: String,
+    /// The gateway names itself papcast.
+    papcast: bool,
+}
+
+/// Posts one push-message with its content.
 pub(super) async fn submit(
     gateway: &Gateway,
     path: &str,
     message: PushMessage,
     content_type: &str,
     content: &[u8],
-) -> anyhow::Result<(u16, String)> {
+) -> anyhow::Result<Answer> {
     let control = pap::encode(&Document::PushMessage(Box::new(message)), &Dialect::of(Version::V2_0));
     let boundary = format!("{BOUNDARY}-{}", uuid::Uuid::new_v4().simple());
     let mut body = format!(
@@ -143,8 +201,14 @@ pub(super) async fn submit(
     let kind = format!("multipart/related; boundary={boundary}; type=\"application/xml\"");
     let reply = gateway.send(Method::POST, path, &kind, body).await?;
     match read(&reply)? {
-        Document::PushResponse(response) => Ok((response.code.0, response.desc.unwrap_or_default())),
-        Document::BadMessage(message) => Ok((message.code.0, message.desc.unwrap_or_default())),
+        Document::PushResponse(response) => Ok(Answer {
+            code: response.code.0,
+            desc: response.desc.unwrap_or_default(),
+            papcast: response.sender_name.is_some_and(|name| name.starts_with("papcast")),
+        }),
+        Document::BadMessage(message) => {
+            Ok(Answer { code: message.code.0, desc: message.desc.unwrap_or_default(), papcast: false })
+        }
         other => bail!("the gateway answered with a {}", other.name()),
     }
 }
@@ -157,28 +221,70 @@ pub(super) async fn ask(endpoint: &Endpoint, document: &Document) -> anyhow::Res
 
 fn read(reply: &Reply) -> anyhow::Result<Document> {
     if !reply.status.is_success() {
-        bail!("the gateway answered {} to a PAP request", reply.status);
+        let problem: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        let why = problem["detail"].as_str().map(|detail| format!(": {detail}")).unwrap_or_default();
+        bail!("the gateway answered {} to a PAP request{why}", reply.status);
     }
     let limits = Limits { addresses: 1_000_000, ..Limits::default() };
     let answer = pap::parse(Some("application/xml"), &reply.body, limits);
     Ok(answer.map_err(|failure| anyhow::anyhow!("the gateway's answer is no PAP: {}", failure.desc))?.document)
 }
 
+async fn look(gateway: &Gateway, push_id: &str) -> anyhow::Result<Value> {
+    gateway.json(Method::GET, &format!("/api/v1/pushes/{}", escape(push_id)), None).await
+}
+
+fn addresses(push: &Value) -> impl Iterator<Item = &Value> {
+    push["addresses"].as_array().into_iter().flatten()
+}
+
+/// Addresses of a push that reached nobody at all, because nobody is there.
+fn nobody(push: &Value) -> impl Iterator<Item = String> {
+    addresses(push)
+        .filter(|address| address["state"] == "undeliverable" && address["recipients"] == 0)
+        .map(|address| text(address, "address"))
+}
+
+async fn wait_in_time(gateway: &Gateway, push_id: &str, json: bool) -> anyhow::Result<()> {
+    let Some(limit) = gateway.timeout() else { return wait(gateway, push_id, json).await };
+    let late = || {
+        let seconds = limit.as_secs();
+        Ending::TooLate(format!("{push_id}: not over after {seconds} seconds; papcast status {push_id} says more"))
+    };
+    tokio::time::timeout(limit, wait(gateway, push_id, json)).await.map_err(|_| late())?
+}
+
 async fn wait(gateway: &Gateway, push_id: &str, json: bool) -> anyhow::Result<()> {
     loop {
-        let push = gateway.json(Method::GET, &format!("/api/v1/pushes/{}", escape(push_id)), None).await?;
-        let addresses = push["addresses"].as_array().cloned().unwrap_or_default();
-        if addresses.iter().all(|address| address["state"] != "pending") {
-            if json {
-                println!("{}", serde_json::to_string_pretty(&push)?);
-            } else {
-                for address in addresses {
-                    let text = |field: &str| address[field].as_str().unwrap_or("").to_owned();
-                    println!("{}\t{}\t{}\t{}", text("address"), text("state"), address["code"], text("desc"));
-                }
-            }
-            return Ok(());
+        let push = look(gateway, push_id).await.with_context(|| {
+            format!("{push_id} was accepted, and what became of it cannot be seen here; try papcast status {push_id}")
+        });
+        let push = push?;
+        if addresses(&push).all(|address| address["state"] != "pending") {
+            return outcome(push_id, &push, json);
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
+}
+
+fn outcome(push_id: &str, push: &Value, json: bool) -> anyhow::Result<()> {
+    if json {
+        out::json(push);
+    } else {
+        let row = |address: &Value| {
+            vec![text(address, "address"), text(address, "state"), address["code"].to_string(), text(address, "desc")]
+        };
+        out::table(&["address", "state", "code", "description"], &addresses(push).map(row).collect::<Vec<_>>());
+    }
+    let missed = addresses(push).filter(|address| address["state"] != "delivered").count();
+    if missed == 0 {
+        return Ok(());
+    }
+    let empty: Vec<String> = nobody(push).collect();
+    let why = if empty.len() == missed {
+        format!("nobody is in {}", empty.join(", "))
+    } else {
+        "not everybody has it".to_owned()
+    };
+    Err(Ending::NotAll(format!("{push_id}: {why}")).into())
 }

@@ -1,5 +1,6 @@
 //! `papcast serve`
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -7,14 +8,17 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::config;
 use crate::app::{Addresses, App};
-use crate::config;
 use crate::telemetry;
 
 /// Run the gateway until SIGINT or SIGTERM.
+///
+/// Prints one line of JSON when it is ready; logs go to stderr. SIGHUP changes nothing: to use a changed configuration,
+/// restart. A second SIGINT or SIGTERM stops at once.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Configuration file; see `papcast config default`.
+    /// Configuration file; see `papcast config default`. Where none is named, none is read.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -28,15 +32,21 @@ struct Ready {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let config = config::load(args.config.as_deref(), std::env::vars(), &[])?;
+    let (config, warnings) = config::load(args.config.as_deref())?;
     anyhow::ensure!(telemetry::init(&config.log), "log.level: {:?} is no level and no filter", config.log.level);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let stop = CancellationToken::new();
     // Before the store is touched: see `SIGXFSZ`.
     watch_signals(stop.clone()).context("signals cannot be watched")?;
+    let pap = config.pap.endpoints.keys().cloned().collect::<Vec<String>>().join(", ");
     let app = App::build(config).await?;
     let ready = Ready { ready: true, addresses: app.addresses() };
-    println!("{}", serde_json::to_string(&ready)?);
-    tracing::info!(http = %ready.addresses.http, mqtt = %ready.addresses.mqtt, "ready");
+    // A gateway is not ended because nobody reads its ready line.
+    let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string(&ready)?);
+    let Addresses { http, mqtt } = ready.addresses;
+    tracing::info!("listening on http://{http} (PAP at {pap}; JSON at /api/v1) and on {mqtt} (MQTT 3.1.1 and 5)");
     app.run(stop).await?;
     tracing::info!("stopped");
     Ok(())
@@ -52,6 +62,7 @@ fn watch_signals(stop: CancellationToken) -> std::io::Result<()> {
     // Would end the process where a file may not grow (ulimit -f). With somebody to receive it, the write fails instead,
     // and the store treats that like a full disk.
     let too_large = signal(SignalKind::from_raw(SIGXFSZ))?;
+    ignore_hangups()?;
     tokio::spawn(async move {
         let _too_large = too_large;
         tokio::select! {
@@ -65,6 +76,20 @@ fn watch_signals(stop: CancellationToken) -> std::io::Result<()> {
             _ = terminate.recv() => {}
         }
         stop_at_once();
+    });
+    Ok(())
+}
+
+/// SIGHUP comes from log rotation, from a service manager that wants a reload, and from a shell that is closed. None of
+/// them means that the gateway shall end.
+fn ignore_hangups() -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::warn!(
+                "SIGHUP changes nothing: this version cannot read its configuration again; restart to use a changed one"
+            );
+        }
     });
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! `papcast status`
 
 use anyhow::bail;
+use serde_json::{Value, json};
 
 use super::client::Endpoint;
-use super::push;
+use super::{out, push};
 use crate::pap::Document;
 use crate::pap::document::StatusQuery;
 
-/// What became of a push, over PAP.
+/// Show what has happened to a push, over PAP: one line for each of its addresses.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -21,17 +22,19 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let Document::StatusQueryResponse(response) = push::ask(&args.endpoint, &query).await? else {
         bail!("the gateway did not answer the status query");
     };
+    let (mut rows, mut values) = (Vec::new(), Vec::new());
     for result in &response.results {
-        let desc = result.desc.as_deref().unwrap_or("");
+        let (desc, state) = (result.desc.as_deref().unwrap_or(""), result.state.name());
         anyhow::ensure!(result.code.0 / 1000 != 2, "{}: {} {desc}", response.push_id, result.code);
         for address in &result.addresses {
-            if args.endpoint.json {
-                let line = serde_json::json!({"address": address, "state": result.state.name(), "code": result.code.0, "desc": desc});
-                println!("{line}");
-            } else {
-                println!("{address}\t{}\t{}\t{desc}", result.state.name(), result.code);
-            }
+            values.push(json!({ "address": address, "state": state, "code": result.code.0, "desc": desc }));
+            rows.push(vec![address.clone(), state.to_owned(), result.code.to_string(), desc.to_owned()]);
         }
+    }
+    if args.endpoint.json {
+        out::json(&Value::Array(values));
+    } else {
+        out::table(&["address", "state", "code", "description"], &rows);
     }
     Ok(())
 }

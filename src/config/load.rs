@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::Config;
+use super::{Config, names};
 
 /// The commented default, also printed by `papcast config default`.
 pub const DEFAULT_TOML: &str = include_str!("../../broker.toml");
 
-const ENV_PREFIX: &str = "PAPCAST_";
+pub(super) const ENV_PREFIX: &str = "PAPCAST_";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -41,13 +41,13 @@ pub fn load(
         config = decode(&table, &place)?;
         layers.push((place, layer));
     }
-    let mut variables: Vec<(String, String)> =
-        env.into_iter().filter(|(name, _)| name.starts_with(ENV_PREFIX) && name.contains("__")).collect();
+    let defaults = table.clone();
+    let mut variables: Vec<(String, String)> = env.into_iter().filter(|(name, _)| names::is_setting(name)).collect();
     variables.sort();
     for (name, text) in variables {
-        let key = name[ENV_PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
         let place = format!("environment variable {name}");
-        config = lay_on(&mut table, &mut layers, &key, &text, place)?;
+        config = lay_on(&mut table, &mut layers, &names::key_of(&name), &text, place)
+            .map_err(|error| with_nearest(error, &name, &defaults))?;
     }
     for (key, text) in flags {
         config = lay_on(&mut table, &mut layers, key, text, "command line".to_owned())?;
@@ -60,7 +60,60 @@ pub fn load(
         let place = last(&key).or_else(|| last(section)).unwrap_or_else(|| "the built-in broker.toml".into());
         ConfigError::Key { place, key, message: format!("expected {expected}") }
     })?;
+    reachable(&config, &layers)?;
     Ok(config)
+}
+
+/// What is odd about a configuration, and stops nothing: variables that were meant to set something, limits that another
+/// limit keeps from ever being reached.
+#[must_use]
+pub fn doubts(config: &Config, env: &[(String, String)]) -> Vec<String> {
+    let Ok(defaults) = parse_table(DEFAULT_TOML, "the built-in broker.toml") else { return Vec::new() };
+    let mut found: Vec<String> = env.iter().filter_map(|(name, _)| names::doubt(name, &defaults)).collect();
+    found.sort();
+    if let Some((low, high)) = unreachable(config) {
+        found.push(format!("{low} is smaller than {high}, which can never be reached"));
+    }
+    found
+}
+
+/// A size that cannot be reached because of another one: the smaller key and the larger one.
+fn unreachable(config: &Config) -> Option<(&'static str, &'static str)> {
+    let body = config.http.max_body;
+    let pairs = [
+        ("push.max_content", config.push.max_content),
+        ("pap.max_value", config.pap.max_value),
+        ("pap.max_header_line", config.pap.max_header_line),
+    ];
+    pairs.into_iter().find(|(_, size)| *size > body).map(|(key, _)| ("http.max_body", key))
+}
+
+/// Whoever sets a size means to reach it. A limit of the default that is not reached because another one was lowered is
+/// only told, by [`doubts`].
+fn reachable(config: &Config, layers: &[(String, Table)]) -> Result<(), ConfigError> {
+    let Some((low, high)) = unreachable(config) else { return Ok(()) };
+    match layers.iter().rev().find(|(_, layer)| sets(layer, high)) {
+        None => Ok(()),
+        Some((place, _)) => Err(ConfigError::Key {
+            place: place.clone(),
+            key: high.to_owned(),
+            message: format!(
+                "expected at most {low}, which is {}: raise that, too, or lower this",
+                config.http.max_body
+            ),
+        }),
+    }
+}
+
+/// A variable that sets nothing: which one was meant?
+fn with_nearest(error: ConfigError, variable: &str, defaults: &Table) -> ConfigError {
+    match error {
+        ConfigError::Key { place, key, message } if message.starts_with("unknown field") => {
+            let hint = names::nearest_variable(variable, defaults).map(|near| format!("; did you mean {near}?"));
+            ConfigError::Key { place, key, message: message + &hint.unwrap_or_default() }
+        }
+        other => other,
+    }
 }
 
 /// Lays one key on.
@@ -206,6 +259,49 @@ mod tests {
         );
         let error = env("PAPCAST_HTTP__LISTEN", "nowhere").unwrap_err();
         assert!(error.starts_with("environment variable PAPCAST_HTTP__LISTEN: http.listen: "), "{error}");
+    }
+
+    #[test]
+    fn values_that_are_wrong_were_valid() {
+        for level in ["loud", "info,loud", "papcast=noisy", "", "=info"] {
+            let error = load_text(&format!("[log]\nlevel = \"{level}\"\n")).unwrap_err();
+            assert!(error.starts_with("my.toml: log.level: expected error, warn, info, debug, trace"), "{error}");
+            assert!(error.contains(&format!("found {level:?}")), "{error}");
+        }
+        for level in ["off", "WARN", "papcast::door=debug,info", "info,papcast::store=trace"] {
+            assert!(load_text(&format!("[log]\nlevel = \"{level}\"\n")).is_ok(), "{level}");
+        }
+        let error = load_text("[push]\nmax_content = 99_999_999\n").unwrap_err();
+        assert_eq!(
+            error,
+            "my.toml: push.max_content: expected at most http.max_body, which is 1048576: raise that, too, or lower this"
+        );
+        assert!(load_text("[push]\nmax_content = 99_999_999\n[http]\nmax_body = 100_000_000\n").is_ok());
+        let error = env("PAPCAST_HTP__LISTEN", "127.0.0.1:0").unwrap_err();
+        assert!(error.ends_with("did you mean PAPCAST_HTTP__LISTEN?"), "{error}");
+    }
+
+    #[test]
+    fn a_limit_that_another_one_keeps_from_being_reached_is_told() {
+        let lowered = load_text("[http]\nmax_body = 100000\n").unwrap();
+        assert_eq!(
+            doubts(&lowered, &[]),
+            ["http.max_body is smaller than push.max_content, which can never be reached"]
+        );
+        assert_eq!(doubts(&load(None, [], &[]).unwrap(), &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_shown_with_an_example() {
+        for bad in ["127.0.0.1:99999", "localhost:8080", "8080", ":8080"] {
+            let error = load_text(&format!("[mqtt]\nlisten = {bad:?}\n")).unwrap_err();
+            assert_eq!(
+                error,
+                format!(
+                    "my.toml: mqtt.listen: {bad:?} is not an IP address with a port (0 to 65535) such as \"127.0.0.1:8080\" or \"[::1]:8080\""
+                )
+            );
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! layer, so the documented default and the real one cannot differ. The file `load.rs` says how the layers are put together.
 
 mod load;
+mod names;
 mod units;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-pub use load::{ConfigError, DEFAULT_TOML, load};
+pub use load::{ConfigError, DEFAULT_TOML, doubts, load};
+pub use names::environment;
 
 use crate::ids::{Duplicates, GroupId, JoinPolicy, Target, UserId};
 
@@ -38,6 +40,7 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
+    #[serde(deserialize_with = "units::address")]
     pub listen: SocketAddr,
     pub max_body: usize,
     pub max_connections: usize,
@@ -50,6 +53,7 @@ pub struct Http {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mqtt {
+    #[serde(deserialize_with = "units::address")]
     pub listen: SocketAddr,
     pub workers: usize,
     pub max_connections: usize,
@@ -306,6 +310,15 @@ impl Config {
         if self.push.default_ttl > self.push.max_ttl {
             return no("push.default_ttl", "at most push.max_ttl".into());
         }
+        if !is_log_level(&self.log.level) {
+            let found = &self.log.level;
+            return no(
+                "log.level",
+                format!(
+                    "error, warn, info, debug, trace or off, or a filter such as \"papcast::door=debug,info\", found {found:?}"
+                ),
+            );
+        }
         if self.auth.mode == AuthMode::Required {
             return no("auth.mode", "\"open\": credentials are not part of this version yet".into());
         }
@@ -360,6 +373,17 @@ pub fn parse_target(text: &str) -> Option<Target> {
         return GroupId::parse(id).ok().map(Target::Group);
     }
     UserId::parse(text.strip_prefix("user:")?).ok().map(Target::User)
+}
+
+/// Levels, alone or of a target. A single word that is no level would be taken for a target, and silence all others.
+fn is_log_level(text: &str) -> bool {
+    let is_level = |text: &str| {
+        ["error", "warn", "info", "debug", "trace", "off"].iter().any(|level| level.eq_ignore_ascii_case(text))
+    };
+    text.split(',').map(str::trim).all(|directive| match directive.rsplit_once('=') {
+        Some((target, level)) => !target.is_empty() && is_level(level),
+        None => is_level(directive),
+    })
 }
 
 fn is_acl_filter(filter: &str) -> bool {

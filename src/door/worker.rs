@@ -311,7 +311,11 @@ impl Worker {
         }
         let kept = moves.clone();
         if let Err(error) = self.gateway.store().settle(moves, crate::clock::now()).await {
-            tracing::error!(%error, bindings = kept.len(), "acknowledgements could not be written; they are kept");
+            static FAILED: crate::clock::Seldom = crate::clock::Seldom::new();
+            if let Some(times) = FAILED.happened() {
+                let bindings = kept.len();
+                tracing::error!(%error, bindings, times, "acknowledgements could not be written; they are kept");
+            }
             self.keep_moves(kept);
         }
     }
@@ -334,7 +338,10 @@ impl Worker {
     async fn write_seen(&self) {
         let seen = self.seen.take();
         if let Err(error) = self.gateway.store().note_terminals(seen).await {
-            tracing::warn!(%error, "what is known of terminals could not be written");
+            static FAILED: crate::clock::Seldom = crate::clock::Seldom::new();
+            if let Some(times) = FAILED.happened() {
+                tracing::warn!(%error, times, "what is known of terminals could not be written");
+            }
         }
     }
 

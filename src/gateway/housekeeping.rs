@@ -19,7 +19,10 @@ impl Gateway {
             faults::trip("housekeeping");
             for done in [self.keep_time().await, self.end_sessions().await] {
                 if let Err(error) = done {
-                    tracing::error!(%error, "housekeeping failed; it is tried again");
+                    static FAILED: clock::Seldom = clock::Seldom::new();
+                    if let Some(times) = FAILED.happened() {
+                        tracing::error!(%error, times, "housekeeping failed; it is tried again");
+                    }
                 }
             }
         }

@@ -38,6 +38,15 @@ pub enum SubscribeOutcome {
     Failed,
 }
 
+/// What the deletion of a group did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removed {
+    /// Members.
+    pub unbound: u64,
+    /// Pushes to it that were not over for everybody when it began.
+    pub pushes_ended: u64,
+}
+
 /// A request whose names have been checked.
 struct Checked {
     op: Op,
@@ -281,21 +290,24 @@ impl Gateway {
         self.store.put_group(group, policy, self.rules.default_policy, clock::now()).await
     }
 
-    /// Unbinds everybody, then deletes the group; `false` for an unknown one.
-    pub async fn delete_group(&self, group: &GroupId) -> Result<bool, Error> {
+    /// Unbinds everybody, then deletes the group; answers what that did, or `None` for an unknown group.
+    pub async fn delete_group(&self, group: &GroupId) -> Result<Option<Removed>, Error> {
+        let mut removed = Removed { unbound: 0, pushes_ended: self.store.open_pushes(group.clone()).await? };
         loop {
             match self.store.delete_group(group.clone(), 500, clock::now()).await? {
-                Deleted::Unknown => return Ok(false),
+                Deleted::Unknown => return Ok(None),
                 Deleted::Gone(waited) => {
                     for (user, reply) in waited {
                         let refusal = (Reason::GroupUnknown, "the group was deleted");
                         self.answer_late(&user, group, reply, Some(refusal)).await;
                     }
-                    return Ok(true);
+                    tracing::info!(%group, removed.unbound, removed.pushes_ended, "a group was removed");
+                    return Ok(Some(removed));
                 }
                 Deleted::Members(users) => {
                     for user in users {
-                        self.unbind(&user, group.clone(), Removal::Everything).await?;
+                        let left = self.unbind(&user, group.clone(), Removal::Everything).await?;
+                        removed.unbound += u64::from(left != Unbound::NotBound);
                     }
                 }
             }
@@ -333,7 +345,10 @@ fn check(request: GroupRequest, session: Option<&UserId>) -> Result<Checked, Str
 }
 
 fn unavailable(op: Op, error: &Error) -> Answer {
-    tracing::error!(%error, ?op, "a group request failed");
+    static FAILED: clock::Seldom = clock::Seldom::new();
+    if let Some(requests) = FAILED.happened() {
+        tracing::error!(%error, ?op, requests, "a group request failed");
+    }
     Answer::rejected(Some(op), Reason::Unavailable, "the gateway cannot do this now; try again")
 }
 

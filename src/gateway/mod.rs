@@ -21,7 +21,7 @@ use std::time::Duration;
 pub use answers::{Answer, GroupEntry, Op, Reason, Status};
 pub use capabilities::{Capabilities, NoCapabilities};
 pub use heads::Heads;
-pub use joining::{GroupRequest, SubscribeOutcome};
+pub use joining::{GroupRequest, Removed, SubscribeOutcome};
 pub use notify::{pap_quality, pap_state};
 pub use submitting::{Accepted, Content, PushRequest, Refused, Replace};
 pub use terminals::{Connection, Later, Terminals};

@@ -30,7 +30,10 @@ impl Gateway {
         while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
             faults::trip("retention");
             if let Some(Err(error)) = stop.run_until_cancelled(self.forget_some(&mut progress)).await {
-                tracing::error!(%error, "old pushes could not be forgotten; it is tried again");
+                static FAILED: clock::Seldom = clock::Seldom::new();
+                if let Some(times) = FAILED.happened() {
+                    tracing::error!(%error, times, "old pushes could not be forgotten; it is tried again");
+                }
             }
         }
     }

@@ -286,10 +286,15 @@ impl Gateway {
 
 fn refused(error: &Error) -> Refused {
     match error {
-        store::Error::Full => tracing::error!("the disk is full: pushes are refused until there is space"),
-        // There may be thousands of them in a second, and /metrics counts their 4001.
-        store::Error::Busy => tracing::debug!(%error, "a push was refused"),
-        other => tracing::error!(error = %other, "a push could not be stored"),
+        // There may be thousands of them in a second. The store says that it is full, and when it is so no more; /metrics
+        // counts the 4001.
+        store::Error::Full | store::Error::Busy => tracing::debug!(%error, "a push was refused"),
+        other => {
+            static FAILED: clock::Seldom = clock::Seldom::new();
+            if let Some(pushes) = FAILED.happened() {
+                tracing::error!(error = %other, pushes, "a push could not be stored");
+            }
+        }
     }
     Refused::Unavailable
 }

@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Body, Path, Problem, Query, object};
@@ -79,10 +80,29 @@ pub(super) async fn put(
     Ok((if made { StatusCode::CREATED } else { StatusCode::OK }, Json(view.into())))
 }
 
-pub(super) async fn delete(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+/// What a deletion has done.
+#[derive(Debug, Serialize)]
+struct ShownRemoval {
+    group: String,
+    unbound: u64,
+    pushes_ended: u64,
+}
+
+/// 204, or what it has done to who asks for that with `Prefer: return=representation` (RFC 7240).
+pub(super) async fn delete(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let group = group_id(&id)?;
     let delete = async move { api.gateway.delete_group(&group).await };
-    if to_the_end(delete).await?? { Ok(StatusCode::NO_CONTENT) } else { Err(unknown_group(&id)) }
+    let removed = to_the_end(delete).await??.ok_or_else(|| unknown_group(&id))?;
+    let wanted = headers.get("prefer").is_some_and(|value| value.as_bytes() == b"return=representation");
+    if !wanted {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let shown = ShownRemoval { group: id, unbound: removed.unbound, pushes_ended: removed.pushes_ended };
+    Ok(([("preference-applied", "return=representation")], Json(shown)).into_response())
 }
 
 #[derive(Debug, Serialize)]

@@ -7,12 +7,14 @@
 //! | [`health`] | `/healthz` and `/readyz` |
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
+//! | [`parameters`] | the query parameters that each of them knows |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
 
 mod body;
 mod groups;
 mod health;
 mod pap;
+mod parameters;
 mod problem;
 mod pushes;
 mod recipients;
@@ -73,7 +75,8 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         .route("/api/v1/groups/{group}/requests", get(groups::requests))
         .route("/api/v1/groups/{group}/requests/{user}", post(groups::decide))
         .route("/api/v1/users/{user}", get(users::show))
-        .route("/api/v1/group-requests", post(users::group_request));
+        .route("/api/v1/group-requests", post(users::group_request))
+        .route_layer(axum::middleware::from_fn(parameters::check));
     #[cfg(debug_assertions)]
     {
         router = router.route("/debug/faults/{name}", post(health::inject));

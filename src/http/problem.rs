@@ -95,7 +95,15 @@ macro_rules! rejected {
         }
     )*};
 }
-rejected!(PathRejection, QueryRejection, BytesRejection);
+rejected!(PathRejection, BytesRejection);
+
+impl From<QueryRejection> for Problem {
+    /// The cause names the parameter and what was expected; axum's own words are about deserializing.
+    fn from(rejection: QueryRejection) -> Self {
+        let cause = std::error::Error::source(&rejection).map(ToString::to_string);
+        Self::new(rejection.status(), cause.unwrap_or_else(|| rejection.body_text()))
+    }
+}
 
 /// A JSON object as request body, whatever Content-Type it comes with: `curl -d` sends another one.
 pub(super) struct Body<T>(pub(super) T);

@@ -8,7 +8,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::problem::{Body, Path, Problem, Query};
 use super::{ANYBODY, Api, to_the_end};
@@ -148,7 +149,7 @@ fn time(name: &str, text: Option<String>) -> Result<Option<Millis>, Problem> {
 /// `limit=` and `after=` of every list.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     pub(super) limit: Option<usize>,
     #[serde(default)]
     pub(super) after: Option<String>,
@@ -159,6 +160,17 @@ impl Page {
     pub(super) fn limit(&self) -> usize {
         self.limit.unwrap_or(100).clamp(1, 1_000)
     }
+}
+
+/// A whole number; one that is too small or too large for anything counts as the nearest that is not.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let digits = text.strip_prefix('-').unwrap_or(&text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let shown: String = text.chars().take(64).collect();
+        return Err(D::Error::custom(format!("expected a whole number, found {shown:?}")));
+    }
+    Ok(Some(if text.starts_with('-') { 0 } else { digits.parse().unwrap_or(usize::MAX) }))
 }
 
 /// Where the next page begins: after the last entry of a full one.

@@ -55,9 +55,10 @@ pub(super) async fn list(
 ) -> Result<Json<Recipients>, Problem> {
     let state = match filter.state.as_deref() {
         None => None,
-        Some(name) => {
-            Some(store::State::parse(name).ok_or_else(|| Problem::bad_request(format!("{name:?} is no state")))?)
-        }
+        Some(name) => Some(state(name).ok_or_else(|| {
+            let name: String = name.chars().take(64).collect();
+            Problem::bad_request(format!("state: {name:?} is no state of a push; known: {}", STATES.join(", ")))
+        })?),
     };
     let after = match page.after.as_deref() {
         None => (0, 0),
@@ -69,6 +70,13 @@ pub(super) async fn list(
     let found = found.ok_or_else(|| Problem::not_found(format!("there is no push {push_id:?}")))?;
     let next = found.next.map(|(position, binding)| format!("{position}.{binding}"));
     Ok(Json(Recipients { recipients: found.recipients.into_iter().map(Into::into).collect(), next }))
+}
+
+/// PAP's `timeout` does not occur (docs/ledger.md).
+const STATES: [&str; 7] = ["pending", "delivered", "undeliverable", "expired", "aborted", "cancelled", "rejected"];
+
+fn state(name: &str) -> Option<store::State> {
+    store::State::parse(name).filter(|_| STATES.contains(&name))
 }
 
 /// `position.binding`

@@ -71,6 +71,16 @@ impl Store {
         .await
     }
 
+    /// How many pushes to a group are not over; 0 for an unknown group.
+    pub async fn open_pushes(&self, group: GroupId) -> Result<u64> {
+        self.read(move |sql| {
+            let Some(flow) = flows::find(sql, flows::GROUP, group.as_str())? else { return Ok(0) };
+            let mut query = sql.prepare_cached("SELECT count(*) FROM dispatches WHERE flow = ?1 AND state < 2")?;
+            Ok(query.query_row([flow], |row| row.get(0))?)
+        })
+        .await
+    }
+
     pub async fn group(&self, group: GroupId) -> Result<Option<GroupView>> {
         self.read(move |sql| views::group(sql, &group)).await
     }

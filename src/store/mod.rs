@@ -2,7 +2,7 @@
 //!
 //! One thread writes ([`writer`]), a few read ([`reader`]); everybody else awaits answers. What can be asked is in the
 //! files by subject: [`bindings`], [`groups`], [`submit`], [`replace`], [`cursors`], [`fetch`], [`sessions`], [`terminals`],
-//! [`retention`], [`views`]. SQL stays in
+//! [`retention`], [`views`]. [`folding`] keeps the file close behind its log, [`mark`] is the lock file. SQL stays in
 //! this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
 
 mod backup;
@@ -14,9 +14,11 @@ mod dispatch;
 mod duplicates;
 mod fetch;
 mod flows;
+mod folding;
 mod groups;
 mod intake;
 mod lifecycle;
+mod mark;
 mod migrate;
 mod open;
 mod outbox;
@@ -32,7 +34,6 @@ mod types;
 mod views;
 mod writer;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -86,7 +87,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone)]
 pub struct Store {
     /// One gateway per store: held until the last handle is gone.
-    _lock: Arc<File>,
+    _lock: Arc<mark::Lock>,
     writer: Arc<Writer>,
     readers: Arc<Readers>,
     intake: intake::Intake,
@@ -101,16 +102,22 @@ impl Store {
         health: &Health,
         observer: impl Fn(Event) + Send + 'static,
     ) -> Result<Self> {
-        let lock = open::lock(path)?;
+        let lock = Arc::new(mark::lock(path)?);
+        let had_log = mark::has_log(path);
         let named = |error: Error| match error {
             Error::Open(_) => error,
             other => Error::Open(format!("{}: {other}", path.display())),
         };
         let connection = open::open(path).map_err(named)?;
         let readers = Readers::start(path, readers, health).map_err(named)?;
-        let writer = Writer::start(connection, health, Box::new(observer)).map_err(named)?;
+        let seq = folding::seq(&connection).map_err(|error| named(error.into()))?;
+        lock.compare(path, seq, had_log);
+        let folding = folding::Folding::start(path, Arc::clone(&lock), health).map_err(named)?;
+        let inside = writer::Inside { folding, lock: Arc::clone(&lock), part: health.part("store-write") };
+        let writer = Writer::start(connection, Box::new(observer), inside).map_err(named)?;
+        lock.mark(seq, true);
         Ok(Self {
-            _lock: Arc::new(lock),
+            _lock: lock,
             writer: Arc::new(writer),
             readers: Arc::new(readers),
             intake: intake::Intake::default(),

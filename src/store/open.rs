@@ -1,6 +1,5 @@
 //! Opening: pragmas, the schema of a new file, the upgrade of an older one, and the refusal of what we cannot read.
 
-use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,6 +41,13 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     // What is refused is left as it is: some of the pragmas change the file.
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail)?;
     let is_new = version == 0 && is_empty(&connection).map_err(fail)?;
+    if is_new && std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+        tracing::warn!(
+            "{}: is a file with nothing in it, and becomes a new store. If it is a copy of a store, it was copied without its \
+             -wal file, where everything was: use papcast backup",
+            path.display()
+        );
+    }
     match version {
         0 if !is_new => return Err(Error::Open(format!("{}: is a SQLite file of some other program", path.display()))),
         0..=SCHEMA_VERSION => {}
@@ -70,23 +76,6 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
             Ok(connection)
         }
         _ => Ok(connection),
-    }
-}
-
-/// Takes the store for this process. Two gateways on one file would not hear of each other's pushes.
-pub(super) fn lock(path: &Path) -> Result<File> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let fail =
-        |error: std::io::Error| Error::Open(format!("{}: cannot be locked: {error}", Path::new(&name).display()));
-    let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(fail)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Open(format!(
-            "{}: another gateway uses this store; stop it, or set store.path to another file",
-            path.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(fail(error)),
     }
 }
 

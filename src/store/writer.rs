@@ -8,14 +8,18 @@ use std::cell::Cell;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::commits::Commits;
+use super::folding::{Folding, fold, seq};
+use super::mark::Lock;
 use super::{Error, Event, Result, Store};
+use crate::clock::Seldom;
 use crate::faults;
-use crate::health::Health;
+use crate::health::Part;
 use crate::parcel::Seq;
 
 /// Requests that share one commit at most. Bounds how long the first of them waits.
@@ -118,17 +122,18 @@ struct Inner {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, health: &Health, observer: Observer) -> Result<Self> {
+    pub(super) fn start(connection: Connection, observer: Observer, inside: Inside) -> Result<Self> {
         let (jobs, queue) = channel();
         let ids = Ids::load(&connection)?;
         let commits = Arc::new(Commits::default());
         let noted = Arc::clone(&commits);
-        let part = health.part("store-write");
         let thread = std::thread::Builder::new()
             .name("store-write".into())
             .spawn(move || {
-                let _part = part;
-                serve(&connection, &ids, &queue, &observer, &noted);
+                serve(&connection, &ids, &queue, &observer, &inside.folding, &noted);
+                drop(inside.folding);
+                close(&connection, &inside.lock);
+                drop(inside.part);
             })
             .map_err(|error| Error::Open(format!("the writer thread cannot be started: {error}")))?;
         Ok(Self { inner: Mutex::new(Inner { jobs: Some(jobs), thread: Some(thread) }), commits })
@@ -155,8 +160,30 @@ impl Writer {
     }
 }
 
-fn serve(connection: &Connection, ids: &Ids, queue: &Receiver<Job>, observer: &Observer, commits: &Commits) {
+/// A writer that nobody closed is closed as well: the mark in the lock file says how far it came.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// What the writer's thread has besides its connection.
+pub(super) struct Inside {
+    pub(super) folding: Folding,
+    pub(super) lock: Arc<Lock>,
+    pub(super) part: Part,
+}
+
+fn serve(
+    connection: &Connection,
+    ids: &Ids,
+    queue: &Receiver<Job>,
+    observer: &Observer,
+    folding: &Folding,
+    commits: &Commits,
+) {
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
+    let mut trouble = Trouble::default();
     while let Ok(first) = queue.recv() {
         faults::trip("store-write");
         let changes = connection.total_changes();
@@ -168,34 +195,64 @@ fn serve(connection: &Connection, ids: &Ids, queue: &Receiver<Job>, observer: &O
                 if connection.total_changes() != changes {
                     commits.worked();
                 }
+                folding.note();
+                trouble.success();
                 events.into_iter().for_each(observer);
                 answers.into_iter().for_each(|answer| answer(Ok(())));
             }
             Err(error) => {
                 commits.failed(&error);
                 let _ = connection.execute_batch("ROLLBACK");
-                let requests = answers.len() + batch.len();
-                tracing::error!(%error, requests, "a commit failed; its requests are answered with the error");
+                trouble.failure(&error, answers.len() + batch.len());
                 answers.into_iter().for_each(|answer| answer(Err(&error)));
                 batch.drain(..).for_each(|job| job.refuse(&error));
-                // A limit on the size of files, which is a full disk as well, comes as any other failure to write.
+                // A limit on the size of files, which is a full disk as well, comes as any other failure to write. On a full
+                // disk the log may have the space that is missing: folded in, it may be written over by the next commit.
+                // SQLite itself folds only after a commit.
                 if !matches!(error, Error::Damaged(_)) {
                     fold(connection);
                 }
             }
         }
     }
+}
+
+fn close(connection: &Connection, lock: &Lock) {
+    if let Ok(seq) = seq(connection) {
+        lock.mark(seq, false);
+    }
     if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);") {
         tracing::warn!(%error, "the write-ahead log could not be folded in; it will be at the next start");
     }
 }
 
-/// Folds the log into the file although it is short, so that the next commit may write over it: on a full disk the log may
-/// have what is missing. SQLite itself does so only after a commit. What the file takes no more stays in the log.
-fn fold(connection: &Connection) {
-    let folded = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-    if let Err(error) = folded {
-        tracing::debug!(%error, "the write-ahead log could not be folded in");
+/// Commits have to succeed for so long until the trouble is over: on a disk that is nearly full, small ones do.
+const CALM: Duration = Duration::from_secs(2);
+
+/// Commits that fail: the log is told of the first, then once a minute, and when it is over.
+#[derive(Default)]
+struct Trouble {
+    told: Seldom,
+    /// When the last commit failed, while it is not over.
+    failed: Option<Instant>,
+    /// Requests that were answered with an error since it began.
+    refused: usize,
+}
+
+impl Trouble {
+    fn failure(&mut self, error: &Error, requests: usize) {
+        self.failed = Some(Instant::now());
+        self.refused += requests;
+        if let Some(times) = self.told.happened() {
+            tracing::error!(%error, requests, times, "a commit failed; its requests are answered with the error");
+        }
+    }
+
+    fn success(&mut self) {
+        if self.failed.is_some_and(|failed| failed.elapsed() >= CALM) {
+            tracing::warn!("the store takes writes again; {} requests were refused meanwhile", self.refused);
+            *self = Self::default();
+        }
     }
 }
 

@@ -20,6 +20,15 @@ const RESPONSE: &str = "$push/response";
 const GOODBYE: Duration = Duration::from_secs(2);
 /// A pause after a lost connection.
 const RETRY: Duration = Duration::from_secs(1);
+/// Group requests that are under way at once. rumqttc makes room for as many publishes when a terminal is made, 200 bytes
+/// each: with its default of 65,535, every terminal began with 14 MB.
+const UNDER_WAY: u16 = 16;
+/// Group requests that may wait to be sent; a user may be in 1,000 groups.
+const WAITING: usize = 1_024;
+
+/// Bytes of the largest packet that a terminal takes where nobody says otherwise: a push of `push.max_content` bytes
+/// (512 KiB) with its headers, and room for more.
+pub const MAX_PACKET: u32 = 2 << 20;
 
 /// Whom to be and whom to talk to.
 #[derive(Debug, Clone)]
@@ -30,6 +39,9 @@ pub struct Options {
     pub client_id: String,
     /// How long the session may be away, in seconds; 0: it ends with the connection.
     pub session_expiry: u32,
+    /// Bytes of the largest packet that is taken. The gateway is told, so that it refuses what is larger for this terminal
+    /// instead of sending what cannot be read.
+    pub max_packet: u32,
 }
 
 /// The gateway's answer to a group request.
@@ -92,14 +104,16 @@ impl Terminal {
         mqtt.set_manual_acks(true);
         mqtt.set_clean_start(options.session_expiry == 0);
         mqtt.set_session_expiry_interval(Some(options.session_expiry));
-        let (client, events) = AsyncClient::new(mqtt, 64);
+        mqtt.set_max_packet_size(Some(options.max_packet));
+        mqtt.set_outgoing_inflight_upper_limit(UNDER_WAY);
+        let (client, events) = AsyncClient::new(mqtt, WAITING);
         Self { client, events, unacknowledged: None }
     }
 
     /// Asks to join a group. The answer comes as an event.
     pub fn join(&self, group: &str) {
         let request = serde_json::json!({ "op": "join", "id": group, "group": group });
-        // Fails only if 64 requests wait already, and then the answers would not have come either.
+        // Fails only if 1,024 requests wait already, and then the answers would not have come either.
         let _ = self.client.try_publish(REQUEST, QoS::AtLeastOnce, false, request.to_string());
     }
 
@@ -110,6 +124,11 @@ impl Terminal {
         let _ = self.client.try_disconnect();
         let gone = async { while self.events.poll().await.is_ok() {} };
         let _ = tokio::time::timeout(GOODBYE, gone).await;
+    }
+
+    /// The last push was not dealt with: it is not acknowledged and comes again.
+    pub fn keep_back(&mut self) {
+        self.unacknowledged = None;
     }
 
     fn acknowledge(&mut self) {

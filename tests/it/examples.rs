@@ -34,6 +34,11 @@ fn the_rust_initiator_reaches_the_rust_terminal() {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(lines.next(), "groups/news\tHello, group");
+    let large = "x".repeat(100_000);
+    let output =
+        Command::new(&initiator).args([&format!("http://{}/pap", gateway.http), "group:news", &large]).output();
+    assert!(output.unwrap().status.success());
+    assert_eq!(lines.next().len(), "groups/news\t".len() + large.len(), "what is larger than 10 KiB came as well");
     let refused =
         Command::new(&initiator).args([&format!("http://{}/pap", gateway.http), "group:nobody", "x"]).output().unwrap();
     assert!(!refused.status.success());
@@ -48,11 +53,12 @@ fn the_shell_initiator_and_the_sample_documents_are_accepted() {
         eprintln!("SKIPPED: install curl to run this test");
         return;
     }
-    let gateway = Gateway::start();
+    let gateway = Gateway::start_with("[pap.endpoints.\"/strict\"]\nprofile = \"spec\"\nstrict = true\n", &[]);
     let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "sip:alice@example.com"));
     alice.join("news");
     gateway.http().bind("news", "tel:+4915112345678");
-    let url = format!("http://{}/pap", gateway.http);
+    // A strict endpoint refuses lines that end in LF alone.
+    let url = format!("http://{}/strict", gateway.http);
     let script = repository().join("examples/initiator.sh");
     let output =
         Command::new("sh").arg(script).args([&url, "WAPPUSH=news/TYPE=GROUP@papcast", "from curl"]).output().unwrap();

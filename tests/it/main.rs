@@ -6,6 +6,7 @@ mod common;
 
 mod capabilities;
 mod clients;
+mod commands;
 mod conformance;
 mod control;
 mod delivery;
@@ -22,6 +23,7 @@ mod lifecycle;
 mod limits;
 mod notify;
 mod open_topics;
+mod operator;
 mod replace;
 mod sessions;
 mod submit;

@@ -11,7 +11,7 @@ use crate::pap::fragment::mask_user_info;
 pub(crate) enum UrlError {
     #[error("{0:?} is no http URL")]
     NotHttp(String),
-    #[error("{0} is an address inside a network of its own (notify.allow_private)")]
+    #[error("{0} is a private address (notify.allow_private)")]
     Private(String),
 }
 

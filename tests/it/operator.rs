@@ -1,0 +1,258 @@
+//! What an operator relies on: signals, the log, the configuration, the files of the store, the parameters of the API.
+
+use std::path::Path;
+use std::process::Command;
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::common::http::Pap;
+use crate::common::mqtt::{Connect, Raw};
+use crate::common::{Gateway, Output, PAPCAST, limit_files, repository, wait_for};
+
+/// Runs a command in this folder with these variables.
+fn run(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Output {
+    let output = Command::new(PAPCAST).args(args).current_dir(folder).envs(env.iter().copied()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Output { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+#[test]
+fn a_hangup_was_the_end_of_the_gateway() {
+    let mut gateway = Gateway::start();
+    for times in 1..=2 {
+        gateway.signal("HUP");
+        wait_for("a line in the log", || {
+            (gateway.log().matches("SIGHUP changes nothing").count() == times).then_some(())
+        });
+    }
+    assert_eq!(gateway.http().get("/healthz").status, 200);
+    assert_eq!(gateway.terminate().code(), Some(0));
+}
+
+#[test]
+fn the_first_line_was_about_open_files_and_none_said_where_it_listens() {
+    let gateway = Gateway::start();
+    let first = wait_for("the log", || gateway.log().lines().next().map(str::to_owned));
+    let (http, mqtt) = (gateway.http, gateway.mqtt);
+    assert!(first.contains(&format!("listening on http://{http} (PAP at ")), "{first}");
+    assert!(first.contains("/pap") && first.contains(&format!("on {mqtt} (MQTT 3.1.1 and 5)")), "{first}");
+    assert!(!gateway.log().contains("limit on open files"), "{}", gateway.log());
+}
+
+#[test]
+fn a_level_of_the_log_that_is_none_silenced_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [&["config", "check"][..], &["serve"]] {
+        let refused = run(dir.path(), args, &[("PAPCAST_LOG__LEVEL", "loud")]);
+        assert_eq!(refused.code, Some(1));
+        assert!(refused.err.contains("PAPCAST_LOG__LEVEL: log.level: expected error, warn"), "{}", refused.err);
+    }
+}
+
+#[test]
+fn a_variable_that_means_nothing_was_taken_in_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    let near = run(dir.path(), &["config", "check"], &[("PAPCAST_HTTP_LISTEN", "127.0.0.1:1"), ("PAPCAST_FOO", "1")]);
+    assert_eq!((near.code, near.out.as_str()), (Some(0), "the built-in default: valid\n"));
+    assert_eq!(
+        near.err,
+        "warning: the environment variable PAPCAST_FOO is no setting of papcast and is ignored\n\
+         warning: the environment variable PAPCAST_HTTP_LISTEN is no setting of papcast and is ignored; \
+         did you mean PAPCAST_HTTP__LISTEN?\n"
+    );
+    let wrong = run(dir.path(), &["serve"], &[("PAPCAST_HTP__LISTEN", "127.0.0.1:0")]);
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.err.trim().ends_with("did you mean PAPCAST_HTTP__LISTEN?"), "{}", wrong.err);
+    let gateway = Gateway::start_with("", &[("PAPCAST_STORE_PATH", "elsewhere.db")]);
+    assert!(gateway.log().contains("did you mean PAPCAST_STORE__PATH?"), "{}", gateway.log());
+}
+
+#[test]
+fn a_variable_that_is_no_unicode_made_every_command_panic() {
+    use std::os::unix::ffi::OsStrExt;
+    let value = std::ffi::OsStr::from_bytes(b"\xFF\xFE");
+    let output = Command::new(PAPCAST).args(["config", "check"]).env("SOMETHING", value).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_was_called_a_lock_that_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = dir.path().join("nowhere");
+    let path = nowhere.join("x.db");
+    let env = [
+        ("PAPCAST_STORE__PATH", path.to_str().unwrap()),
+        ("PAPCAST_HTTP__LISTEN", "127.0.0.1:0"),
+        ("PAPCAST_MQTT__LISTEN", "127.0.0.1:0"),
+    ];
+    let refused = run(dir.path(), &["serve"], &env);
+    assert_eq!(refused.code, Some(1));
+    let last = refused.err.lines().last().unwrap();
+    assert_eq!(
+        last,
+        format!("papcast: {} does not exist: the store cannot be made there (store.path)", nowhere.display())
+    );
+}
+
+#[test]
+fn a_backup_from_another_folder_did_not_say_what_the_path_is_relative_to() {
+    let gateway = Gateway::start();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let config = gateway.dir.path().join("broker.toml");
+    let refused = run(elsewhere.path(), &["backup", "x.db", "--config", config.to_str().unwrap()], &[]);
+    assert_eq!(refused.code, Some(1));
+    let here = elsewhere.path().display();
+    assert!(refused.err.contains(&format!("there is no such store in {here}")), "{}", refused.err);
+    assert!(refused.err.contains("relative to the folder where the gateway runs"), "{}", refused.err);
+    assert_eq!(run(gateway.dir.path(), &["backup", "x.db"], &[]).code, Some(0));
+}
+
+fn members(store: &Path) -> Option<i64> {
+    let store = Connection::open(store).ok()?;
+    store.query_row("SELECT coalesce(sum(members), 0) FROM flows WHERE kind = 0", [], |row| row.get(0)).ok()
+}
+
+#[test]
+fn a_copy_of_the_file_of_an_idle_gateway_was_empty() {
+    let gateway = Gateway::start();
+    for user in ["a", "b", "c"] {
+        gateway.http().bind("news", user);
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("papcast.db");
+    wait_for("the log to be folded in", || {
+        std::fs::copy(gateway.dir.path().join("papcast.db"), &copy).unwrap();
+        (members(&copy) == Some(3)).then_some(())
+    });
+}
+
+#[test]
+fn a_store_that_lost_its_log_started_as_if_nothing_had_happened() {
+    let mut gateway = Gateway::start();
+    let file = |ending: &str| gateway.dir.path().join(format!("papcast.db{ending}"));
+    let (store, log, shared, lock) = (file(""), file("-wal"), file("-shm"), file(".lock"));
+    gateway.http().bind("news", "alice");
+    gateway.terminate();
+    assert_eq!(std::fs::read_to_string(&lock).unwrap(), "seq 0 stopped\n");
+    let older = std::fs::read(&store).unwrap();
+    gateway.restart();
+    gateway.http().push("p", "group:news", "x");
+    wait_for("the mark to be set", || (std::fs::read_to_string(&lock).unwrap() == "seq 1 running\n").then_some(()));
+    gateway.kill();
+    std::fs::remove_file(&log).unwrap();
+    let _ = std::fs::remove_file(&shared);
+    gateway.restart();
+    assert!(gateway.log().contains("papcast.db-wal is missing"), "{}", gateway.log());
+    assert!(!gateway.log().contains("is older than"), "{}", gateway.log());
+    gateway.terminate();
+    std::fs::write(&store, older).unwrap();
+    gateway.restart();
+    assert!(gateway.log().contains("its newest dispatch is 0, and there had been 1"), "{}", gateway.log());
+    assert_eq!(gateway.log().matches("is missing").count(), 1, "{}", gateway.log());
+}
+
+#[test]
+fn an_empty_copy_of_a_store_became_a_new_one_without_a_word() {
+    let mut gateway = Gateway::start();
+    assert!(!gateway.log().contains("nothing in it"), "a new store is nothing strange");
+    gateway.terminate();
+    let store = gateway.dir.path().join("papcast.db");
+    std::fs::remove_file(&store).unwrap();
+    Connection::open(&store).unwrap().execute_batch("PRAGMA journal_mode = WAL; VACUUM").unwrap();
+    assert!(std::fs::metadata(&store).unwrap().len() > 0);
+    gateway.restart();
+    assert!(gateway.log().contains("is a file with nothing in it"), "{}", gateway.log());
+}
+
+#[test]
+fn a_full_disk_filled_the_log_and_its_end_was_not_told() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    http.bind("news", "alice");
+    limit_files(&gateway, "100000");
+    let large = "x".repeat(20_000);
+    let push = |id: &str| http.pap(&Pap::new(id).to("group:news").text(&large)).pap_code();
+    let refused = (0..40).filter(|n| push(&format!("p{n}")) == 4001).count();
+    assert!(refused > 10, "the disk was full");
+    limit_files(&gateway, "unlimited");
+    assert_eq!(gateway.log().matches("a commit failed").count(), 1, "{}", gateway.log());
+    assert!(gateway.log().matches("a push could not be stored").count() <= 1, "{}", gateway.log());
+    let mut number = 0;
+    wait_for("the end to be told", || {
+        number += 1;
+        push(&format!("after-{number}"));
+        gateway.log().contains("the store takes writes again; ").then_some(())
+    });
+}
+
+#[test]
+fn a_parameter_that_is_not_known_answered_with_everything() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    http.bind("news", "alice");
+    http.push("p", "group:news", "x");
+    let detail = |path: &str| {
+        let reply = http.get(path);
+        assert_eq!(reply.status, 400, "{path}: {reply:?}");
+        reply.json()["detail"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        detail("/api/v1/pushes?state=pending"),
+        "there is no query parameter \"state\" here; known: limit, after, initiator"
+    );
+    assert_eq!(detail("/api/v1/groups?limit=1&q=n"), "there is no query parameter \"q\" here; known: limit, after");
+    assert_eq!(detail("/api/v1/groups/news?x"), "there is no query parameter \"x\" here; known: none");
+    assert_eq!(detail("/api/v1/groups?limit=1&limit=2"), "the query parameter limit is there twice");
+    assert_eq!(detail("/api/v1/users/alice?limit=1"), "there is no query parameter \"limit\" here; known: none");
+    let bound = http.json("PUT", "/api/v1/groups/news/members/bob?creat=1", Value::Null);
+    assert_eq!(bound.status, 400, "{bound:?}");
+    assert_eq!(http.get("/api/v1/groups/news").json()["members"], 1);
+    for path in
+        ["/api/v1/pushes?limit=1&after=9&initiator=anonymous", "/api/v1/pushes/p/recipients?state=pending&limit=5"]
+    {
+        assert_eq!(http.get(path).status, 200, "{path}");
+    }
+    assert_eq!(http.get("/api/v1/nothing?x=1").status, 404);
+}
+
+#[test]
+fn a_limit_that_is_no_number_was_answered_with_words_about_deserializing() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    for group in ["a", "b"] {
+        http.bind(group, "alice");
+    }
+    let reply = http.get("/api/v1/groups?limit=abc");
+    assert_eq!(
+        (reply.status, reply.json()["detail"].as_str()),
+        (400, Some("limit: expected a whole number, found \"abc\""))
+    );
+    for (limit, count) in [("-3", 1), ("0", 1), ("1", 1), ("99999999999999999999999", 2)] {
+        let page = http.get(&format!("/api/v1/groups?limit={limit}")).json();
+        assert_eq!(page["groups"].as_array().unwrap().len(), count, "{limit}");
+    }
+    let reply = http.get("/api/v1/pushes/p/recipients?state=timeout");
+    assert_eq!(reply.status, 400, "no push is ever in this state: {reply:?}");
+}
+
+/// The example of broker.toml, as it is after somebody has taken the `# ` away.
+fn example_of_acl() -> String {
+    let text = std::fs::read_to_string(repository().join("broker.toml")).unwrap();
+    let lines = text.lines().skip_while(|line| *line != "# [[acl]]").take_while(|line| line.starts_with("# "));
+    lines.map(|line| line.trim_start_matches("# ").to_owned() + "\n").collect()
+}
+
+#[test]
+fn the_example_of_an_acl_let_nobody_read_the_reports() {
+    let gateway = Gateway::start_with(&example_of_acl(), &[]);
+    let mut dashboard = Raw::connect(gateway.mqtt, &Connect::v5("dash", "dash"));
+    assert_eq!(dashboard.subscribe(&[("status/d1", 0), ("status/+", 0)]), [0, 0]);
+    let mut device = Raw::connect(gateway.mqtt, &Connect::v5("d1", "d1"));
+    device.publish("status/d2", 1, b"forged");
+    assert_eq!(device.expect(4).body[2], 0x87, "not authorized");
+    device.publish("status/d1", 1, b"fine");
+    device.expect(4);
+    let report = dashboard.push();
+    assert_eq!((report.topic.as_str(), report.text()), ("status/d1", "fine"));
+}
