@@ -5,6 +5,7 @@ pub mod http;
 pub mod initiator;
 pub mod mosquitto;
 pub mod mqtt;
+pub mod ppg;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
