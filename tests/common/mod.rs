@@ -3,6 +3,7 @@
 
 pub mod http;
 pub mod initiator;
+pub mod kannel;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod ppg;

@@ -15,6 +15,7 @@ mod examples;
 mod groups;
 mod hostile;
 mod housekeeping;
+mod kannel;
 mod kit;
 mod last_words;
 mod lifecycle;
