@@ -24,6 +24,7 @@
 //! | [`address`], [`time`], [`code`] | what stands in their attributes |
 //! | [`capabilities`] | the RDF part that tells of a user's terminals |
 //! | [`fragment`] | what is shown of a request that could not be read |
+//! | [`outline`] | any answer as plain elements, for those who check a gateway |
 //! | [`limits`] | how much of everything a request may have |
 //! | [`repair`] | what was bent and has been straightened |
 
@@ -40,6 +41,7 @@ pub mod fragment;
 pub mod limits;
 pub mod message;
 pub mod multipart;
+pub mod outline;
 pub mod repair;
 pub mod time;
 pub mod version;

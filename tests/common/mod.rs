@@ -3,8 +3,10 @@
 
 pub mod http;
 pub mod initiator;
+pub mod kannel;
 pub mod mosquitto;
 pub mod mqtt;
+pub mod ppg;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

@@ -17,6 +17,7 @@ mod examples;
 mod groups;
 mod hostile;
 mod housekeeping;
+mod kannel;
 mod kit;
 mod last_words;
 mod lifecycle;

@@ -1,5 +1,6 @@
 //! What stands in braces in a case.
 
+use super::options::Pap;
 use crate::clock;
 use crate::pap::time;
 
@@ -12,14 +13,9 @@ const XML: &str = "<?xml version=\"1.0\"?>\n";
 const UNKNOWN: &str = "99900000000";
 
 impl Placeholders {
-    pub(super) fn new(number: &str, group: Option<&str>) -> Self {
+    pub(super) fn new(number: &str, group: Option<&str>, pap: Pap) -> Self {
         let id = || format!("{}@pap-check.example", uuid::Uuid::new_v4());
         let now = clock::now() / 1000;
-        let prolog = |version: &str, system: &str| {
-            format!(
-                "{XML}<!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP {version}//EN\" \"{system}/DTD/pap_{version}.dtd\">"
-            )
-        };
         Self(vec![
             ("{id}", id()),
             ("{id2}", id()),
@@ -31,13 +27,31 @@ impl Placeholders {
             ("{soon}", time::format(now + 3_600)),
             ("{later}", time::format(now + 7_200)),
             ("{past}", time::format(now - 3_600)),
-            ("{xml10}", prolog("1.0", "http://www.wapforum.org")),
-            ("{xml20}", prolog("2.0", "http://www.wapforum.org")),
-            ("{xml21}", prolog("2.1", "http://www.openmobilealliance.org/tech")),
+            // The version that is spoken, and three that are fixed.
+            ("{pap}", pap.name().to_owned()),
+            ("{public}", public(pap)),
+            ("{system}", system(pap)),
+            ("{xml}", prolog(pap)),
+            ("{xml10}", prolog(Pap::V1_0)),
+            ("{xml20}", prolog(Pap::V2_0)),
+            ("{xml21}", prolog(Pap::V2_1)),
         ])
     }
 
     pub(super) fn fill(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
     }
+}
+
+fn public(pap: Pap) -> String {
+    format!("-//WAPFORUM//DTD PAP {}//EN", pap.name())
+}
+
+fn system(pap: Pap) -> String {
+    let folder = if pap == Pap::V2_1 { "http://www.openmobilealliance.org/tech" } else { "http://www.wapforum.org" };
+    format!("{folder}/DTD/pap_{}.dtd", pap.name())
+}
+
+fn prolog(pap: Pap) -> String {
+    format!("{XML}<!DOCTYPE pap PUBLIC \"{}\" \"{}\">", public(pap), system(pap))
 }
