@@ -5,6 +5,7 @@
 //! [`retention`], [`views`]. SQL stays in
 //! this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
 
+mod asked;
 mod backup;
 mod bindings;
 mod cancel;
@@ -35,6 +36,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use asked::{Asked, Found, find};
 pub use backup::backup;
 pub use groups::Deleted;
 pub use migrate::SCHEMA_VERSION;
