@@ -12,17 +12,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
+use super::body::Unreadable;
+use super::socket::Socket as HttpSocket;
 use crate::config;
 
 /// How long requests that are under way may take to finish once the stop has begun.
 const DRAIN: Duration = Duration::from_secs(5);
-/// An answer that nobody reads for so long is given up.
-const WRITE: Duration = Duration::from_secs(30);
 
 /// Where a request came from: an extension of every request.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +43,8 @@ pub struct Stop {
 
 /// Serves until told to stop.
 pub async fn serve(listener: TcpListener, router: Router, settings: config::Http, stop: Stop) {
-    let server = Server { router, timeout: settings.header_timeout, cut: CancellationToken::new() };
+    let cut = CancellationToken::new();
+    let server = Server { router, timeout: settings.header_timeout, patience: settings.body_timeout, cut };
     let slots = Arc::new(Semaphore::new(settings.max_connections));
     let before = TaskTracker::new();
     loop {
@@ -85,6 +85,8 @@ pub async fn serve(listener: TcpListener, router: Router, settings: config::Http
 struct Server {
     router: Router,
     timeout: Duration,
+    /// For what still comes after the last answer.
+    patience: Duration,
     /// Connections end at once.
     cut: CancellationToken,
 }
@@ -92,6 +94,8 @@ struct Server {
 impl Server {
     fn spawn(&self, tracker: &TaskTracker, (slot, stream, remote): Socket, stop: CancellationToken, keep_alive: bool) {
         let (router, cut, timeout) = (self.router.clone(), self.cut.clone(), self.timeout);
+        let _ = stream.set_nodelay(true);
+        let stream = HttpSocket::new(stream, self.patience);
         tracker.spawn(async move {
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(timeout).keep_alive(keep_alive);
@@ -118,17 +122,18 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<Socket
 
 async fn connection(
     builder: http1::Builder,
-    stream: TcpStream,
+    stream: HttpSocket,
     remote: Remote,
     router: Router,
     stop: CancellationToken,
 ) {
-    let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE));
-    let stream = Box::pin(stream);
+    let refusal = stream.refusal();
     let service = service_fn(move |mut request| {
         request.extensions_mut().insert(remote);
+        // It is known before hyper gets the request that stands in for the refused one, and that is the last.
+        if let Some(why) = refusal.get() {
+            request.extensions_mut().insert(Unreadable(why));
+        }
         router.clone().call(request)
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
