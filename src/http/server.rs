@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
+use super::ANYBODY;
 use super::body::Unreadable;
+use super::pap::{Observer, Sender};
 use super::socket::Socket as HttpSocket;
 use crate::config;
 
@@ -44,7 +46,8 @@ pub struct Stop {
 /// Serves until told to stop.
 pub async fn serve(listener: TcpListener, router: Router, settings: config::Http, stop: Stop) {
     let cut = CancellationToken::new();
-    let server = Server { router, timeout: settings.header_timeout, patience: settings.body_timeout, cut };
+    let observer = Observer::default();
+    let server = Server { router, timeout: settings.header_timeout, patience: settings.body_timeout, observer, cut };
     let slots = Arc::new(Semaphore::new(settings.max_connections));
     let before = TaskTracker::new();
     loop {
@@ -87,19 +90,29 @@ struct Server {
     timeout: Duration,
     /// For what still comes after the last answer.
     patience: Duration,
+    /// For what is no HTTP: nobody else sees that.
+    observer: Observer,
     /// Connections end at once.
     cut: CancellationToken,
 }
 
 impl Server {
     fn spawn(&self, tracker: &TaskTracker, (slot, stream, remote): Socket, stop: CancellationToken, keep_alive: bool) {
-        let (router, cut, timeout) = (self.router.clone(), self.cut.clone(), self.timeout);
+        let (router, observer, cut, timeout) =
+            (self.router.clone(), self.observer.clone(), self.cut.clone(), self.timeout);
         let _ = stream.set_nodelay(true);
         let stream = HttpSocket::new(stream, self.patience);
         tracker.spawn(async move {
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(timeout).keep_alive(keep_alive);
-            cut.run_until_cancelled(connection(builder, stream, remote, router, stop)).await;
+            let served = cut.run_until_cancelled(connection(builder, stream, remote, router, stop)).await;
+            if let Some(Err(error)) = served {
+                tracing::debug!(%error, "an HTTP connection ended early");
+                if error.is_parse() {
+                    let sent_by = Sender { initiator: ANYBODY, endpoint: "", remote: Some(remote) };
+                    observer.refused(&sent_by, "unreadable", 2000, &format!("HTTP 400: this is not HTTP: {error}"));
+                }
+            }
             drop(slot);
         });
     }
@@ -126,7 +139,7 @@ async fn connection(
     remote: Remote,
     router: Router,
     stop: CancellationToken,
-) {
+) -> hyper::Result<()> {
     let refusal = stream.refusal();
     let service = service_fn(move |mut request| {
         request.extensions_mut().insert(remote);
@@ -138,14 +151,11 @@ async fn connection(
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
+    tokio::select! {
         result = connection.as_mut() => result,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "an HTTP connection ended early");
     }
 }

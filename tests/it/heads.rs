@@ -100,6 +100,14 @@ fn a_folded_head_could_not_smuggle_a_request() {
         assert!(answers.contains("write each header on one line"), "{headers:?}: {answers}");
         assert_eq!(pushes(&gateway), 1, "{headers:?}");
     }
+    // What came before a refused one on the same connection is answered as if alone.
+    let plain = request("Content-Type: multipart/related; boundary=xyz\r\n", &body.replace("first", "before"));
+    let mut stream = connect(&gateway);
+    stream.write_all(format!("{plain}{}", with("Transfer-Encoding: chunked\r\n")).as_bytes()).unwrap();
+    let answers = rest(stream);
+    let statuses: Vec<&str> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["202", "400"], "{answers}");
+    assert_eq!(pushes(&gateway), 2);
     // Two lengths without a fold are hyper's to refuse, as before.
     let plain =
         with(&format!("Content-Length: {length}\r\nContent-Length: 0\r\n")).replace(";\r\n        type", "; type");
@@ -108,7 +116,11 @@ fn a_folded_head_could_not_smuggle_a_request() {
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 400");
-    assert_eq!(pushes(&gateway), 1);
+    assert_eq!(pushes(&gateway), 2);
+    let line = wait_for("a line in the log, which there was none of", || {
+        gateway.log().lines().find(|line| line.contains("this is not HTTP")).map(ToOwned::to_owned)
+    });
+    assert!(line.contains("a request was refused") && line.contains("remote=127.0.0.1"), "{line}");
 }
 
 #[test]
@@ -202,7 +214,7 @@ fn a_gateway_that_stops_says_so_in_the_initiator_s_version() {
     probe.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     assert!(probe.read(&mut [0; 512]).unwrap() > 0);
     gateway.signal("TERM");
-    wait_for("readiness to be taken back", || (gateway.http().get("/readyz").status == 503).then_some(()));
+    wait_for("readiness to be taken back", || (gateway.http().try_send("GET", "/readyz") == Some(503)).then_some(()));
     let reply = gateway.http().pap(&Pap::new("p2").to("group:news"));
     is_bad_message(&reply, 503, 4001);
     assert!(reply.body.contains("DTD PAP 2.0//EN"), "{reply:?}");
