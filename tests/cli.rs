@@ -115,7 +115,7 @@ fn groups_members_and_pushes_from_the_command_line() {
     assert_eq!(run(&["cancel", "cli-1"]), "1000\tOK\tgroup:news\n");
     assert_eq!(run(&["status", "cli-1"]), "group:news\tcancelled\t1000\t0 of 1\n");
     let again = papcast(&["cancel", "cli-1", "--gateway", &url]);
-    assert_eq!((again.code, again.out.as_str()), (Some(1), "3003\tnot possible\tgroup:news\n"));
+    assert_eq!((again.code, again.out.as_str()), (Some(1), "3003\tover already: cancelled\tgroup:news\n"));
     assert_eq!(papcast(&["status", "nothing", "--gateway", &url]).code, Some(1));
     run(&["member", "remove", "news", "sip:alice@example.com"]);
     run(&["group", "remove", "news"]);
@@ -239,7 +239,7 @@ fn pap_explain_says_what_a_document_means_and_what_is_wrong_with_it() {
     let text = String::from_utf8(explain(&[file.to_str().unwrap()]).stdout).unwrap();
     for line in [
         "result                 delivered, code 1000 (OK): 2 of 2",
-        "                       15550100 = the user 15550100 or, where that is not known, the user tel:+15550100",
+        "                       15550100 = the user 15550100 or, where that is not known, the user tel:+15550100 or, where that is not known, the group 15550100",
         "by a strict endpoint   taken as it is",
     ] {
         assert!(text.lines().any(|known| known == line), "{line}\n{text}");

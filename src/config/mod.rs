@@ -200,6 +200,19 @@ pub struct PapEndpoint {
     /// Answers have a DOCTYPE.
     #[serde(default = "yes")]
     pub doctype: bool,
+    /// What an address does to the others that names nothing known; the profile decides where nothing is said.
+    #[serde(default)]
+    pub unknown_addresses: Option<UnknownAddresses>,
+}
+
+/// What becomes of a push with an address that names nothing known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownAddresses {
+    /// Nothing is submitted.
+    Refuse,
+    /// The others are served, and that one is reported as rejected.
+    Skip,
 }
 
 fn yes() -> bool {

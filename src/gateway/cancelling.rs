@@ -2,7 +2,7 @@
 
 use super::Gateway;
 use crate::clock;
-use crate::store::{Cancelled, Error};
+use crate::store::{Asked, Cancelled, Error};
 
 impl Gateway {
     /// Cancels a push for these addresses, or all; `None` for an unknown push. When this returns, no terminal is sent it
@@ -11,7 +11,7 @@ impl Gateway {
         &self,
         initiator: &str,
         push_id: &str,
-        addresses: Vec<String>,
+        addresses: Vec<Asked>,
     ) -> Result<Option<Cancelled>, Error> {
         self.terminals().settle_all().await;
         let (initiator, push_id) = (initiator.to_owned(), push_id.to_owned());

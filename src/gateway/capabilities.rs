@@ -44,7 +44,7 @@ impl From<Error> for NoCapabilities {
 impl Gateway {
     /// What is known of the terminals behind an address.
     pub async fn capabilities(&self, address: &str) -> Result<Capabilities, NoCapabilities> {
-        let users = self.named_targets(address).into_iter().filter_map(|target| match target {
+        let users = self.named_targets(address, false).into_iter().filter_map(|target| match target {
             Target::User(user) => Some(user),
             Target::Group(_) => None,
         });

@@ -9,6 +9,7 @@ mod housekeeping;
 mod joining;
 mod locks;
 mod notify;
+mod refused;
 mod replacing;
 mod retention;
 mod sessions;
@@ -23,7 +24,8 @@ pub use capabilities::{Capabilities, NoCapabilities};
 pub use heads::Heads;
 pub use joining::{GroupRequest, Removed, SubscribeOutcome};
 pub use notify::{pap_quality, pap_state};
-pub use submitting::{Accepted, Content, PushRequest, Refused, Replace};
+pub use refused::Refused;
+pub use submitting::{Accepted, Content, PushRequest, Replace};
 pub use terminals::{Connection, Later, Terminals};
 
 pub use locks::Turn;

@@ -52,7 +52,7 @@ impl Gateway {
         let Replace { push_id, pending_only } = replace.clone();
         submission.replace = Some(Replacing { push_id, pending_only, held_back, holders });
         let submitted = self.store.submit(submission).await?;
-        if let Submitted::Accepted { revoked } = &submitted {
+        if let Submitted::Accepted { revoked, .. } = &submitted {
             self.terminals().revoke(revoked).await;
         }
         Ok(submitted)

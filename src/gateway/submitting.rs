@@ -4,14 +4,13 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
+use super::refused::{self, Refused};
 use super::{Gateway, notify};
 use crate::addressee;
 use crate::clock::{self, Millis};
 use crate::config::ForbiddenUrl;
 use crate::ids::{Duplicates, GroupId, Target};
-use crate::store::{
-    self, Address, DeliveryMethod, Error, MAX_REPLACED, Meaning, Notify, Priority, Submission, Submitted,
-};
+use crate::store::{Address, Asked, DeliveryMethod, Meaning, Notify, Priority, Submission, Submitted};
 
 /// Longest push-id in bytes. The specification has no limit; 255 is what initiators need at most (pap.md D2).
 const PUSH_ID_MAX: usize = 255;
@@ -43,6 +42,8 @@ pub struct PushRequest {
     pub push_all: bool,
     /// Addresses mean what they say and nothing else.
     pub literal: bool,
+    /// Addresses that name nothing known are rejected one by one, and the others served.
+    pub skip_unknown: bool,
     /// Hash of the submission as it came in.
     pub digest: i64,
     pub replace: Option<Replace>,
@@ -60,44 +61,8 @@ pub struct Replace {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     pub push_id: String,
-}
-
-/// Why a push was not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    #[error("{0}")]
-    BadRequest(String),
-    #[error("the push has expired: its deliver-before is {before}, the time here is {now}")]
-    Expired { before: String, now: String },
-    #[error("result notifications cannot go there: {0}")]
-    Notify(String),
-    /// The addresses as they were written.
-    #[error("{}", unknown_text(.0))]
-    Unknown(Vec<String>),
-    #[error("the push-id {0:?} belongs to another push of this initiator")]
-    Duplicate(String),
-    #[error("there is no push {0:?} that could be replaced; nothing was submitted")]
-    UnknownOld(String),
-    #[error(
-        "the push {0:?} has reached everybody it can reach: nothing of it can be taken back, and nothing was submitted"
-    )]
-    NothingPending(String),
-    #[error(
-        "the push {0:?} is the last of {MAX_REPLACED} that replaced each other with pending-only, and cannot be replaced in this way; nothing was submitted"
-    )]
-    LongChain(String),
-    #[error("the gateway cannot store pushes now; try again later")]
-    Unavailable,
-}
-
-fn unknown_text(addresses: &[String]) -> String {
-    let shown: Vec<&str> = addresses.iter().take(3).map(String::as_str).collect();
-    let more = if addresses.len() > shown.len() {
-        format!(" and {} more", addresses.len() - shown.len())
-    } else {
-        String::new()
-    };
-    format!("not a known group or user: {}{more}; nothing was submitted", shown.join(", "))
+    /// The addresses that were skipped because they name nothing known, in words.
+    pub skipped: Option<String>,
 }
 
 impl Gateway {
@@ -107,10 +72,15 @@ impl Gateway {
         self.check_size(&request)?;
         let (deliver_before, addresses) = match self.check(&mut request, now) {
             Ok(checked) => checked,
-            Err(_) if self.is_repeat(&request).await? => return Ok(Accepted { push_id: request.push_id }),
+            Err(_) if self.is_repeat(&request).await? => {
+                return Ok(Accepted { push_id: request.push_id, skipped: None });
+            }
             Err(refused) => return Err(refused),
         };
         let push_id = request.push_id.clone();
+        // What `push_all` stands for, should it be unknown.
+        let source = request.source.clone();
+        let source = request.push_all.then_some(source.as_deref());
         let submission = Submission {
             initiator: request.initiator,
             push_id: request.push_id,
@@ -127,16 +97,24 @@ impl Gateway {
             headers: request.content.headers,
             body: request.content.body,
             addresses,
+            skip_unknown: request.skip_unknown,
             replace: None,
         };
         let submitted = match &request.replace {
             Some(replace) => self.replace(submission, replace).await,
             None => self.store.submit(submission).await,
         };
-        match submitted.map_err(|error| refused(&error))? {
-            Submitted::Accepted { .. } | Submitted::Repeated => Ok(Accepted { push_id }),
-            Submitted::Duplicate => Err(Refused::Duplicate(push_id)),
-            Submitted::Unknown(addresses) => Err(Refused::Unknown(addresses)),
+        match submitted.map_err(|error| Refused::from(&error))? {
+            Submitted::Accepted { unknown, .. } => {
+                let skipped = (!unknown.is_empty()).then(|| refused::unknown(&unknown, source));
+                Ok(Accepted { push_id, skipped })
+            }
+            Submitted::Repeated => Ok(Accepted { push_id, skipped: None }),
+            Submitted::Duplicate(earlier) => {
+                let replaces = request.replace.as_ref().map(|replace| replace.push_id.as_str());
+                Err(Refused::Duplicate(refused::duplicate(&push_id, earlier, self.rules.duplicates, replaces)))
+            }
+            Submitted::Unknown(addresses) => Err(Refused::Unknown(refused::unknown(&addresses, source))),
             Submitted::UnknownOld(old) => Err(Refused::UnknownOld(old)),
             Submitted::LongChain(old) => Err(Refused::LongChain(old)),
             Submitted::NothingPending(old) => Err(Refused::NothingPending(old)),
@@ -158,7 +136,7 @@ impl Gateway {
             return Ok(false);
         }
         let known = self.store.has_accepted(request.initiator.clone(), request.push_id.clone(), request.digest).await;
-        known.map_err(|error| refused(&error))
+        known.map_err(|error| Refused::from(&error))
     }
 
     fn check_size(&self, request: &PushRequest) -> Result<(), Refused> {
@@ -252,13 +230,17 @@ impl Gateway {
                 Meaning { target, connected }
             };
             let meanings: Vec<Meaning> = self.targets(raw, request).into_iter().map(meaning).collect();
-            if meanings.is_empty() {
+            if meanings.is_empty() && !request.skip_unknown {
                 unknown.push(raw.clone());
             } else {
                 addresses.push(Address { raw: raw.clone(), meanings });
             }
         }
-        if unknown.is_empty() { Ok(addresses) } else { Err(Refused::Unknown(unknown)) }
+        if unknown.is_empty() {
+            return Ok(addresses);
+        }
+        let source = request.push_all.then_some(request.source.as_deref());
+        Err(Refused::Unknown(refused::unknown(&unknown, source)))
     }
 
     /// Whom an address string may name, the first one that is known; empty where nobody can be meant by it.
@@ -268,33 +250,22 @@ impl Gateway {
             let group = request.source.as_deref().and_then(|source| GroupId::parse(source).ok());
             return group.map(Target::Group).into_iter().collect();
         }
-        let mut targets = self.named_targets(raw);
-        if request.literal {
-            targets.truncate(1);
-        }
-        targets
+        self.named_targets(raw, request.literal)
     }
 
-    /// Whom an address string may name by itself.
-    pub(super) fn named_targets(&self, raw: &str) -> Vec<Target> {
+    /// Whom an address string may name by itself; `literal`: by what it says and nothing else.
+    pub(super) fn named_targets(&self, raw: &str, literal: bool) -> Vec<Target> {
         match self.rules.aliases.iter().find(|(alias, _)| alias == raw) {
             Some((_, target)) => vec![target.clone()],
+            None if literal => addressee::to_the_letter(raw).into_iter().collect(),
             None => addressee::meanings(raw),
         }
     }
-}
 
-fn refused(error: &Error) -> Refused {
-    match error {
-        // There may be thousands of them in a second. The store says that it is full, and when it is so no more; /metrics
-        // counts the 4001.
-        store::Error::Full | store::Error::Busy => tracing::debug!(%error, "a push was refused"),
-        other => {
-            static FAILED: clock::Seldom = clock::Seldom::new();
-            if let Some(pushes) = FAILED.happened() {
-                tracing::error!(error = %other, pushes, "a push could not be stored");
-            }
-        }
+    /// An address that somebody asks about, with whom it may name.
+    #[must_use]
+    pub fn asked(&self, raw: String, literal: bool) -> Asked {
+        let meanings = self.named_targets(&raw, literal);
+        Asked { raw, meanings }
     }
-    Refused::Unavailable
 }

@@ -2,7 +2,8 @@
 //!
 //! | file | job |
 //! | --- | --- |
-//! | [`server`] | sockets, timeouts, graceful stop |
+//! | [`server`] | connections, timeouts, graceful stop |
+//! | [`socket`], [`head`] | one connection: folded headers put right, closed so that the last answer arrives |
 //! | [`body`] | how large and how slow a request body may be |
 //! | [`health`] | `/healthz` and `/readyz` |
 //! | [`pap`] | PAP over POST |
@@ -12,6 +13,7 @@
 
 mod body;
 mod groups;
+mod head;
 mod health;
 mod pap;
 mod parameters;
@@ -19,8 +21,10 @@ mod problem;
 mod pushes;
 mod recipients;
 mod server;
+mod socket;
 mod users;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -61,6 +65,7 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         strict: false,
     };
     let api = Api { gateway, readiness, limits, observer: pap::Observer::default() };
+    let mut endpoints = HashMap::new();
     let mut router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -83,24 +88,44 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
     }
     for (path, endpoint) in &config.pap.endpoints {
         let endpoint = pap::Endpoint::from(endpoint);
+        endpoints.insert(path.clone(), endpoint);
         router = router.route(path, post(move |api, request| pap::handle(api, endpoint, request)));
     }
+    let endpoints = pap::Endpoints::new(endpoints, api.observer.clone());
     router
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
+        .layer(axum::middleware::from_fn(in_time))
         .layer(axum::middleware::from_fn_with_state(body::Bounds::new(&config.http), body::collect))
         // The layer above has the limit already.
         .layer(DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn_with_state(api.readiness.clone(), while_ready))
+        .layer(axum::middleware::from_fn_with_state(endpoints, pap::in_pap))
         .with_state(api)
 }
 
+/// The request came when the stop had begun.
+#[derive(Debug, Clone, Copy)]
+struct Late;
+
 /// No new work once the stop has begun; who only looks is still answered.
-async fn while_ready(State(readiness): State<Readiness>, request: Request, next: Next) -> Response {
-    if readiness.is_taking_work() || matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics") {
+async fn while_ready(State(readiness): State<Readiness>, mut request: Request, next: Next) -> Response {
+    if !readiness.is_taking_work() && !matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics") {
+        request.extensions_mut().insert(Late);
+    }
+    next.run(request).await
+}
+
+/// Turns late requests away, once their bodies have been read: an initiator is told so in its own version of PAP.
+async fn in_time(request: Request, next: Next) -> Response {
+    if request.extensions().get::<Late>().is_none() {
         return next.run(request).await;
     }
-    problem::Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping; try again later").into_response()
+    let problem = problem::Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping; try again later");
+    let mut response = problem.into_response();
+    let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap_or_default();
+    response.extensions_mut().insert(crate::pap::doctype::guess(&body).for_answer());
+    response
 }
 
 /// Finishes work that must not stop half-way, even if the client that asked for it goes away.

@@ -39,16 +39,29 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
+    pub(super) fn told(&self) -> Told {
+        Told { detail: self.detail.clone(), code: self.code }
+    }
+
     pub(super) fn with_code(mut self, code: u16) -> Self {
         self.code = Some(code);
         self
     }
 }
 
+/// What a problem says, for those who say it in another form: an extension of its response.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) detail: String,
+    pub(super) code: Option<u16>,
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let kind = self.kind;
-        (kind, [(header::CONTENT_TYPE, "application/problem+json")], Json(self)).into_response()
+        let (kind, told) = (self.kind, self.told());
+        let mut response = (kind, [(header::CONTENT_TYPE, "application/problem+json")], Json(self)).into_response();
+        response.extensions_mut().insert(told);
+        response
     }
 }
 

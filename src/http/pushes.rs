@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Extensions, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::problem::{Body, Path, Problem, Query};
+use super::pap::Sender;
+use super::problem::{Body, Path, Problem, Query, Told};
+use super::server::Remote;
 use super::{ANYBODY, Api, to_the_end};
 use crate::clock::{self, Millis};
 use crate::gateway::{Content, PushRequest, Replace};
@@ -81,8 +83,24 @@ pub(super) struct Taken {
 
 pub(super) async fn submit(
     State(api): State<Api>,
-    Body(push): Body<NewPush>,
+    extensions: Extensions,
+    body: Result<Body<NewPush>, Problem>,
 ) -> Result<(StatusCode, Json<Taken>), Problem> {
+    let taken = match body {
+        Ok(Body(push)) => take(&api, push).await,
+        Err(problem) => Err(problem),
+    };
+    if let Err(problem) = &taken {
+        let sent_by = Sender { initiator: ANYBODY, endpoint: PATH, remote: Remote::of(&extensions) };
+        let Told { detail, code } = problem.told();
+        api.observer.refused(&sent_by, "push", code.unwrap_or_default(), &detail);
+    }
+    taken
+}
+
+const PATH: &str = "/api/v1/pushes";
+
+async fn take(api: &Api, push: NewPush) -> Result<(StatusCode, Json<Taken>), Problem> {
     let mut hasher = DefaultHasher::new();
     push.hash(&mut hasher);
     let request = request(push, hasher.finish().cast_signed())?;
@@ -133,6 +151,7 @@ fn request(push: NewPush, digest: i64) -> Result<PushRequest, Problem> {
         }),
         push_all: false,
         literal: false,
+        skip_unknown: false,
         digest,
         replace: push
             .replace_push_id
@@ -298,16 +317,30 @@ pub(super) async fn cancel(
     State(api): State<Api>,
     Path(push_id): Path<String>,
     Query(whose): Query<Whose>,
+    extensions: Extensions,
 ) -> Result<Json<ShownPush>, Problem> {
-    let unknown = || Problem::not_found(format!("there is no push {push_id:?}")).with_code(2004);
     let initiator = whose.name();
-    let (gateway, name, id) = (Arc::clone(&api.gateway), initiator.clone(), push_id.clone());
+    let cancelled = take_back(&api, &initiator, &push_id).await;
+    if let Err(problem) = &cancelled {
+        let sent_by = Sender { initiator: ANYBODY, endpoint: PATH, remote: Remote::of(&extensions) };
+        let Told { detail, code } = problem.told();
+        api.observer.refused(&sent_by, "cancel", code.unwrap_or_default(), &detail);
+    }
+    cancelled
+}
+
+async fn take_back(api: &Api, initiator: &str, push_id: &str) -> Result<Json<ShownPush>, Problem> {
+    let unknown = || Problem::not_found(format!("there is no push {push_id:?}")).with_code(2004);
+    let (gateway, name, id) = (Arc::clone(&api.gateway), initiator.to_owned(), push_id.to_owned());
     let work = async move { gateway.cancel(&name, &id, Vec::new()).await };
     let cancelled = to_the_end(work).await??.ok_or_else(unknown)?;
     if cancelled.done.is_empty() {
-        let text = format!("the push {push_id:?} is over for all its addresses");
+        let mut states: Vec<&str> = cancelled.too_late.iter().map(|(_, state)| state.name()).collect();
+        states.sort_unstable();
+        states.dedup();
+        let text = format!("the push {push_id:?} is over for all its addresses: {}", states.join(", "));
         return Err(Problem::new(StatusCode::CONFLICT, text).with_code(3003));
     }
-    let view = api.gateway.store().push(initiator, push_id.clone()).await?;
+    let view = api.gateway.store().push(initiator.to_owned(), push_id.to_owned()).await?;
     Ok(Json(view.ok_or_else(unknown)?.into()))
 }

@@ -12,17 +12,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
+use super::ANYBODY;
+use super::body::Unreadable;
+use super::pap::{Observer, Sender};
+use super::socket::Socket as HttpSocket;
 use crate::config;
 
 /// How long requests that are under way may take to finish once the stop has begun.
 const DRAIN: Duration = Duration::from_secs(5);
-/// An answer that nobody reads for so long is given up.
-const WRITE: Duration = Duration::from_secs(30);
 
 /// Where a request came from: an extension of every request.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +45,9 @@ pub struct Stop {
 
 /// Serves until told to stop.
 pub async fn serve(listener: TcpListener, router: Router, settings: config::Http, stop: Stop) {
-    let server = Server { router, timeout: settings.header_timeout, cut: CancellationToken::new() };
+    let cut = CancellationToken::new();
+    let observer = Observer::default();
+    let server = Server { router, timeout: settings.header_timeout, patience: settings.body_timeout, observer, cut };
     let slots = Arc::new(Semaphore::new(settings.max_connections));
     let before = TaskTracker::new();
     loop {
@@ -85,17 +88,31 @@ pub async fn serve(listener: TcpListener, router: Router, settings: config::Http
 struct Server {
     router: Router,
     timeout: Duration,
+    /// For what still comes after the last answer.
+    patience: Duration,
+    /// For what is no HTTP: nobody else sees that.
+    observer: Observer,
     /// Connections end at once.
     cut: CancellationToken,
 }
 
 impl Server {
     fn spawn(&self, tracker: &TaskTracker, (slot, stream, remote): Socket, stop: CancellationToken, keep_alive: bool) {
-        let (router, cut, timeout) = (self.router.clone(), self.cut.clone(), self.timeout);
+        let (router, observer, cut, timeout) =
+            (self.router.clone(), self.observer.clone(), self.cut.clone(), self.timeout);
+        let _ = stream.set_nodelay(true);
+        let stream = HttpSocket::new(stream, self.patience);
         tracker.spawn(async move {
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(timeout).keep_alive(keep_alive);
-            cut.run_until_cancelled(connection(builder, stream, remote, router, stop)).await;
+            let served = cut.run_until_cancelled(connection(builder, stream, remote, router, stop)).await;
+            if let Some(Err(error)) = served {
+                tracing::debug!(%error, "an HTTP connection ended early");
+                if error.is_parse() {
+                    let sent_by = Sender { initiator: ANYBODY, endpoint: "", remote: Some(remote) };
+                    observer.refused(&sent_by, "unreadable", 2000, &format!("HTTP 400: this is not HTTP: {error}"));
+                }
+            }
             drop(slot);
         });
     }
@@ -118,29 +135,27 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<Socket
 
 async fn connection(
     builder: http1::Builder,
-    stream: TcpStream,
+    stream: HttpSocket,
     remote: Remote,
     router: Router,
     stop: CancellationToken,
-) {
-    let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE));
-    let stream = Box::pin(stream);
+) -> hyper::Result<()> {
+    let refusal = stream.refusal();
     let service = service_fn(move |mut request| {
         request.extensions_mut().insert(remote);
+        // It is known before hyper gets the request that stands in for the refused one, and that is the last.
+        if let Some(why) = refusal.get() {
+            request.extensions_mut().insert(Unreadable(why));
+        }
         router.clone().call(request)
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
+    tokio::select! {
         result = connection.as_mut() => result,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "an HTTP connection ended early");
     }
 }

@@ -25,10 +25,8 @@ pub enum Address<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client<'a> {
     pub kind: Kind<'a>,
-    /// Decoded; for PLMN only `+` and digits.
+    /// Decoded, with the port that may stand behind it ([`without_port`]); for PLMN `+` and digits without separators.
     pub value: Cow<'a, str>,
-    /// A trailing `:port`, which BlackBerry initiators put behind a USER value.
-    pub port: Option<u16>,
     /// What stands behind the last `@`; it need not be the real name of the gateway.
     pub ppg: Option<&'a str>,
 }
@@ -112,23 +110,40 @@ fn is_escaped(value: &str) -> bool {
     value.split('%').skip(1).all(digits)
 }
 
-/// Whether a port stands behind the value. Most have none, and decoding them all to see that would cost an allocation each.
+/// Whether that is a port for sure which stands behind the value: behind a PIN or an e-mail address. Most values have none,
+/// and decoding them all to see that would cost an allocation each.
 fn has_port(value: &str) -> bool {
     let colon = value.contains(':') || value.contains("%3A") || value.contains("%3a");
     let may_have = colon && value.ends_with(|c: char| c.is_ascii_digit());
-    may_have && percent_decode_str(value).decode_utf8().is_ok_and(|value| split_port(value).1.is_some())
+    let is_sure = |value: Cow<'_, str>| {
+        without_port(&value).is_some_and(|front| {
+            let is_pin = front.len() == 8 && front.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_pin || (front.contains('@') && !front.contains(':'))
+        })
+    };
+    may_have && percent_decode_str(value).decode_utf8().is_ok_and(is_sure)
+}
+
+/// What stands before a port: `:digits`, its colon perhaps still encoded. BlackBerry initiators put the port of an
+/// application behind any value; whether it is one, only whoever knows the names can say. A URI keeps its scheme.
+#[must_use]
+pub fn without_port(value: &str) -> Option<&str> {
+    let front = value.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_port = value[front.len()..].parse::<u16>().is_ok();
+    let front = front.strip_suffix(':').or_else(|| front.strip_suffix("%3A")).or_else(|| front.strip_suffix("%3a"))?;
+    let is_scheme = ["sip", "sips", "tel", "urn"].iter().any(|scheme| front.eq_ignore_ascii_case(scheme));
+    (is_port && !front.is_empty() && !is_scheme).then_some(front)
 }
 
 fn client_of<'a>(kind: Kind<'a>, value: &'a str, ppg: Option<&'a str>) -> Result<Client<'a>, AddressError> {
     match kind {
         Kind::Plmn => {
             let value = plmn(value).ok_or_else(|| AddressError::NotANumber(value.to_owned()))?;
-            Ok(Client { kind, value: value.into(), port: None, ppg })
+            Ok(Client { kind, value: value.into(), ppg })
         }
         Kind::User | Kind::Group | Kind::Other(_) => {
             let value = percent_decode_str(value).decode_utf8().map_err(|_| AddressError::NotUtf8)?;
-            let (value, port) = if kind == Kind::User { split_port(value) } else { (value, None) };
-            Ok(Client { kind, value, port, ppg })
+            Ok(Client { kind, value, ppg })
         }
     }
 }
@@ -168,10 +183,18 @@ fn is_number(text: &str) -> bool {
         .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b"-.".contains(&b)))
 }
 
-/// `+` and digits; the separators of the grammar (and blanks) are dropped, a missing `+` is supplied.
+/// `+` and digits; the separators of the grammar (and blanks) are dropped, a missing `+` is supplied. A port stays.
 fn plmn(value: &str) -> Option<String> {
     let value = percent_decode_str(value).decode_utf8().ok()?;
-    let digits = value.trim_start().strip_prefix('+').unwrap_or(&value);
+    if let Some(front) = without_port(&value) {
+        return Some(digits_of(front)? + &value[front.len()..]);
+    }
+    digits_of(&value)
+}
+
+fn digits_of(value: &str) -> Option<String> {
+    let digits = value.trim_start();
+    let digits = digits.strip_prefix('+').unwrap_or(digits);
     let mut number = String::with_capacity(digits.len() + 1);
     number.push('+');
     for c in digits.chars() {
@@ -184,34 +207,13 @@ fn plmn(value: &str) -> Option<String> {
     (number.len() > 1).then_some(number)
 }
 
-/// `user@host:7874` and `2100000A:100`: a port behind an e-mail address or a PIN. A URI keeps what is its own.
-fn split_port(value: Cow<'_, str>) -> (Cow<'_, str>, Option<u16>) {
-    let Some((front, digits)) = value.rsplit_once(':') else { return (value, None) };
-    let is_pin = front.len() == 8 && front.bytes().all(|b| b.is_ascii_hexdigit());
-    let is_mail = front.contains('@') && !front.contains(':');
-    match digits.parse::<u16>() {
-        Ok(port) if (is_pin || is_mail) && digits.bytes().all(|b| b.is_ascii_digit()) => {
-            let length = front.len();
-            let front = match value {
-                Cow::Borrowed(text) => Cow::Borrowed(&text[..length]),
-                Cow::Owned(mut text) => {
-                    text.truncate(length);
-                    Cow::Owned(text)
-                }
-            };
-            (front, Some(port))
-        }
-        _ => (value, None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn client(text: &str) -> (Kind<'_>, String, Option<u16>, Option<&str>) {
+    fn client(text: &str) -> (Kind<'_>, String, Option<&str>) {
         match parse(text).unwrap() {
-            Address::Client(client) => (client.kind, client.value.into_owned(), client.port, client.ppg),
+            Address::Client(client) => (client.kind, client.value.into_owned(), client.ppg),
             Address::Bare(bare) => panic!("{bare} is bare"),
         }
     }
@@ -220,12 +222,12 @@ mod tests {
     fn the_grammar() {
         assert_eq!(
             client("WAPPUSH=+155519990730/TYPE=PLMN@ppg.carrier.com"),
-            (Kind::Plmn, "+155519990730".into(), None, Some("ppg.carrier.com"))
+            (Kind::Plmn, "+155519990730".into(), Some("ppg.carrier.com"))
         );
-        assert_eq!(client("WAPPUSH=+1-555.1999/TYPE=PLMN@p"), (Kind::Plmn, "+15551999".into(), None, Some("p")));
+        assert_eq!(client("WAPPUSH=+1-555.1999/TYPE=PLMN@p"), (Kind::Plmn, "+15551999".into(), Some("p")));
         assert_eq!(
             client("WAPPUSH=john.doe%40wapforum.org/TYPE=USER@p"),
-            (Kind::User, "john.doe@wapforum.org".into(), None, Some("p"))
+            (Kind::User, "john.doe@wapforum.org".into(), Some("p"))
         );
         assert_eq!(client("WAPPUSH=a+b/TYPE=USER@p").1, "a+b", "a plus is a plus");
         assert_eq!(client("WAPPUSH=195.153.199.30/TYPE=IPv4@p").0, Kind::Other("IPv4"));
@@ -241,9 +243,9 @@ mod tests {
         assert_eq!(client("WAPPUSH=+4915112@p").0, Kind::Plmn);
         assert_eq!(
             client("WAPPUSH=a%40b.c%3A7874/TYPE=USER@rim.net"),
-            (Kind::User, "a@b.c".into(), Some(7874), Some("rim.net"))
+            (Kind::User, "a@b.c:7874".into(), Some("rim.net"))
         );
-        assert_eq!(client("WAPPUSH=2100000A%3A100/TYPE=USER@rim.net").2, Some(100));
+        assert_eq!(client("WAPPUSH=%2b15550100%3A100/TYPE=PLMN@rim.net").1, "+15550100:100");
         assert_eq!(client("WAPPUSH=sip%3Aa%40b%3A5060/TYPE=USER@p").1, "sip:a@b:5060");
         assert_eq!(client("WAPPUSH=tel%3A123/TYPE=USER@p").1, "tel:123");
         assert_eq!(client("WAPPUSH=%9/TYPE=USER@p").1, "%9");
@@ -251,6 +253,24 @@ mod tests {
         assert_eq!(client("WAPPUSH=%24IT/TYPE=USER@rim.net").1, "$IT");
         assert_eq!(parse("2100000A"), Ok(Address::Bare("2100000A".into())));
         assert_eq!(parse(" group:news "), Ok(Address::Bare("group:news".into())));
+    }
+
+    #[test]
+    fn a_port_stands_behind_anything_but_a_scheme() {
+        for (value, front) in [
+            ("kit:100", "kit"),
+            ("$kit:7874", "$kit"),
+            ("2100000A%3A100", "2100000A"),
+            ("a@b.c%3a7874", "a@b.c"),
+            ("sip:a@b:5060", "sip:a@b"),
+            ("tel:+1555:100", "tel:+1555"),
+            ("a:b:1", "a:b"),
+        ] {
+            assert_eq!(without_port(value), Some(front), "{value}");
+        }
+        for whole in ["kit", "kit:", "kit:70000", ":100", "tel:123", "SIP:5060", "kit:1a", "100", ""] {
+            assert_eq!(without_port(whole), None, "{whole}");
+        }
     }
 
     #[test]
@@ -278,6 +298,7 @@ mod tests {
             ("A2", "WAPPUSH=+49(151)/TYPE=PLMN@p"),
             ("A2", "WAPPUSH=a%40b.c%3A7874/TYPE=USER@p"),
             ("A2", "WAPPUSH=2100000A:100/TYPE=USER@p"),
+            ("A2", "WAPPUSH=+15550100%3A100/TYPE=PLMN@p"),
             ("A2", "WAPPUSH=%9/TYPE=USER@p"),
             ("A2", "WAPPUSH=a%/TYPE=GROUP@p"),
             ("A3", "WAPPUSH=a /  TYPE=USER@p"),

@@ -3,35 +3,18 @@
 use std::borrow::Cow;
 
 use super::address;
+use super::choices::{Choices, DELIVERY_METHODS, FLAGS, PRIORITIES, REPLACE_METHODS};
 use super::code::{Code, State};
 use super::document::{
-    BadMessage, CancelMessage, CancelResponse, CancelResult, CapabilitiesQuery, CapabilitiesResponse, DeliveryMethod,
-    Document, Priority, ProgressNote, PushMessage, PushResponse, QualityOfService, Replace, ReplaceMethod,
-    ResultNotification, ResultNotificationResponse, StatusQuery, StatusQueryResponse, StatusQueryResult,
+    BadMessage, CancelMessage, CancelResponse, CancelResult, CapabilitiesQuery, CapabilitiesResponse, Document,
+    ProgressNote, PushMessage, PushResponse, QualityOfService, Replace, ResultNotification, ResultNotificationResponse,
+    StatusQuery, StatusQueryResponse, StatusQueryResult,
 };
 use super::repair::{Repair, Repairs};
+pub use super::schema_error::SchemaError;
 use super::time::{self, Seconds};
 use super::version::Version;
 use super::xml::Element;
-
-/// What a document lacks or has too much of (PAP code 2000).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SchemaError {
-    #[error("the root element is {0:?}, not \"pap\"")]
-    Root(String),
-    #[error("a pap element has exactly one document, found {0}")]
-    Documents(usize),
-    #[error("{0:?} is no PAP document")]
-    UnknownDocument(String),
-    #[error("{element} needs the attribute {attribute}")]
-    Missing { element: &'static str, attribute: &'static str },
-    #[error("{element}: {attribute} cannot be {value:?}")]
-    Value { element: &'static str, attribute: &'static str, value: String },
-    #[error("{element} needs {what}")]
-    Children { element: &'static str, what: &'static str },
-    #[error("{element}: an address is longer than {limit} bytes")]
-    AddressTooLong { element: &'static str, limit: usize },
-}
 
 /// Longest address value, in bytes.
 const ADDRESS: usize = 4_096;
@@ -187,12 +170,12 @@ impl<'r> Decoder<'r> {
         }
     }
 
-    /// An enumeration; initiators also write it in other cases.
+    /// An enumeration; initiators also write it in other cases, and some have words of their own.
     fn choice<T: Copy>(
         &mut self,
         fields: &mut Fields<'_>,
         attribute: &'static str,
-        all: &[(&str, T)],
+        all: &Choices<T>,
     ) -> Result<Option<T>, SchemaError> {
         let is_there = fields.has_any(&[attribute]);
         let Some(text) = fields.optional(attribute) else {
@@ -201,21 +184,20 @@ impl<'r> Decoder<'r> {
             }
             return Ok(None);
         };
-        if let Some((_, value)) = all.iter().find(|(name, _)| *name == text) {
-            return Ok(Some(*value));
+        let (value, repair) = all.read(&text).ok_or_else(|| SchemaError::Choice {
+            element: fields.name,
+            attribute,
+            value: short(&text),
+            allowed: all.names(),
+        })?;
+        if let Some(repair) = repair {
+            self.repairs.note(repair);
         }
-        let bent = all.iter().find(|(name, _)| name.eq_ignore_ascii_case(text.trim()));
-        match bent {
-            Some((_, value)) => {
-                self.repairs.note(Repair::OtherCase);
-                Ok(Some(*value))
-            }
-            None => Err(fields.value(attribute, &text)),
-        }
+        Ok(Some(value))
     }
 
     fn flag(&mut self, fields: &mut Fields<'_>, attribute: &'static str) -> Result<bool, SchemaError> {
-        Ok(self.choice(fields, attribute, &[("true", true), ("false", false)])?.unwrap_or(false))
+        Ok(self.choice(fields, attribute, &FLAGS)?.unwrap_or(false))
     }
 
     fn code(fields: &mut Fields<'_>) -> Result<Code, SchemaError> {
@@ -483,16 +465,3 @@ impl<'r> Decoder<'r> {
         Ok(message)
     }
 }
-
-pub(super) const PRIORITIES: [(&str, Priority); 3] =
-    [("high", Priority::High), ("medium", Priority::Medium), ("low", Priority::Low)];
-
-pub(super) const DELIVERY_METHODS: [(&str, DeliveryMethod); 4] = [
-    ("confirmed", DeliveryMethod::Confirmed),
-    ("preferconfirmed", DeliveryMethod::PreferConfirmed),
-    ("unconfirmed", DeliveryMethod::Unconfirmed),
-    ("notspecified", DeliveryMethod::NotSpecified),
-];
-
-pub(super) const REPLACE_METHODS: [(&str, ReplaceMethod); 2] =
-    [("all", ReplaceMethod::All), ("pending-only", ReplaceMethod::PendingOnly)];

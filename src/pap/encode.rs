@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
+use super::choices::{Choices, DELIVERY_METHODS, PRIORITIES, REPLACE_METHODS};
 use super::code::Code;
-use super::decode::{DELIVERY_METHODS, PRIORITIES, REPLACE_METHODS};
 use super::document::{
     BadMessage, CancelMessage, CancelResponse, CapabilitiesQuery, CapabilitiesResponse, Document, PushMessage,
     PushResponse, QualityOfService, ResultNotification, ResultNotificationResponse, StatusQuery, StatusQueryResponse,
@@ -63,8 +63,8 @@ fn doctype(out: &mut String, dialect: &Dialect) {
     out.push_str(">\n");
 }
 
-fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
-    names.iter().find(|(_, known)| known == value).map_or("", |(name, _)| name)
+fn name_of<T: PartialEq>(choices: &Choices<T>, value: &T) -> &'static str {
+    choices.all.iter().find(|(_, known)| known == value).map_or("", |(name, _)| name)
 }
 
 struct Xml {

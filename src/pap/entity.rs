@@ -127,6 +127,10 @@ fn header_lines<'a>(
             };
         }
         let folded = line[0].is_ascii_whitespace() && !lines.is_empty();
+        if folded && !limits.strict && opens_document(line) {
+            // Indented XML without a blank line before it is no folded header (M4 and M8 together).
+            return body_without_blank(part, lines, &starts, at, repairs);
+        }
         if !folded && !looks_like_header(line) {
             return body_without_blank(part, lines, &starts, at, repairs);
         }
@@ -191,6 +195,16 @@ fn header_name(line: &[u8]) -> Option<&[u8]> {
     let name = line[..line.iter().position(|byte| *byte == b':')?].trim_ascii_end();
     let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     (!name.is_empty() && name.iter().all(token)).then_some(name)
+}
+
+/// Whether a control document begins in this line. A `<` alone says nothing: a folded `Content-ID` has one, too.
+fn opens_document(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
+    let ends = |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii_whitespace() || b">/".contains(byte));
+    let opens = |word: &[u8]| {
+        line.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)) && ends(line.get(word.len()))
+    };
+    opens(b"<?xml") || opens(b"<!DOCTYPE") || opens(b"<pap")
 }
 
 fn looks_like_header(line: &[u8]) -> bool {
@@ -299,6 +313,19 @@ mod tests {
         assert_eq!((found.headers.len(), repairs), (0, vec![Repair::NoSuchCoding]));
         assert_eq!(&entity("no header at all").0.body[..], b"no header at all");
         assert_eq!(&entity("").0.body[..], b"");
+    }
+
+    #[test]
+    fn xml_that_was_indented_was_taken_for_a_folded_header() {
+        for xml in [" <?xml version=\"1.0\"?>\n <pap/>", "\t<!DOCTYPE pap>\n <pap/>", "  <pap>\n</pap>", " <pap/>"] {
+            let (found, repairs) = entity(&format!("Content-Type: application/xml; charset=UTF-8\n{xml}"));
+            assert_eq!(found.header("content-type"), Some("application/xml; charset=UTF-8"));
+            assert_eq!((&found.body[..], &repairs[..1]), (xml.as_bytes(), &[Repair::NoBlankLine][..]));
+        }
+        for id in ["<x@y>", "<pap@x>", "<papcast@x>"] {
+            let (found, repairs) = entity(&format!("Content-ID:\r\n {id}\r\n\r\nhello"));
+            assert_eq!((found.header("content-id"), &found.body[..], repairs), (Some(id), &b"hello"[..], vec![]));
+        }
     }
 
     #[test]

@@ -19,6 +19,28 @@ pub fn of(bytes: &[u8]) -> String {
     mask_values(&mask_user_info(&text)).chars().take(FRAGMENT).collect()
 }
 
+/// Some characters before a fault are shown.
+const BEFORE: usize = 64;
+/// So many bytes before them may announce a secret.
+const CONTEXT: usize = 1_024;
+
+/// What stands around `place`; the beginning of `bytes` where that shows it.
+#[must_use]
+pub fn around(bytes: &[u8], place: usize) -> String {
+    if place + BEFORE <= FRAGMENT {
+        return of(bytes);
+    }
+    let from = place.min(bytes.len()).saturating_sub(BEFORE);
+    let text = |end: usize| {
+        let part = &bytes[from.saturating_sub(CONTEXT)..end];
+        mask_values(&mask_user_info(&String::from_utf8_lossy(part)))
+    };
+    // Masked as a whole, so that no secret is shown whose announcement is cut off.
+    let (before, whole) = (text(from), text(bytes.len().min(from + FRAGMENT * 4)));
+    let shared = before.chars().zip(whole.chars()).take_while(|(a, b)| a == b).count();
+    "…".chars().chain(whole.chars().skip(shared)).take(FRAGMENT).collect()
+}
+
 /// `http://user:secret@host/` (RFC 3986 §3.2.1).
 #[must_use]
 pub fn mask_user_info(text: &str) -> String {
@@ -115,6 +137,28 @@ mod tests {
         ] {
             assert_eq!(of(sent.as_bytes()), shown);
         }
+    }
+
+    #[test]
+    fn what_stands_around_a_fault_has_no_secrets_either() {
+        let long = "x".repeat(1_000);
+        for (sent, shown) in [
+            ("<a b=c/>", "<a b=c/>"),
+            ("password=\"s3cret\" <a b=c/>", "<a b=c/>"),
+            ("http://u:s3cret@host/ <a b=c/>", "<a b=c/>"),
+        ] {
+            let text = format!("{long} {sent} {long}");
+            for back in 0..90 {
+                let place = (text.find("<a").unwrap() - back).min(text.len());
+                let fragment = around(text.as_bytes(), place);
+                assert!(fragment.contains(shown) && fragment.starts_with('…'), "{fragment}");
+                assert!(!fragment.contains("cret"), "{back}: {fragment}");
+                assert_eq!(fragment.chars().count(), FRAGMENT);
+            }
+        }
+        assert_eq!(around(b"<pap", 3), "<pap");
+        assert_eq!(around("\u{e9}".repeat(2_000).as_bytes(), 1_001).chars().count(), FRAGMENT);
+        assert_eq!(around(&[b'x'; 300], 300), format!("…{}", "x".repeat(64)));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::fragment;
 use super::limits::Limits;
 use super::multipart::{self, MediaType};
 use super::repair::{Repair, Repairs};
+use super::strange;
 use super::version::{Dialect, Version};
 use super::xml;
 
@@ -109,12 +110,16 @@ fn read_noting(
         let desc = format!("PAP {version} is not supported");
         return Err(Failure { version: true, ..failure(dialect, desc, control) });
     }
-    let fail = |desc: String| failure(dialect.clone(), desc, control);
-    let root = xml::read(prolog.rest, limits, repairs).map_err(|error| fail(error.to_string()))?;
-    let document = decode::document(root, Reading { version }, repairs).map_err(|error| fail(error.to_string()))?;
+    let fail = |desc: String, place: usize| failure_at(dialect.clone(), desc, control, place);
+    let base = text.len() - prolog.rest.len();
+    let mut place = 0;
+    let root = xml::read_at(prolog.rest, limits, repairs, &mut place)
+        .map_err(|error| fail(error.within(base).to_string(), base + place))?;
+    let document = decode::document(root, Reading { version }, repairs)
+        .map_err(|error| fail(error.to_string(), base + error.place(prolog.rest)))?;
     let content = match (&document, parts.content) {
         (Document::PushMessage(_), Some(entity)) => Some(content(entity, repairs)),
-        (Document::PushMessage(_), None) => return Err(fail("a push-message needs a content part".into())),
+        (Document::PushMessage(_), None) => return Err(fail("a push-message needs a content part".into(), 0)),
         _ => None,
     };
     let repairs = Repairs::default();
@@ -122,7 +127,15 @@ fn read_noting(
 }
 
 fn failure(dialect: Dialect, desc: String, at: &[u8]) -> Failure {
-    Failure { dialect, version: false, desc, fragment: fragment::of(at), repairs: Box::default() }
+    failure_at(dialect, desc, at, 0)
+}
+
+/// A fault that lies at `place`.
+fn failure_at(dialect: Dialect, mut desc: String, at: &[u8], place: usize) -> Failure {
+    if let Some(hint) = strange::typography(at) {
+        desc.push_str(&format!(" ({hint})"));
+    }
+    Failure { dialect, version: false, desc, fragment: fragment::around(at, place), repairs: Box::default() }
 }
 
 fn parts<'a>(
@@ -155,12 +168,14 @@ fn parts<'a>(
     let split = match multipart::split(body, boundary, limits, repairs) {
         Ok(split) => split,
         // What is wrong with the XML is the better answer.
-        Err(_) if is_xml => return Ok(alone(charset)),
+        Err(_) if is_xml && body.contains(&b'<') => return Ok(alone(charset)),
         Err(_) if looks_like_xml => {
             repairs.note(Repair::PlainXml);
             return Ok(alone(None));
         }
-        Err(_) if !is_multipart => return Err("the body is neither PAP XML nor multipart/related".into()),
+        Err(_) if !is_multipart || body.trim_ascii().is_empty() => {
+            return Err(strange::body(media.as_ref(), body).into());
+        }
         Err(error) => return Err(error.to_string()),
     };
     let entities = split.into_iter().map(|part| entity::read(part, limits, repairs).map_err(|error| error.to_string()));
@@ -350,7 +365,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_said_with_its_beginning() {
         let failure = |kind: Option<&str>, body: &str| parse(kind, body.as_bytes(), Limits::default()).unwrap_err();
-        assert_eq!(failure(Some("application/json"), "{}").desc, "the body is neither PAP XML nor multipart/related");
+        assert_eq!(failure(Some("text/plain"), "x").desc, "the body is neither PAP XML nor multipart/related");
         assert!(failure(TYPE, "hello").desc.starts_with("no line of the body is the delimiter"));
         assert!(failure(Some("multipart/related"), "hello").desc.starts_with("the multipart body has no boundary"));
         let broken = failure(Some("application/xml"), "<pap><push-message");
@@ -363,6 +378,55 @@ mod tests {
             failure(TYPE, &push(&CONTROL.replace("9fjeo39jf084@pi.com", ""))).desc,
             "push-message needs the attribute push-id"
         );
+    }
+
+    #[test]
+    fn an_empty_body_a_form_and_json_were_all_called_neither_xml_nor_multipart() {
+        let said = |kind: &str, body: &str| parse(Some(kind), body.as_bytes(), Limits::default()).unwrap_err().desc;
+        for kind in ["application/xml", "multipart/related; boundary=b", "text/plain"] {
+            assert!(said(kind, "").starts_with("the body is empty"), "{kind}: {}", said(kind, ""));
+        }
+        assert!(said("application/x-www-form-urlencoded", "xml=%3Cpap%3E").starts_with("the body is a form"));
+        for kind in ["application/json", "application/xml", "application/x-www-form-urlencoded"] {
+            assert!(said(kind, "{\"to\":[\"group:a\"]}").starts_with("the body is JSON"), "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_fragment_showed_the_beginning_wherever_the_fault_was() {
+        let many = "<address address-value=\"WAPPUSH=a/TYPE=USER@p\"/>".repeat(20);
+        let control = CONTROL.replace("<quality-of-service", &format!("{many}<quality-of-service"));
+        for (from, to, shown) in [
+            (
+                "delivery-method=\"confirmed\"",
+                "delivery-method=confirmed",
+                "<quality-of-service delivery-method=confirmed",
+            ),
+            ("delivery-method=\"confirmed\"", "delivery-method=\"soon\"", "delivery-method=\"soon\""),
+            ("delivery-method=\"confirmed\"", "delivery-method=\"&x;\"", "delivery-method=\"&x;\""),
+            ("</push-message>", "</push-massage>", "</push-massage>"),
+        ] {
+            assert!(control.contains(from));
+            let bent = control.replace(from, to);
+            let failure = parse(TYPE, push(&bent).as_bytes(), Limits::default()).unwrap_err();
+            assert!(failure.fragment.contains(shown), "{shown} in {}: {}", failure.fragment, failure.desc);
+            if let Some(at) = failure.desc.split("at byte ").nth(1) {
+                let at: usize = at.split(':').next().unwrap().parse().unwrap();
+                let fault = bent.find(shown).unwrap();
+                assert!((fault..fault + 60).contains(&at), "{}: {at} and not {fault}", failure.desc);
+            }
+        }
+    }
+
+    #[test]
+    fn typographic_quotes_and_dashes_were_not_named() {
+        let said = |body: &str| parse(TYPE, body.as_bytes(), Limits::default()).unwrap_err().desc;
+        let quotes = push(&CONTROL.replace("\"confirmed\"", "“confirmed”"));
+        assert!(said(&quotes).contains("typographic quotes"), "{}", said(&quotes));
+        let dashes = push(&CONTROL.replace("push-message", "push–message"));
+        assert!(said(&dashes).contains("typographic dashes"), "{}", said(&dashes));
+        let delimiter = push(CONTROL).replace("--asdl", "—asdl");
+        assert!(said(&delimiter).contains("typographic dashes"), "{}", said(&delimiter));
     }
 
     #[test]

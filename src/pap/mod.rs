@@ -20,17 +20,20 @@
 //! | [`multipart`], [`entity`], [`charset`] | parts, their headers and encodings |
 //! | [`version`], [`doctype`] | versions and the DOCTYPE they stand in |
 //! | [`xml`] | a bounded reader of elements and attributes |
-//! | [`document`], [`decode`], [`mod@encode`] | the eleven documents, in and out |
+//! | [`document`], [`decode`], `choices`, [`mod@encode`] | the eleven documents, in and out |
 //! | [`address`], [`time`], [`code`] | what stands in their attributes |
 //! | [`capabilities`] | the RDF part that tells of a user's terminals |
 //! | [`fragment`] | what is shown of a request that could not be read |
 //! | [`outline`] | any answer as plain elements, for those who check a gateway |
+//! | `schema_error` | what is wrong with a document, and where |
+//! | `strange` | what such a request is, in words for its sender |
 //! | [`limits`] | how much of everything a request may have |
 //! | [`repair`] | what was bent and has been straightened |
 
 pub mod address;
 pub mod capabilities;
 pub mod charset;
+mod choices;
 pub mod code;
 pub mod decode;
 pub mod doctype;
@@ -43,6 +46,8 @@ pub mod message;
 pub mod multipart;
 pub mod outline;
 pub mod repair;
+mod schema_error;
+mod strange;
 pub mod time;
 pub mod version;
 pub mod xml;

@@ -55,8 +55,10 @@ pub enum Repair {
     BlankInAddress,
     /// T1: the timestamp is not as the specification has it.
     BentTimestamp,
-    /// Elements are not in the order of the schema.
+    /// X7: elements are not in the order of the schema.
     OtherOrder,
+    /// X8: one of RIM's delivery methods.
+    ForeignMethod,
 }
 
 impl Repair {
@@ -86,6 +88,7 @@ impl Repair {
             Self::BlankInAddress => "A3",
             Self::BentTimestamp => "T1",
             Self::OtherOrder => "X7",
+            Self::ForeignMethod => "X8",
         }
     }
 }
@@ -119,6 +122,9 @@ impl fmt::Display for Repair {
             Self::BlankInAddress => "blanks in an address",
             Self::BentTimestamp => "a timestamp outside the specification",
             Self::OtherOrder => "elements out of order",
+            Self::ForeignMethod => {
+                "a delivery-method of RIM's: the specification has confirmed, preferconfirmed, unconfirmed and notspecified"
+            }
         };
         f.write_str(text)
     }

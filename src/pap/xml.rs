@@ -40,6 +40,17 @@ pub struct Element<'a> {
     pub children: Vec<Element<'a>>,
 }
 
+impl XmlError {
+    /// The same fault in a longer text, in which this one begins at `base`.
+    #[must_use]
+    pub(super) fn within(self, base: usize) -> Self {
+        match self {
+            Self::Malformed { at, reason } => Self::Malformed { at: at + base as u64, reason },
+            other => other,
+        }
+    }
+}
+
 impl<'a> Element<'a> {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -55,12 +66,23 @@ impl<'a> Element<'a> {
 
 /// Reads one root element.
 pub fn read<'a>(text: &'a str, limits: &Limits, repairs: &mut Repairs) -> Result<Element<'a>, XmlError> {
+    read_at(text, limits, repairs, &mut 0)
+}
+
+/// Likewise; `place` is left at the markup where a fault lies.
+pub(super) fn read_at<'a>(
+    text: &'a str,
+    limits: &Limits,
+    repairs: &mut Repairs,
+    place: &mut usize,
+) -> Result<Element<'a>, XmlError> {
     let mut reader = Reader::from_str(text);
     let mut open: Vec<Element<'a>> = Vec::with_capacity(4);
     // A document has some elements besides its addresses.
     let max_elements = limits.addresses.saturating_add(16);
     let mut count = 0;
     loop {
+        *place = usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX).min(text.len());
         let event = reader.read_event().map_err(|error| malformed(&reader, &error))?;
         let done = match event {
             Event::Start(_) | Event::Empty(_) if open.len() >= limits.depth => {

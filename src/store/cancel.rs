@@ -1,11 +1,21 @@
 //! Cancelling: what nobody has been promised an answer for any more (docs/ledger.md, rules 3 and 17).
 
-use std::collections::HashSet;
+use rusqlite::{Connection, OptionalExtension, params};
 
-use rusqlite::{OptionalExtension, params};
-
-use super::{Cancelled, Result, State, Store, dispatch};
+use super::asked::{self, find};
+use super::{Asked, Cancelled, Result, State, Store, dispatch};
 use crate::clock::Millis;
+use crate::ids::Target;
+use crate::parcel::Seq;
+
+/// One address of the push.
+struct Place {
+    row: i64,
+    address: String,
+    seq: Option<Seq>,
+    state: State,
+    target: Option<Target>,
+}
 
 impl Store {
     /// Cancels a push for these addresses, or for all where none is named. `None` for an unknown push. All cursors have
@@ -14,7 +24,7 @@ impl Store {
         &self,
         initiator: String,
         push_id: String,
-        addresses: Vec<String>,
+        asked: Vec<Asked>,
         now: Millis,
     ) -> Result<Option<Cancelled>> {
         self.write(move |tx| {
@@ -24,31 +34,41 @@ impl Store {
                 .query_row([&initiator, &push_id], |row| row.get(0))
                 .optional()?;
             let Some(push) = push else { return Ok(None) };
-            let rows: Vec<(i64, String, Option<i64>, i64)> = tx
-                .sql
-                .prepare_cached("SELECT id, address, seq, state FROM dispatches WHERE push = ?1 ORDER BY position")?
-                .query_map([push], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-                .collect::<rusqlite::Result<_>>()?;
-            let wanted: HashSet<&str> = addresses.iter().map(String::as_str).collect();
-            let mut cancelled = Cancelled::default();
-            for (row, address, seq, state) in rows {
-                if !wanted.is_empty() && !wanted.contains(address.as_str()) {
-                    continue;
-                }
-                if !matches!(State::from_number(state), State::Scheduled | State::Pending) {
-                    cancelled.too_late.push(address);
+            let rows = places(tx.sql, push)?;
+            let named: Vec<_> = rows.iter().map(|place| (place.address.as_str(), place.target.as_ref())).collect();
+            let found = find(&asked, &named);
+            let mut cancelled = Cancelled { unknown: found.unknown, ..Cancelled::default() };
+            for (place, names) in rows.iter().zip(found.names) {
+                let Some(names) = names else { continue };
+                if !matches!(place.state, State::Scheduled | State::Pending) {
+                    cancelled.too_late.extend(names.into_iter().map(|name| (name, place.state)));
                     continue;
                 }
                 tx.sql
                     .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id = ?1")?
-                    .execute(params![row, State::Cancelled.number(), dispatch::OK, now])?;
-                cancelled.seqs.extend(seq);
-                cancelled.done.push(address);
+                    .execute(params![place.row, State::Cancelled.number(), dispatch::OK, now])?;
+                cancelled.seqs.extend(place.seq);
+                cancelled.done.extend(names);
             }
-            let known: HashSet<&str> = cancelled.done.iter().chain(&cancelled.too_late).map(String::as_str).collect();
-            cancelled.unknown = addresses.iter().filter(|address| !known.contains(address.as_str())).cloned().collect();
             Ok(Some(cancelled))
         })
         .await
     }
+}
+
+fn places(sql: &Connection, push: i64) -> Result<Vec<Place>> {
+    let mut query = sql.prepare_cached(
+        "SELECT d.id, d.address, d.seq, d.state, f.kind, f.name FROM dispatches d JOIN flows f ON f.id = d.flow
+         WHERE d.push = ?1 ORDER BY d.position",
+    )?;
+    let rows = query.query_map([push], |row| {
+        Ok(Place {
+            row: row.get(0)?,
+            address: row.get(1)?,
+            seq: row.get(2)?,
+            state: State::from_number(row.get(3)?),
+            target: asked::target(row, 4, 5)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

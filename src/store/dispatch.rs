@@ -17,6 +17,8 @@ use crate::parcel::{FlowId, Parcel, PushKey, Seq};
 pub(super) const OK: i64 = 1000;
 /// A group without members.
 pub(super) const NOBODY: i64 = 4510;
+/// PAP 2002: the address names nothing known.
+pub(super) const UNKNOWN: i64 = 2002;
 /// PAP 2008: what it should replace cannot be taken back.
 pub(super) const NOT_CANCELLABLE: i64 = 2008;
 /// Its deliver-before came.

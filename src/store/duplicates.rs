@@ -5,7 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::Tx;
-use super::{Result, Store, Submission, Submitted};
+use super::{Earlier, Result, Store, Submission, Submitted};
 use crate::ids::Duplicates;
 use crate::parcel::PushKey;
 
@@ -44,8 +44,8 @@ pub(super) fn judge(sql: &Connection, push: &Submission) -> Result<Verdict> {
         // A repeat is answered like the first time: its sender may not have got that answer.
         _ if digest == push.digest => Verdict::Known(Submitted::Repeated),
         Duplicates::RejectPending if was_given_away(sql, push)? => Verdict::Known(Submitted::Repeated),
-        Duplicates::RejectPending if is_over(sql, key)? => Verdict::Taken(key),
-        Duplicates::Reject | Duplicates::RejectPending => Verdict::Known(Submitted::Duplicate),
+        Duplicates::RejectPending if !earlier(sql, key)?.open => Verdict::Taken(key),
+        Duplicates::Reject | Duplicates::RejectPending => Verdict::Known(Submitted::Duplicate(earlier(sql, key)?)),
     })
 }
 
@@ -58,9 +58,15 @@ fn was_given_away(sql: &Connection, push: &Submission) -> Result<bool> {
     Ok(query.query_row(params![push.initiator, push.push_id, push.digest], |row| row.get(0))?)
 }
 
-fn is_over(sql: &Connection, push: PushKey) -> Result<bool> {
-    let mut query = sql.prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM dispatches WHERE push = ?1 AND state < 2)")?;
-    Ok(query.query_row([push], |row| row.get(0))?)
+/// How far the push has come.
+fn earlier(sql: &Connection, push: PushKey) -> Result<Earlier> {
+    let mut query = sql.prepare_cached(
+        "SELECT coalesce(max(state < 2), 0), coalesce(sum(delivered), 0), coalesce(sum(recipients), 0)
+         FROM dispatches WHERE push = ?1",
+    )?;
+    let read =
+        |row: &rusqlite::Row<'_>| Ok(Earlier { open: row.get(0)?, delivered: row.get(1)?, recipients: row.get(2)? });
+    Ok(query.query_row([push], read)?)
 }
 
 /// Frees the push-id of this push.

@@ -10,6 +10,8 @@ use crate::parcel::FlowId;
 
 pub(super) const GROUP: i64 = 0;
 pub(super) const USER: i64 = 1;
+/// The one row that stands for whatever an address named that was not known.
+pub(super) const NOBODY: i64 = 2;
 
 pub(super) fn kind(target: &Target) -> i64 {
     match target {
@@ -50,6 +52,17 @@ pub(super) fn insert_group(tx: &Tx<'_>, group: &GroupId, policy: JoinPolicy, now
     tx.sql
         .prepare_cached("INSERT INTO flows (id, kind, name, policy, created_at) VALUES (?4, 0, ?1, ?2, ?3)")?
         .execute(params![group.as_str(), policy_number(policy), now, tx.new_flow()])?;
+    Ok(tx.sql.last_insert_rowid())
+}
+
+/// The row of [`NOBODY`]; nothing is ever dispatched to it.
+pub(super) fn ensure_nobody(tx: &Tx<'_>, now: Millis) -> Result<FlowId> {
+    if let Some(id) = find(tx.sql, NOBODY, "")? {
+        return Ok(id);
+    }
+    tx.sql
+        .prepare_cached("INSERT INTO flows (id, kind, name, created_at) VALUES (?2, ?3, '', ?1)")?
+        .execute(params![now, tx.new_flow(), NOBODY])?;
     Ok(tx.sql.last_insert_rowid())
 }
 

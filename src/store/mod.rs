@@ -5,6 +5,7 @@
 //! [`retention`], [`views`]. [`folding`] keeps the file close behind its log, [`mark`] is the lock file. SQL stays in
 //! this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
 
+mod asked;
 mod backup;
 mod bindings;
 mod cancel;
@@ -37,6 +38,7 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use asked::{Asked, Found, find};
 pub use backup::backup;
 pub use groups::Deleted;
 pub use migrate::SCHEMA_VERSION;

@@ -8,7 +8,7 @@ use super::dispatch::{self, Content, Due, Place};
 use super::duplicates::{self, Verdict};
 use super::replace::{self, NotReplaced, Predecessor, Replaced};
 use super::writer::Tx;
-use super::{Address, DeliveryMethod, Meaning, Priority, Result, State, Store, Submission, Submitted, flows};
+use super::{Address, DeliveryMethod, Earlier, Meaning, Priority, Result, State, Store, Submission, Submitted, flows};
 use crate::ids::Target;
 use crate::parcel::{FlowId, PushKey, Seq};
 
@@ -42,15 +42,14 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
     {
         return Ok(answer);
     }
-    let named = match resolve(tx, push)? {
-        Ok(named) => named,
+    let (named, unknown) = resolve(tx, push)?;
+    let none = named.iter().all(Option::is_none);
+    if none || !(unknown.is_empty() || push.skip_unknown) {
         // A repeat is answered like the first time, whoever has left since.
-        Err(unknown) => {
-            let verdict = duplicates::judge(tx.sql, push)?;
-            return Ok(if let Verdict::Known(answer) = verdict { answer } else { Submitted::Unknown(unknown) });
-        }
-    };
-    let flows: Vec<FlowId> = named.iter().map(|named| named.flow).collect();
+        let verdict = duplicates::judge(tx.sql, push)?;
+        return Ok(if let Verdict::Known(answer) = verdict { answer } else { Submitted::Unknown(unknown) });
+    }
+    let flows: Vec<FlowId> = named.iter().flatten().map(|named| named.flow).collect();
     let replaced = match &push.replace {
         Some(replacing) => match replace::take_back(tx, &push.initiator, replacing, &flows, push.now)? {
             Ok(replaced) => replaced,
@@ -66,7 +65,7 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
         Err(answer) => return Ok(answer),
     };
     insert_dispatches(tx, push, key, &named, &replaced)?;
-    Ok(Submitted::Accepted { revoked: replaced.revoked })
+    Ok(Submitted::Accepted { revoked: replaced.revoked, unknown })
 }
 
 /// The row of the push, or the answer where its push-id is taken. Looked at only then: the usual one is new.
@@ -79,14 +78,14 @@ fn insert_or_judge(tx: &Tx<'_>, push: &Submission) -> Result<std::result::Result
         Verdict::Taken(earlier) => duplicates::give_away(tx, earlier)?,
         Verdict::New => {}
     }
-    Ok(insert_push(tx, push)?.ok_or(Submitted::Duplicate))
+    Ok(insert_push(tx, push)?.ok_or(Submitted::Duplicate(Earlier::default())))
 }
 
 fn insert_dispatches(
     tx: &mut Tx<'_>,
     push: &Submission,
     key: PushKey,
-    named: &[Named<'_>],
+    named: &[Option<Named<'_>>],
     replaced: &Replaced,
 ) -> Result<()> {
     let shared = is_shared(named);
@@ -102,6 +101,10 @@ fn insert_dispatches(
     // Two addresses may name one flow.
     let mut given: Vec<(FlowId, Seq)> = Vec::new();
     for (position, (address, named)) in push.addresses.iter().zip(named).enumerate() {
+        let Some(named) = named else {
+            insert_unknown(tx, push, key, position as i64, &address.raw)?;
+            continue;
+        };
         let predecessor = replaced.predecessor(named.flow);
         let due = Due {
             push: key,
@@ -189,17 +192,41 @@ fn insert_scheduled(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>
     Ok(tx.sql.last_insert_rowid())
 }
 
-/// The flow of every address, or those that name nothing known.
-fn resolve<'a>(tx: &Tx<'_>, push: &'a Submission) -> Result<std::result::Result<Vec<Named<'a>>, Vec<String>>> {
+/// An address that names nothing known, where the others are served all the same. It ends as it is stored: by an update,
+/// so that the trigger sees it and its initiator is notified.
+fn insert_unknown(tx: &Tx<'_>, push: &Submission, key: PushKey, position: i64, address: &str) -> Result<()> {
+    let nobody = flows::ensure_nobody(tx, push.now)?;
+    tx.sql
+        .prepare_cached(
+            "INSERT INTO dispatches (push, position, address, flow, priority, shared, due, deadline, state, code)
+             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            key,
+            position,
+            address,
+            nobody,
+            priority_number(push.priority),
+            push.deliver_after,
+            push.deliver_before,
+            State::Scheduled.number(),
+            dispatch::OK,
+        ])?;
+    dispatch::reject(tx, tx.sql.last_insert_rowid(), dispatch::UNKNOWN, push.now)
+}
+
+/// The flow of every address, and those that name nothing known.
+fn resolve<'a>(tx: &Tx<'_>, push: &'a Submission) -> Result<(Vec<Option<Named<'a>>>, Vec<String>)> {
     let mut found = Vec::with_capacity(push.addresses.len());
     let mut unknown = Vec::new();
     for address in &push.addresses {
-        match resolve_one(tx, address, push)? {
-            Some(named) => found.push(named),
-            None => unknown.push(address.raw.clone()),
+        let named = resolve_one(tx, address, push)?;
+        if named.is_none() {
+            unknown.push(address.raw.clone());
         }
+        found.push(named);
     }
-    Ok(if unknown.is_empty() { Ok(found) } else { Err(unknown) })
+    Ok((found, unknown))
 }
 
 fn resolve_one<'a>(tx: &Tx<'_>, address: &'a Address, push: &Submission) -> Result<Option<Named<'a>>> {
@@ -236,13 +263,14 @@ fn resolve_meaning<'a>(tx: &Tx<'_>, meaning: &'a Meaning, push: &Submission) -> 
 }
 
 /// Whether two addresses of this push may reach the same user. Two different users never do; a group and anything may.
-fn is_shared(named: &[Named<'_>]) -> bool {
-    if named.len() < 2 {
+fn is_shared(named: &[Option<Named<'_>>]) -> bool {
+    let count = named.iter().flatten().count();
+    if count < 2 {
         return false;
     }
-    let distinct: HashSet<FlowId> = named.iter().map(|named| named.flow).collect();
-    let any_group = named.iter().any(|named| matches!(named.target, Target::Group(_)));
-    any_group || distinct.len() < named.len()
+    let distinct: HashSet<FlowId> = named.iter().flatten().map(|named| named.flow).collect();
+    let any_group = named.iter().flatten().any(|named| matches!(named.target, Target::Group(_)));
+    any_group || distinct.len() < count
 }
 
 /// `None` where the push-id is taken.

@@ -55,6 +55,7 @@ fn push(id: &str, size: usize) -> Submission {
         headers: vec![],
         body: Bytes::from(vec![b'x'; size]),
         addresses: vec![address("group:news", Target::Group(GroupId::parse("news").unwrap()))],
+        skip_unknown: false,
         replace: None,
     }
 }
@@ -74,7 +75,10 @@ async fn allow(store: &Store, pages: i64) {
 #[tokio::test]
 async fn a_full_disk_refuses_pushes_loses_none_and_goes_on_by_itself() {
     let open = open().await;
-    assert_eq!(open.store.submit(push("before", 100)).await.unwrap(), Submitted::Accepted { revoked: vec![] });
+    assert_eq!(
+        open.store.submit(push("before", 100)).await.unwrap(),
+        Submitted::Accepted { revoked: vec![], unknown: vec![] }
+    );
     allow(&open.store, 2).await;
     let refused = open.store.submit(push("large", 1_000_000)).await;
     assert!(matches!(refused, Err(Error::Full)), "{refused:?}");
@@ -88,7 +92,10 @@ async fn a_full_disk_refuses_pushes_loses_none_and_goes_on_by_itself() {
     let accepted: Vec<&str> =
         [("a", &a), ("c", &c)].iter().filter(|(_, result)| result.is_ok()).map(|(id, _)| *id).collect();
     allow(&open.store, 100_000).await;
-    assert_eq!(open.store.submit(push("after", 1_000_000)).await.unwrap(), Submitted::Accepted { revoked: vec![] });
+    assert_eq!(
+        open.store.submit(push("after", 1_000_000)).await.unwrap(),
+        Submitted::Accepted { revoked: vec![], unknown: vec![] }
+    );
     let mut known: Vec<&str> = vec!["before", "after"];
     known.extend(&accepted);
     for id in ["before", "large", "a", "b", "c", "after"] {
@@ -186,7 +193,10 @@ async fn a_checked_request_that_fails_all_the_same_takes_its_batch_with_it() {
     assert!(matches!(&answer, Err(Error::Unreadable(what)) if what == "something"), "{answer:?}");
     let news = open.store.group(GroupId::parse("news").unwrap()).await.unwrap().unwrap();
     assert_eq!(news.policy, crate::ids::JoinPolicy::Open, "nothing of it was committed");
-    assert_eq!(open.store.submit(push("after", 10)).await.unwrap(), Submitted::Accepted { revoked: vec![] });
+    assert_eq!(
+        open.store.submit(push("after", 10)).await.unwrap(),
+        Submitted::Accepted { revoked: vec![], unknown: vec![] }
+    );
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::asked;
 use super::duplicates::original;
 use super::submit::{UNCONFIRMED, priority};
 use super::{
@@ -95,8 +96,8 @@ fn push_row(row: &Row<'_>) -> rusqlite::Result<PushView> {
 fn with_addresses(sql: &Connection, mut view: PushView) -> Result<PushView> {
     let mut query = sql.prepare_cached(
         "SELECT d.address, d.state, d.code, d.recipients, d.delivered, d.refused, d.gone, d.event_at,
-                o.given_up, o.attempts, o.failure, o.next_at
-         FROM dispatches d LEFT JOIN outbox o ON o.dispatch = d.id WHERE d.push = ?1 ORDER BY d.position",
+                o.given_up, o.attempts, o.failure, o.next_at, f.kind, f.name
+         FROM dispatches d JOIN flows f ON f.id = d.flow LEFT JOIN outbox o ON o.dispatch = d.id WHERE d.push = ?1 ORDER BY d.position",
     )?;
     let rows = query.query_map([view.key], |row| {
         let notification = match row.get(8)? {
@@ -105,7 +106,7 @@ fn with_addresses(sql: &Connection, mut view: PushView) -> Result<PushView> {
             }
             None => None,
         };
-        Ok(AddressView { notification, ..address_row(row)? })
+        Ok(AddressView { notification, target: asked::target(row, 12, 13)?, ..address_row(row)? })
     })?;
     view.addresses = rows.collect::<rusqlite::Result<_>>()?;
     Ok(view)
@@ -122,6 +123,7 @@ pub(super) fn address_row(row: &Row<'_>) -> rusqlite::Result<AddressView> {
         refused: row.get(5)?,
         gone: row.get(6)?,
         event_at: row.get(7)?,
+        target: None,
         notification: None,
     })
 }

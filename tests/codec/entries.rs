@@ -76,8 +76,8 @@ pub fn address(bytes: &[u8]) {
         Ok(Address::Bare(bare)) => assert!(!bare.is_empty() && bare.trim() == bare),
         Ok(Address::Client(client)) => {
             assert!(!client.value.is_empty());
-            let digits =
-                client.value.strip_prefix('+').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+            let number = address::without_port(&client.value).unwrap_or(&client.value);
+            let digits = number.strip_prefix('+').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
             assert!(client.kind != Kind::Plmn || digits);
         }
         Err(_) => {}

@@ -106,6 +106,7 @@ fn bent() -> Vec<(&'static str, &'static str, String)> {
         ),
         ("X5", PLAIN, cancel("a", "").replace("version=\"1.0\"", "version=\"1.0\" encoding=\"UTF-16\"")),
         ("X6", RELATED, push("", &format!("{ADDRESS}<quality-of-service delivery-method=\"CONFIRMED\"/>"))),
+        ("X8", RELATED, push("", &format!("{ADDRESS}<quality-of-service delivery-method=\"application-level\"/>"))),
         ("X7", RELATED, push("", &format!("<quality-of-service/>{ADDRESS}"))),
         ("A1", PLAIN, addressed("WAPPUSH=a/TYPE=USER")),
         ("A2", PLAIN, addressed("WAPPUSH=4915112/TYPE=PLMN@p")),
@@ -154,7 +155,7 @@ fn every_repair_is_noted_and_a_strict_endpoint_makes_none() {
     }
     let all = [
         "A1", "A2", "A3", "M1", "M10", "M11", "M13", "M15", "M16", "M2", "M3", "M4", "M6", "M7", "M8", "T1", "X1",
-        "X3", "X4", "X5", "X6", "X7",
+        "X3", "X4", "X5", "X6", "X7", "X8",
     ];
     assert_eq!(rows.into_iter().collect::<Vec<_>>(), all);
 }

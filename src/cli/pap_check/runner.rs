@@ -184,7 +184,7 @@ impl<'a> Runner<'a> {
             let reply = tokio::time::timeout_at(end, self.post(step, &placeholders, sent.clone())).await;
             let answer = match reply {
                 Ok(Ok(answer)) => answer,
-                Ok(Err(error)) => return Err(silent(super::super::sentence(&error))),
+                Ok(Err(error)) => return Err(silent(crate::cli::ending::sentence(&error))),
                 Err(_) => return Err(silent(format!("nothing within {} seconds", self.args.case_limit))),
             };
             if let Err(mismatch) = expect::check(step, &placeholders, self.args.profile, &answer) {

@@ -13,7 +13,7 @@ use crate::door::session::Offer;
 use crate::ids::{GroupId, JoinPolicy, Target, UserId};
 use crate::parcel::{BindingId, FlowId, Parcel, Seq};
 use crate::store::{
-    Address, Bind, Bound, CursorMove, DeliveryMethod, Event, Fetch, Meaning, PendingReply, Priority, Removal,
+    Address, Asked, Bind, Bound, CursorMove, DeliveryMethod, Event, Fetch, Meaning, PendingReply, Priority, Removal,
     Replacing, Source, Store, Submission, Submitted,
 };
 
@@ -206,9 +206,10 @@ impl World {
                     Address { raw: format!("{to:?}"), meanings: vec![meaning] }
                 })
                 .collect(),
+            skip_unknown: false,
             replace: replace.clone(),
         };
-        let Submitted::Accepted { revoked } = self.store().submit(submission).await.unwrap() else { return };
+        let Submitted::Accepted { revoked, .. } = self.store().submit(submission).await.unwrap() else { return };
         self.revoked.extend(revoked);
         let mut push = Push {
             to: to.clone(),
@@ -285,7 +286,7 @@ impl World {
         let Some(number) = self.pushes.len().checked_sub(back + 1) else { return };
         self.settle().await;
         let was_final = self.finals(number).await;
-        let addresses = self.pushes[number].to.iter().map(|to| format!("{to:?}"));
+        let addresses = self.pushes[number].to.iter().map(|to| Asked { raw: format!("{to:?}"), meanings: Vec::new() });
         let addresses = if first { addresses.take(1).collect() } else { Vec::new() };
         let cancelled = self.store().cancel("i".into(), number.to_string(), addresses, self.now).await.unwrap();
         self.revoked.extend(cancelled.map(|cancelled| cancelled.seqs).unwrap_or_default());

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::config::{PapEndpoint, PapProfile};
+use crate::config::{PapEndpoint, PapProfile, UnknownAddresses};
 use crate::pap::code::Code;
 use crate::pap::document::{BadMessage, PushResponse, QualityOfService};
 use crate::pap::{self, Dialect, Document};
@@ -15,6 +15,7 @@ pub(in crate::http) struct Endpoint {
     status: StatusCode,
     pub(super) strict: bool,
     pub(super) push_all: bool,
+    pub(super) skip_unknown: bool,
     errors_as_badmessage: bool,
     /// Answers and notifications have a DOCTYPE.
     pub(super) doctype: bool,
@@ -27,6 +28,10 @@ impl From<&PapEndpoint> for Endpoint {
             status: if blackberry { StatusCode::OK } else { StatusCode::ACCEPTED },
             strict: config.strict,
             push_all: blackberry,
+            skip_unknown: match config.unknown_addresses {
+                Some(unknown) => unknown == UnknownAddresses::Skip,
+                None => blackberry,
+            },
             errors_as_badmessage: config.errors_as_badmessage.unwrap_or(blackberry),
             doctype: config.doctype,
         }

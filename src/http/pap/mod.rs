@@ -4,6 +4,7 @@ mod cancel;
 mod capabilities;
 mod endpoint;
 mod observe;
+mod refusal;
 mod status;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,9 +17,8 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 pub(super) use endpoint::Endpoint;
-pub(super) use observe::Observer;
-
-use observe::Sender;
+pub(super) use observe::{Observer, Sender};
+pub(super) use refusal::{Endpoints, in_pap};
 
 use super::problem::Problem;
 use super::server::Remote;
@@ -53,6 +53,9 @@ pub(super) async fn handle(State(api): State<Api>, endpoint: Endpoint, request: 
                 api.observer.repairs(&sent_by, &failure.repairs);
             }
             let (document, mut dialect) = bad_message(failure);
+            if let Document::BadMessage(BadMessage { code, desc: Some(desc), .. }) = &document {
+                api.observer.refused(&sent_by, "unreadable", code.0, desc);
+            }
             dialect.doctype = endpoint.doctype;
             return told(&api, endpoint, "unreadable", &document, &dialect);
         }
@@ -70,7 +73,7 @@ pub(super) async fn handle(State(api): State<Api>, endpoint: Endpoint, request: 
     }
     let sender = sender_address(&parts.headers, &parts.uri);
     let origin = Origin { digest: digest(content_type, &body), sender, dialect: dialect.to_string() };
-    let document = answer(&api, endpoint, request, origin).await;
+    let document = answer(&api, endpoint, &sent_by, request, origin).await;
     told(&api, endpoint, operation, &document, &dialect)
 }
 
@@ -123,14 +126,22 @@ struct Origin {
     dialect: String,
 }
 
-async fn answer(api: &Api, endpoint: Endpoint, request: pap::Request, origin: Origin) -> Document {
+async fn answer(
+    api: &Api,
+    endpoint: Endpoint,
+    sent_by: &Sender<'_>,
+    request: pap::Request,
+    origin: Origin,
+) -> Document {
     match request.document {
         Document::PushMessage(message) => match request.content {
-            Some(content) => push(api, endpoint, *message, content, origin).await,
+            Some(content) => push(api, endpoint, sent_by, *message, content, origin).await,
             None => unexpected("a push-message without content"),
         },
-        Document::CancelMessage(message) => Document::CancelResponse(cancel::cancel(api, message).await),
-        Document::StatusQuery(query) => Document::StatusQueryResponse(status::status(api, query).await),
+        Document::CancelMessage(message) => {
+            Document::CancelResponse(cancel::cancel(api, endpoint, sent_by, message).await)
+        }
+        Document::StatusQuery(query) => Document::StatusQueryResponse(status::status(api, endpoint, query).await),
         other @ (Document::PushResponse(_)
         | Document::CancelResponse(_)
         | Document::ResultNotification(_)
@@ -150,6 +161,7 @@ fn unexpected(what: &str) -> Document {
 async fn push(
     api: &Api,
     endpoint: Endpoint,
+    sent_by: &Sender<'_>,
     message: PushMessage,
     content: pap::message::Content,
     origin: Origin,
@@ -161,11 +173,17 @@ async fn push(
     let (code, desc) = match refused {
         Some((code, desc)) => (code, Some(desc)),
         None => match submit(Arc::clone(&api.gateway), push_request(endpoint, message, content, origin)).await {
-            Ok(Ok(_)) => (Code::ACCEPTED, None),
+            Ok(Ok(accepted)) => (Code::ACCEPTED, accepted.skipped),
             Ok(Err(refused)) => (code_of(&refused), Some(refused.to_string())),
             Err(_) => (Code::INTERNAL_ERROR, None),
         },
     };
+    if let Some(desc) = &desc {
+        // Also where it was taken, but not for all its addresses.
+        let code = if code.is_success() { Code::ADDRESS_ERROR } else { code };
+        api.observer.refused(sent_by, "push-message", code.0, &format!("push {push_id:?}: {desc}"));
+    }
+    let desc = desc.map(|desc| if code.is_success() { format!("{}; {desc}", code.meaning()) } else { desc });
     let progress_notes = if asked && code.is_success() { progress(received) } else { Vec::new() };
     endpoint.answer(PushResponse {
         push_id,
@@ -234,6 +252,7 @@ fn push_request(
         }),
         push_all: endpoint.push_all,
         literal: endpoint.strict,
+        skip_unknown: endpoint.skip_unknown,
         digest: origin.digest,
         replace: message.replace.map(|replace| gateway::Replace {
             push_id: replace.push_id,

@@ -1,33 +1,82 @@
-//! What an operator sees of PAP requests: counters, and one log line for each sender and kind of repair, so that it is
-//! known who sends what and nobody's log fills up.
+//! What an operator sees of requests: counters, one log line for each sender and kind of repair, and some lines for each
+//! sender and kind of refusal, so that it is known who sends what and nobody's log fills up.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::http::server::Remote;
 use crate::metrics::{Metrics, PapRepair, PapRequest};
+use crate::pap::fragment::mask_user_info;
 use crate::pap::repair::{Repair, Repairs};
 
-/// Kinds of repairs that are remembered as logged; beyond it every one counts as logged.
+/// Kinds of repairs that are remembered as logged; beyond it every one counts as logged. As many kinds of refusals are
+/// remembered with their counts.
 const REMEMBERED: usize = 10_000;
+/// So many refusals of one kind from one sender are logged in one [`WINDOW`]; the others are counted.
+const LINES: u32 = 10;
+const WINDOW: Duration = Duration::from_secs(60);
+/// Characters of a reason.
+const REASON: usize = 500;
 
 /// Who sent a request, and where to.
 #[derive(Debug)]
-pub(super) struct Sender<'a> {
-    pub(super) initiator: &'a str,
-    pub(super) endpoint: &'a str,
+pub(in crate::http) struct Sender<'a> {
+    pub(in crate::http) initiator: &'a str,
+    pub(in crate::http) endpoint: &'a str,
     /// Tells initiators apart that need not say who they are.
-    pub(super) remote: Option<Remote>,
+    pub(in crate::http) remote: Option<Remote>,
 }
 
 /// What is logged once.
 type Logged = (String, Option<IpAddr>, Repair);
 
+/// What is logged some times in a while: sender, operation and code.
+type Refusal = (String, Option<IpAddr>, &'static str, u16);
+
+/// Lines of one kind.
+#[derive(Debug)]
+struct Lines {
+    since: Instant,
+    logged: u32,
+    /// Those that were not, since the last one that was.
+    left_out: u64,
+}
+
 #[derive(Debug, Clone, Default)]
 pub(in crate::http) struct Observer {
     pub(in crate::http) metrics: Arc<Metrics>,
     logged: Arc<Mutex<HashSet<Logged>>>,
+    refusals: Arc<Mutex<Refusals>>,
+}
+
+#[derive(Debug, Default)]
+struct Refusals {
+    kinds: HashMap<Refusal, Lines>,
+}
+
+impl Refusals {
+    /// Whether this one is logged; then with how many were not before it.
+    fn count(&mut self, kind: Refusal, now: Instant) -> Option<u64> {
+        if self.kinds.len() >= REMEMBERED && !self.kinds.contains_key(&kind) {
+            self.kinds.retain(|_, lines| now.duration_since(lines.since) < WINDOW);
+            if self.kinds.len() >= REMEMBERED {
+                // So many senders at a time are an attack; /metrics counts them.
+                return None;
+            }
+        }
+        let lines = self.kinds.entry(kind).or_insert(Lines { since: now, logged: 0, left_out: 0 });
+        if now.duration_since(lines.since) >= WINDOW {
+            (lines.since, lines.logged) = (now, 0);
+        }
+        if lines.logged >= LINES {
+            lines.left_out += 1;
+            return None;
+        }
+        lines.logged += 1;
+        Some(std::mem::take(&mut lines.left_out))
+    }
 }
 
 impl Observer {
@@ -54,5 +103,59 @@ impl Observer {
                 );
             }
         }
+    }
+
+    /// Something was refused: one line that says who sent it and why it was.
+    pub(in crate::http) fn refused(&self, sender: &Sender<'_>, operation: &'static str, code: u16, reason: &str) {
+        let remote = sender.remote.map(|Remote(address)| address.ip());
+        let kind = (sender.initiator.to_owned(), remote, operation, code);
+        let counted = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).count(kind, Instant::now());
+        let Some(left_out) = counted else { return };
+        let reason: String = mask_user_info(reason).chars().take(REASON).collect();
+        tracing::info!(
+            initiator = sender.initiator,
+            remote = remote.map(tracing::field::display),
+            endpoint = sender.endpoint,
+            operation,
+            code,
+            reason = reason.as_str(),
+            not_logged = (left_out > 0).then_some(left_out),
+            "a request was refused"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_one_kind_are_logged_some_times_and_then_counted() {
+        let mut refusals = Refusals::default();
+        let kind = |code: u16| ("a".to_owned(), None, "push-message", code);
+        let begin = Instant::now();
+        for _ in 0..LINES {
+            assert_eq!(refusals.count(kind(2002), begin), Some(0));
+        }
+        for _ in 0..7 {
+            assert_eq!(refusals.count(kind(2002), begin), None);
+        }
+        assert_eq!(refusals.count(kind(2007), begin), Some(0), "another kind");
+        assert_eq!(refusals.count(kind(2002), begin + WINDOW), Some(7));
+        assert_eq!(refusals.count(kind(2002), begin + WINDOW), Some(0));
+    }
+
+    #[test]
+    fn however_many_send_nonsense_so_many_are_remembered() {
+        let mut refusals = Refusals::default();
+        let kind = |number: usize| (number.to_string(), None, "push-message", 2000);
+        let begin = Instant::now();
+        for number in 0..REMEMBERED {
+            assert_eq!(refusals.count(kind(number), begin), Some(0));
+        }
+        assert_eq!(refusals.count(kind(REMEMBERED), begin), None);
+        assert_eq!(refusals.kinds.len(), REMEMBERED);
+        assert_eq!(refusals.count(kind(REMEMBERED), begin + WINDOW), Some(0));
+        assert_eq!(refusals.kinds.len(), 1);
     }
 }

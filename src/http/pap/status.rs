@@ -1,17 +1,18 @@
 //! The PAP status query (WAP-247 §5.4): one result for each address. A group is one address, with how many of how many in
 //! its description.
 
-use std::collections::HashSet;
-
-use super::{ANYBODY, Api};
+use super::{ANYBODY, Api, Endpoint};
 use crate::gateway::{pap_quality, pap_state};
 use crate::pap::code::{Code, State};
 use crate::pap::document::{StatusQuery, StatusQueryResponse, StatusQueryResult};
-use crate::store::{AddressView, PushView};
+use crate::store::{self, AddressView, Asked, PushView};
 
-pub(super) async fn status(api: &Api, query: StatusQuery) -> StatusQueryResponse {
+pub(super) async fn status(api: &Api, endpoint: Endpoint, query: StatusQuery) -> StatusQueryResponse {
     let results = match api.gateway.store().push(ANYBODY.into(), query.push_id.clone()).await {
-        Ok(Some(push)) => results(&push, &query.addresses),
+        Ok(Some(push)) => {
+            let asked = query.addresses.into_iter().map(|raw| api.gateway.asked(raw, endpoint.strict));
+            results(&push, &asked.collect::<Vec<_>>())
+        }
         Ok(None) => vec![unknown(Code::PUSH_ID_NOT_FOUND, query.addresses)],
         Err(error) => {
             tracing::error!(%error, "a status query failed");
@@ -21,25 +22,24 @@ pub(super) async fn status(api: &Api, query: StatusQuery) -> StatusQueryResponse
     StatusQueryResponse { push_id: query.push_id, results }
 }
 
-fn results(push: &PushView, asked: &[String]) -> Vec<StatusQueryResult> {
-    let wanted: HashSet<&str> = asked.iter().map(String::as_str).collect();
-    let known: HashSet<&str> = push.addresses.iter().map(|view| view.address.as_str()).collect();
-    let shown = push.addresses.iter().filter(|view| wanted.is_empty() || wanted.contains(view.address.as_str()));
-    let mut results: Vec<StatusQueryResult> = shown.map(|view| result(push, view)).collect();
-    let strange: Vec<String> = asked.iter().filter(|address| !known.contains(address.as_str())).cloned().collect();
-    if !strange.is_empty() {
-        results.push(unknown(Code::ADDRESS_NOT_FOUND, strange));
+fn results(push: &PushView, asked: &[Asked]) -> Vec<StatusQueryResult> {
+    let places: Vec<_> = push.addresses.iter().map(|view| (view.address.as_str(), view.target.as_ref())).collect();
+    let found = store::find(asked, &places);
+    let shown = push.addresses.iter().zip(found.names).filter_map(|(view, names)| Some((view, names?)));
+    let mut results: Vec<StatusQueryResult> = shown.map(|(view, names)| result(push, view, names)).collect();
+    if !found.unknown.is_empty() {
+        results.push(unknown(Code::ADDRESS_NOT_FOUND, found.unknown));
     }
     results
 }
 
-fn result(push: &PushView, view: &AddressView) -> StatusQueryResult {
+fn result(push: &PushView, view: &AddressView, names: Vec<String>) -> StatusQueryResult {
     StatusQueryResult {
         event_time: view.event_at.map(|at| at / 1000),
         state: pap_state(view.state),
         code: code_of(view.code),
         desc: Some(view.describe()),
-        addresses: vec![view.address.clone()],
+        addresses: names,
         quality_of_service: Some(pap_quality(push.confirmed, push.priority)),
     }
 }

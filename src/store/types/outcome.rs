@@ -3,6 +3,7 @@
 use super::state::State;
 use super::submission::{Notify, Priority};
 use crate::clock::Millis;
+use crate::ids::Target;
 use crate::parcel::PushKey;
 
 /// A result notification that is due.
@@ -45,6 +46,8 @@ pub struct AddressView {
     pub refused: u64,
     pub gone: u64,
     pub event_at: Option<Millis>,
+    /// Whom it went to; only where a push is looked at, and none for an address that was not known.
+    pub target: Option<Target>,
     /// Its result notification, while that is not received; only where a push is looked at.
     pub notification: Option<NotificationView>,
 }
@@ -78,10 +81,16 @@ pub struct RecipientPage {
     pub next: Option<(i64, i64)>,
 }
 
+/// PAP 2002: address error.
+const UNKNOWN: u16 = 2002;
+
 impl AddressView {
     /// How many of how many, and what became of the others.
     #[must_use]
     pub fn describe(&self) -> String {
+        if self.state == State::Rejected && self.code == UNKNOWN {
+            return "no group or user of this name was known; the push went to its other addresses".into();
+        }
         let mut desc = format!("{} of {}", self.delivered, self.recipients);
         for (count, what) in [(self.refused, "refused"), (self.gone, "left the group")] {
             if count > 0 {

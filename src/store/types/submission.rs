@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::state::State;
 use crate::clock::Millis;
 use crate::ids::{Duplicates, Target};
 use crate::parcel::{BindingId, Seq};
@@ -42,6 +43,8 @@ pub struct Submission {
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
     pub addresses: Vec<Address>,
+    /// Addresses that name nothing known are rejected one by one, and the others served.
+    pub skip_unknown: bool,
     pub replace: Option<Replacing>,
 }
 
@@ -87,12 +90,13 @@ pub struct Meaning {
 /// What became of a [`Submission`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Submitted {
-    /// Stored, and dispatched where it was due; these dispatches of the push it replaces must not be sent any more.
-    Accepted { revoked: Vec<Seq> },
+    /// Stored, and dispatched where it was due; these dispatches of the push it replaces must not be sent any more, and these
+    /// addresses name nothing known.
+    Accepted { revoked: Vec<Seq>, unknown: Vec<String> },
     /// The same submission was accepted before.
     Repeated,
     /// The push-id belongs to another submission of this initiator.
-    Duplicate,
+    Duplicate(Earlier),
     /// These addresses name nothing known; nothing was stored.
     Unknown(Vec<String>),
     /// There is no push of this id that could be replaced; nothing was stored.
@@ -105,12 +109,22 @@ pub enum Submitted {
     NotHeldBack,
 }
 
+/// The push that has a push-id already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// Some of it is not over.
+    pub open: bool,
+    /// How many of how many have it.
+    pub delivered: u64,
+    pub recipients: u64,
+}
+
 /// What became of a cancel, by address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cancelled {
     pub done: Vec<String>,
-    /// Over already.
-    pub too_late: Vec<String>,
+    /// Over already, and in what way.
+    pub too_late: Vec<(String, State)>,
     /// The push has no such address.
     pub unknown: Vec<String>,
     /// Dispatches that must not be sent any more.

@@ -1,0 +1,65 @@
+//! HTTP's own errors on the paths of PAP. Initiators read whatever body comes as XML, so they get a badmessage-response, in
+//! PAP 1.0 where nobody has read which version theirs is: that one everybody knows (WAP-247 §9.3).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::observe::{Observer, Sender};
+use super::{ANYBODY, Endpoint};
+use crate::http::problem::Told;
+use crate::http::server::Remote;
+use crate::pap::code::Code;
+use crate::pap::document::BadMessage;
+use crate::pap::{self, Dialect, Document, Version};
+
+/// The endpoints by their paths.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Endpoints {
+    by_path: Arc<HashMap<String, Endpoint>>,
+    observer: Observer,
+}
+
+impl Endpoints {
+    pub(in crate::http) fn new(by_path: HashMap<String, Endpoint>, observer: Observer) -> Self {
+        Self { by_path: Arc::new(by_path), observer }
+    }
+}
+
+pub(in crate::http) async fn in_pap(State(endpoints): State<Endpoints>, request: Request, next: Next) -> Response {
+    let Some(endpoint) = endpoints.by_path.get(request.uri().path()).copied() else { return next.run(request).await };
+    let path = request.uri().path().to_owned();
+    let remote = Remote::of(request.extensions());
+    let mut response = next.run(request).await;
+    let Some(Told { detail, code }) = response.extensions_mut().remove() else { return response };
+    let code = code.map_or_else(|| code_of(response.status()), Code);
+    let sender = Sender { initiator: ANYBODY, endpoint: &path, remote };
+    endpoints.observer.request("unreadable", code.0);
+    endpoints.observer.refused(
+        &sender,
+        "unreadable",
+        code.0,
+        &format!("HTTP {}: {detail}", response.status().as_u16()),
+    );
+    let mut dialect = response.extensions_mut().remove().unwrap_or_else(|| Dialect::of(Version::V1_0));
+    dialect.doctype = endpoint.doctype;
+    let document = Document::BadMessage(BadMessage { code, desc: Some(detail), fragment: None });
+    // The other headers stay: which methods there are, that the connection is closed.
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    *response.body_mut() = Body::from(pap::encode(&document, &dialect));
+    response
+}
+
+fn code_of(status: StatusCode) -> Code {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => Code::UNAVAILABLE,
+        status if status.is_server_error() => Code::INTERNAL_ERROR,
+        _ => Code::BAD_REQUEST,
+    }
+}
