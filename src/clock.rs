@@ -1,7 +1,6 @@
 //! Wall-clock time as the rest of the program uses it: milliseconds since the Unix epoch, UTC.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -34,41 +33,6 @@ pub fn parse_rfc3339(text: &str) -> Option<Millis> {
     Millis::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
-/// What may be said once a minute, however often it happens: a log that repeats itself hides what else is in it.
-#[derive(Debug)]
-pub struct Seldom(Mutex<(Option<Instant>, u64)>);
-
-impl Seldom {
-    const PAUSE: Duration = Duration::from_secs(60);
-
-    #[must_use]
-    pub const fn new() -> Self {
-        Self(Mutex::new((None, 0)))
-    }
-
-    /// It has happened. Where it may be said now: how often it happened since it was last said.
-    pub fn happened(&self) -> Option<u64> {
-        self.happened_at(Instant::now())
-    }
-
-    fn happened_at(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (said, times) = &mut *state;
-        *times += 1;
-        if said.is_some_and(|said| now.duration_since(said) < Self::PAUSE) {
-            return None;
-        }
-        *said = Some(now);
-        Some(std::mem::take(times))
-    }
-}
-
-impl Default for Seldom {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 fn to_datetime(at: Millis) -> OffsetDateTime {
     let seconds = at.clamp(0, END_OF_TIME) / 1000;
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
@@ -85,18 +49,6 @@ mod tests {
         assert_eq!(parse_rfc3339("2026-11-22T10:00:00Z"), Some(at));
         assert_eq!(parse_rfc3339("2026-11-22T11:00:00.5+01:00"), Some(at + 500));
         assert_eq!(parse_rfc3339("tomorrow"), None);
-    }
-
-    #[test]
-    fn what_goes_on_happening_is_said_once_a_minute_with_a_count() {
-        let seldom = Seldom::new();
-        let begin = Instant::now();
-        let at = |seconds| begin + Duration::from_secs(seconds);
-        assert_eq!(seldom.happened_at(at(0)), Some(1));
-        assert_eq!(seldom.happened_at(at(1)), None);
-        assert_eq!(seldom.happened_at(at(59)), None);
-        assert_eq!(seldom.happened_at(at(60)), Some(3));
-        assert_eq!(seldom.happened_at(at(61)), None);
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub struct Http {
     #[serde(deserialize_with = "units::address")]
     pub listen: SocketAddr,
     pub max_body: usize,
+    pub max_under_way: usize,
     pub max_connections: usize,
     #[serde(deserialize_with = "units::duration")]
     pub header_timeout: Duration,
@@ -262,6 +263,7 @@ impl Config {
         let no = |key: &str, expected: String| Err((key.to_owned(), expected));
         let bounds: &[(&str, u128, u128, u128)] = &[
             ("http.max_body", self.http.max_body as u128, 1_024, 1 << 30),
+            ("http.max_under_way", self.http.max_under_way as u128, 1_024, 1 << 40),
             ("http.max_connections", self.http.max_connections as u128, 1, 1 << 20),
             ("http.header_timeout", self.http.header_timeout.as_millis(), 100, 3_600_000),
             ("http.body_timeout", self.http.body_timeout.as_millis(), 100, 3_600_000),

@@ -22,6 +22,7 @@ use crate::faults;
 use crate::gateway::Gateway;
 use crate::health::{Health, Part};
 use crate::ids::Target;
+use crate::log_limit::LogLimit;
 use crate::parcel::{BindingId, FlowId, Parcel, Seq};
 use crate::store::{CursorMove, Membership, TerminalSeen};
 
@@ -311,10 +312,10 @@ impl Worker {
         }
         let kept = moves.clone();
         if let Err(error) = self.gateway.store().settle(moves, crate::clock::now()).await {
-            static FAILED: crate::clock::Seldom = crate::clock::Seldom::new();
-            if let Some(times) = FAILED.happened() {
+            static FAILED: LogLimit = LogLimit::new(1);
+            if let Some(left_out) = FAILED.pass() {
                 let bindings = kept.len();
-                tracing::error!(%error, bindings, times, "acknowledgements could not be written; they are kept");
+                tracing::error!(%error, bindings, left_out, "acknowledgements could not be written; they are kept");
             }
             self.keep_moves(kept);
         }
@@ -338,9 +339,9 @@ impl Worker {
     async fn write_seen(&self) {
         let seen = self.seen.take();
         if let Err(error) = self.gateway.store().note_terminals(seen).await {
-            static FAILED: crate::clock::Seldom = crate::clock::Seldom::new();
-            if let Some(times) = FAILED.happened() {
-                tracing::warn!(%error, times, "what is known of terminals could not be written");
+            static FAILED: LogLimit = LogLimit::new(1);
+            if let Some(left_out) = FAILED.pass() {
+                tracing::warn!(%error, left_out, "what is known of terminals could not be written");
             }
         }
     }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::Gateway;
 use crate::clock;
 use crate::faults;
+use crate::log_limit::LogLimit;
 use crate::store::Error;
 
 /// How often the clock is looked at: a deliver-after is kept to within a second.
@@ -19,9 +20,9 @@ impl Gateway {
             faults::trip("housekeeping");
             for done in [self.keep_time().await, self.end_sessions().await] {
                 if let Err(error) = done {
-                    static FAILED: clock::Seldom = clock::Seldom::new();
-                    if let Some(times) = FAILED.happened() {
-                        tracing::error!(%error, times, "housekeeping failed; it is tried again");
+                    static FAILED: LogLimit = LogLimit::new(1);
+                    if let Some(left_out) = FAILED.pass() {
+                        tracing::error!(%error, left_out, "housekeeping failed; it is tried again");
                     }
                 }
             }

@@ -7,6 +7,7 @@ use super::{Answer, Gateway, GroupEntry, Op, Reason, Status, Turn};
 use crate::clock;
 use crate::config::AssignRule;
 use crate::ids::{GroupId, UserId};
+use crate::log_limit::LogLimit;
 use crate::store::{
     Bind, Bound, Deleted, Error, GroupView, Membership, PendingReply, Released, Removal, Source, Unbound,
 };
@@ -345,9 +346,9 @@ fn check(request: GroupRequest, session: Option<&UserId>) -> Result<Checked, Str
 }
 
 fn unavailable(op: Op, error: &Error) -> Answer {
-    static FAILED: clock::Seldom = clock::Seldom::new();
-    if let Some(requests) = FAILED.happened() {
-        tracing::error!(%error, ?op, requests, "a group request failed");
+    static FAILED: LogLimit = LogLimit::new(1);
+    if let Some(left_out) = FAILED.pass() {
+        tracing::error!(%error, ?op, left_out, "a group request failed");
     }
     Answer::rejected(Some(op), Reason::Unavailable, "the gateway cannot do this now; try again")
 }

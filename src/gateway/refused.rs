@@ -1,8 +1,8 @@
 //! Why a push was not taken, in words for whoever sent it.
 
 use crate::addressee::{self, Unknown};
-use crate::clock::Seldom;
 use crate::ids::Duplicates;
+use crate::log_limit::LogLimit;
 use crate::store::{self, Earlier, Error, MAX_REPLACED};
 
 /// Why a push was not taken.
@@ -41,9 +41,9 @@ impl From<&Error> for Refused {
             // counts the 4001.
             store::Error::Full | store::Error::Busy => tracing::debug!(%error, "a push was refused"),
             other => {
-                static FAILED: Seldom = Seldom::new();
-                if let Some(pushes) = FAILED.happened() {
-                    tracing::error!(error = %other, pushes, "a push could not be stored");
+                static FAILED: LogLimit = LogLimit::new(1);
+                if let Some(left_out) = FAILED.pass() {
+                    tracing::error!(error = %other, left_out, "a push could not be stored");
                 }
             }
         }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::Gateway;
 use crate::clock::{self, Millis};
 use crate::faults;
+use crate::log_limit::LogLimit;
 use crate::store::Error;
 
 /// How often there is a look. The look itself passes over a part of bindings and users; all of a million come by within a
@@ -30,9 +31,9 @@ impl Gateway {
         while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
             faults::trip("retention");
             if let Some(Err(error)) = stop.run_until_cancelled(self.forget_some(&mut progress)).await {
-                static FAILED: clock::Seldom = clock::Seldom::new();
-                if let Some(times) = FAILED.happened() {
-                    tracing::error!(%error, times, "old pushes could not be forgotten; it is tried again");
+                static FAILED: LogLimit = LogLimit::new(1);
+                if let Some(left_out) = FAILED.pass() {
+                    tracing::error!(%error, left_out, "old pushes could not be forgotten; it is tried again");
                 }
             }
         }

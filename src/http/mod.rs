@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`server`] | connections, timeouts, graceful stop |
 //! | [`socket`], [`head`] | one connection: folded headers put right, closed so that the last answer arrives |
+//! | [`slots`] | places for connections, and who goes when there are too few |
 //! | [`body`] | how large and how slow a request body may be |
 //! | [`health`] | `/healthz` and `/readyz` |
 //! | [`pap`] | PAP over POST |
@@ -21,6 +22,7 @@ mod problem;
 mod pushes;
 mod recipients;
 mod server;
+mod slots;
 mod socket;
 mod users;
 

@@ -11,7 +11,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
@@ -19,8 +18,12 @@ use tower_service::Service as _;
 use super::ANYBODY;
 use super::body::Unreadable;
 use super::pap::{Observer, Sender};
+use super::slots::{Slot, Slots};
 use super::socket::Socket as HttpSocket;
 use crate::config;
+use crate::log_limit::LogLimit;
+
+static NOT_ACCEPTED: LogLimit = LogLimit::new(2);
 
 /// How long requests that are under way may take to finish once the stop has begun.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -48,11 +51,11 @@ pub async fn serve(listener: TcpListener, router: Router, settings: config::Http
     let cut = CancellationToken::new();
     let observer = Observer::default();
     let server = Server { router, timeout: settings.header_timeout, patience: settings.body_timeout, observer, cut };
-    let slots = Arc::new(Semaphore::new(settings.max_connections));
+    let slots = Slots::new(settings.max_connections);
     let before = TaskTracker::new();
     loop {
         tokio::select! {
-            socket = accept(&listener, &slots) => if let Some(socket) = socket {
+            socket = accept(&listener, &slots, &server.cut) => if let Some(socket) = socket {
                 server.spawn(&before, socket, stop.begin.clone(), true);
             },
             () = stop.begin.cancelled() => break,
@@ -62,7 +65,7 @@ pub async fn serve(listener: TcpListener, router: Router, settings: config::Http
     let after = TaskTracker::new();
     let late = async {
         loop {
-            if let Some(socket) = accept(&listener, &slots).await {
+            if let Some(socket) = accept(&listener, &slots, &server.cut).await {
                 server.spawn(&after, socket, CancellationToken::new(), false);
             }
         }
@@ -98,14 +101,14 @@ struct Server {
 
 impl Server {
     fn spawn(&self, tracker: &TaskTracker, (slot, stream, remote): Socket, stop: CancellationToken, keep_alive: bool) {
-        let (router, observer, cut, timeout) =
-            (self.router.clone(), self.observer.clone(), self.cut.clone(), self.timeout);
+        let (router, observer, timeout) = (self.router.clone(), self.observer.clone(), self.timeout);
         let _ = stream.set_nodelay(true);
         let stream = HttpSocket::new(stream, self.patience);
         tracker.spawn(async move {
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(timeout).keep_alive(keep_alive);
-            let served = cut.run_until_cancelled(connection(builder, stream, remote, router, stop)).await;
+            let serving = connection(builder, stream, remote, router, stop, Arc::clone(&slot));
+            let served = slot.cut().run_until_cancelled(serving).await;
             if let Some(Err(error)) = served {
                 tracing::debug!(%error, "an HTTP connection ended early");
                 if error.is_parse() {
@@ -118,15 +121,16 @@ impl Server {
     }
 }
 
-type Socket = (OwnedSemaphorePermit, TcpStream, Remote);
+type Socket = (Arc<Slot>, TcpStream, Remote);
 
-/// A slot first: sockets beyond the limit wait in the accept queue of the system.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<Socket> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+/// A socket with a place for it; further ones wait in the accept queue of the system meanwhile.
+async fn accept(listener: &TcpListener, slots: &Slots, cut: &CancellationToken) -> Option<Socket> {
     match listener.accept().await {
-        Ok((stream, remote)) => Some((slot, stream, Remote(remote))),
+        Ok((stream, remote)) => Some((slots.take(cut).await?, stream, Remote(remote))),
         Err(error) => {
-            tracing::warn!(%error, "an HTTP connection could not be accepted");
+            if let Some(left_out) = NOT_ACCEPTED.pass() {
+                tracing::warn!(%error, left_out, "an HTTP connection could not be accepted");
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
             None
         }
@@ -139,15 +143,22 @@ async fn connection(
     remote: Remote,
     router: Router,
     stop: CancellationToken,
+    slot: Arc<Slot>,
 ) -> hyper::Result<()> {
     let refusal = stream.refusal();
     let service = service_fn(move |mut request| {
         request.extensions_mut().insert(remote);
+        request.extensions_mut().insert(Arc::clone(&slot));
         // It is known before hyper gets the request that stands in for the refused one, and that is the last.
         if let Some(why) = refusal.get() {
             request.extensions_mut().insert(Unreadable(why));
         }
-        router.clone().call(request)
+        let (answer, slot) = (router.clone().call(request), Arc::clone(&slot));
+        async move {
+            let answer = answer.await;
+            slot.waits();
+            answer
+        }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);

@@ -17,9 +17,9 @@ use super::commits::Commits;
 use super::folding::{Folding, fold, seq};
 use super::mark::Lock;
 use super::{Error, Event, Result, Store};
-use crate::clock::Seldom;
 use crate::faults;
 use crate::health::Part;
+use crate::log_limit::LogLimit;
 use crate::parcel::Seq;
 
 /// Requests that share one commit at most. Bounds how long the first of them waits.
@@ -183,7 +183,7 @@ fn serve(
     commits: &Commits,
 ) {
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
-    let mut trouble = Trouble::default();
+    let mut trouble = Trouble::new();
     while let Ok(first) = queue.recv() {
         faults::trip("store-write");
         let changes = connection.total_changes();
@@ -230,9 +230,8 @@ fn close(connection: &Connection, lock: &Lock) {
 const CALM: Duration = Duration::from_secs(2);
 
 /// Commits that fail: the log is told of the first, then once a minute, and when it is over.
-#[derive(Default)]
 struct Trouble {
-    told: Seldom,
+    told: LogLimit,
     /// When the last commit failed, while it is not over.
     failed: Option<Instant>,
     /// Requests that were answered with an error since it began.
@@ -240,18 +239,22 @@ struct Trouble {
 }
 
 impl Trouble {
+    fn new() -> Self {
+        Self { told: LogLimit::new(1), failed: None, refused: 0 }
+    }
+
     fn failure(&mut self, error: &Error, requests: usize) {
         self.failed = Some(Instant::now());
         self.refused += requests;
-        if let Some(times) = self.told.happened() {
-            tracing::error!(%error, requests, times, "a commit failed; its requests are answered with the error");
+        if let Some(left_out) = self.told.pass() {
+            tracing::error!(%error, requests, left_out, "a commit failed; its requests are answered with the error");
         }
     }
 
     fn success(&mut self) {
         if self.failed.is_some_and(|failed| failed.elapsed() >= CALM) {
             tracing::warn!("the store takes writes again; {} requests were refused meanwhile", self.refused);
-            *self = Self::default();
+            *self = Self::new();
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What one client, one user and all together may hold; and what the log says of those who go too far.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::common::mqtt::{Connect, Packet, Raw, packet, text};
@@ -273,6 +275,56 @@ fn a_token_as_username_was_refused_without_a_hint() {
     wait_for("a line in the log", || {
         let log = gateway.log();
         log.lines().any(|line| line.contains("a CONNECT was refused") && line.contains("300 bytes")).then_some(())
+    });
+}
+
+/// Half a request head, and half a body.
+const SLOW: [&str; 2] = [
+    "POST /pap HTTP/1.1\r\nHost: x\r\n",
+    "POST /pap HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\nContent-Length: 500\r\n\r\n<pap",
+];
+
+#[test]
+fn slow_http_clients_kept_all_others_out() {
+    for slow in SLOW {
+        let gateway = Gateway::start_with("[http]\nmax_connections = 8\n", &[]);
+        gateway.http().bind("news", "alice");
+        let attackers: Vec<TcpStream> = (0..40)
+            .map(|_| {
+                let mut stream = TcpStream::connect(gateway.http).unwrap();
+                stream.write_all(slow.as_bytes()).unwrap();
+                stream
+            })
+            .collect();
+        // Long before any of them has run into a timeout.
+        for number in 0..5 {
+            gateway.http().push(&format!("p{number}"), "group:news", "in time");
+        }
+        drop(attackers);
+    }
+}
+
+#[test]
+fn request_bodies_that_never_came_whole_had_no_bound() {
+    let gateway = Gateway::start_with("[http]\nmax_under_way = 100_000\n", &[]);
+    let begin = || {
+        let mut stream = TcpStream::connect(gateway.http).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let head = "POST /pap HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\nContent-Length: 90000\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&[b' '; 80_000]).unwrap();
+        stream
+    };
+    let (first, second) = (begin(), begin());
+    wait_for("one of them to be turned away", || {
+        [&first, &second].into_iter().find_map(|mut stream| {
+            stream.set_nonblocking(true).unwrap();
+            let mut answer = [0; 4_096];
+            let read = stream.read(&mut answer).ok()?;
+            let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+            assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("4001"), "{answer}");
+            Some(())
+        })
     });
 }
 
