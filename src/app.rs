@@ -93,6 +93,8 @@ impl App {
         let notify = tracker.spawn(notifier.notify_initiators(notify_stop));
         let house_stop = intake.clone();
         let house = tracker.spawn(async move { gateway.keep_house(house_stop).await });
+        let (punctual, clock_stop) = (Arc::clone(&self.gateway), intake.clone());
+        let clock = tracker.spawn(async move { punctual.keep_time(clock_stop).await });
         let (forgetful, forget_stop) = (Arc::clone(&self.gateway), intake.clone());
         let retention = tracker.spawn(async move { forgetful.forget_old(forget_stop).await });
         let failure = tokio::select! {
@@ -102,6 +104,7 @@ impl App {
             _ = mqtt => Some(anyhow::anyhow!("the MQTT listener has ended")),
             _ = notify => Some(anyhow::anyhow!("the sending of notifications has ended")),
             _ = house => Some(anyhow::anyhow!("the housekeeping has ended")),
+            _ = clock => Some(anyhow::anyhow!("the clock of pushes has ended")),
             _ = retention => Some(anyhow::anyhow!("the forgetting of old pushes has ended")),
         };
         readiness.set(false);

@@ -190,6 +190,9 @@ impl Start {
             serve::attach_all(worker, conn, &arrival.memberships, direct);
             subscribe::set_qos(worker, conn);
         }
+        if let Some(user) = self.user.as_ref().filter(|_| arrival.answers) {
+            worker.gateway.send_answers(user).await;
+        }
         serve::go_on(worker, conn);
         tracing::debug!(client = self.client_id, remote = %conn.remote, "connected");
         Ok(())

@@ -24,12 +24,10 @@ pub(super) async fn request(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publi
     let properties = publish.properties.as_ref();
     let response_topic = properties.and_then(|properties| properties.response_topic.as_ref()).map(ToString::to_string);
     let correlation = properties.and_then(|properties| properties.correlation_data.clone());
-    let reply = PendingReply {
-        request_id: None,
-        response_topic: response_topic.filter(|topic| topics::is_name(topic)),
-        correlation,
-    };
+    let is_free = response_topic.as_deref().is_none_or(may_answer_on);
+    let reply = PendingReply { request_id: None, response_topic: response_topic.filter(|_| is_free), correlation };
     let answer = match parse(&publish.topic, &publish.payload) {
+        Ok(request) if !is_free => Answer { id: request.id, ..not_there(request.op) },
         Ok(mut request) => {
             request.response_topic.clone_from(&reply.response_topic);
             request.correlation.clone_from(&reply.correlation);
@@ -47,6 +45,18 @@ async fn carry_out(worker: &Rc<Worker>, conn: &Rc<Conn>, request: GroupRequest) 
         subscribe::switch_user(worker, conn, user).await;
     }
     answer
+}
+
+/// Where answers may go: a client must not make the gateway speak on topics that are the gateway's alone.
+fn may_answer_on(topic: &str) -> bool {
+    let first = topic.split('/').next().unwrap_or_default();
+    let responses = topic.strip_prefix(RESPONSE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    topics::is_name(topic) && (responses || !(first.starts_with('$') || matches!(first, "groups" | "users")))
+}
+
+fn not_there(op: Op) -> Answer {
+    let desc = "the Response Topic may not be in groups/, users/ or $ (but for $push/response), and has no wildcards";
+    Answer::rejected(Some(op), Reason::BadRequest, desc)
 }
 
 /// The request that a topic and its payload make, or what is wrong with it.
@@ -109,6 +119,18 @@ mod tests {
         assert_eq!(parse("$push/list", b"").unwrap().op, Op::List);
         let request = parse("$push/request", br#"{"op":"join","id":"r1","user":"u","group":"g"}"#).unwrap();
         assert_eq!((request.id.as_deref(), request.user.as_deref()), (Some("r1"), Some("u")));
+    }
+
+    #[test]
+    fn a_client_chose_where_the_gateway_speaks_to_others() {
+        for topic in ["answers/here", "$push/response", "$push/response/7", "groupies/x", "é"] {
+            assert!(may_answer_on(topic), "{topic}");
+        }
+        for topic in
+            ["groups/alarm", "groups", "users/bob", "$push/request", "$push/responses", "$SYS/x", "a/#", "+", ""]
+        {
+            assert!(!may_answer_on(topic), "{topic}");
+        }
     }
 
     #[test]

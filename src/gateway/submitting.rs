@@ -10,7 +10,7 @@ use crate::clock::{self, Millis};
 use crate::config::ForbiddenUrl;
 use crate::ids::{Duplicates, GroupId, Target};
 use crate::store::{
-    self, Address, DeliveryMethod, Error, MAX_REPLACED, Meaning, Notify, Priority, Submission, Submitted,
+    self, Address, DeliveryMethod, Digest, Error, MAX_REPLACED, Meaning, Notify, Priority, Submission, Submitted,
 };
 
 /// Longest push-id in bytes. The specification has no limit; 255 is what initiators need at most (pap.md D2).
@@ -44,7 +44,7 @@ pub struct PushRequest {
     /// Addresses mean what they say and nothing else.
     pub literal: bool,
     /// Hash of the submission as it came in.
-    pub digest: i64,
+    pub digest: Digest,
     pub replace: Option<Replace>,
 }
 
@@ -248,7 +248,7 @@ impl Gateway {
                 continue; // The same address written twice is one recipient.
             }
             let meaning = |target| {
-                let connected = matches!(&target, Target::User(user) if !self.terminals().connections(user).is_empty());
+                let connected = matches!(&target, Target::User(user) if self.is_here(user));
                 Meaning { target, connected }
             };
             let meanings: Vec<Meaning> = self.targets(raw, request).into_iter().map(meaning).collect();

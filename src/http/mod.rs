@@ -6,9 +6,11 @@
 //! | [`body`] | how large and how slow a request body may be |
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
+//! | [`digest`] | what tells a repeated submission from another one |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
 
 mod body;
+mod digest;
 mod groups;
 mod pap;
 mod problem;

@@ -66,6 +66,8 @@ fn next(id: &Cell<i64>) -> i64 {
 struct Counters {
     seq: Seq,
     direct: Seq,
+    groups: i64,
+    requests: i64,
 }
 
 impl Tx<'_> {
@@ -94,6 +96,24 @@ impl Tx<'_> {
     /// Notes `seq` as the newest dispatch to any user; answers the one before.
     pub(super) fn advance_direct(&mut self, seq: Seq) -> Seq {
         std::mem::replace(&mut self.counters.direct, seq)
+    }
+
+    /// Groups that are not deleted.
+    pub(super) fn groups(&self) -> i64 {
+        self.counters.groups
+    }
+
+    pub(super) fn count_groups(&mut self, more: i64) {
+        self.counters.groups += more;
+    }
+
+    /// Joins that wait for a decision.
+    pub(super) fn requests(&self) -> i64 {
+        self.counters.requests
+    }
+
+    pub(super) fn count_requests(&mut self, more: i64) {
+        self.counters.requests += more;
     }
 
     /// To be told to the observer once this is committed.
@@ -206,16 +226,16 @@ fn commit_all(
 }
 
 fn load_counters(connection: &Connection) -> rusqlite::Result<Counters> {
-    connection
-        .prepare_cached("SELECT seq, direct_seq FROM counter")?
-        .query_row([], |row| Ok(Counters { seq: row.get(0)?, direct: row.get(1)? }))
+    connection.prepare_cached("SELECT seq, direct_seq, group_count, request_count FROM counter")?.query_row([], |row| {
+        Ok(Counters { seq: row.get(0)?, direct: row.get(1)?, groups: row.get(2)?, requests: row.get(3)? })
+    })
 }
 
 fn store_counters(connection: &Connection, before: Counters, after: Counters) -> rusqlite::Result<()> {
     if before != after {
         connection
-            .prepare_cached("UPDATE counter SET seq = ?1, direct_seq = ?2")?
-            .execute([after.seq, after.direct])?;
+            .prepare_cached("UPDATE counter SET seq = ?1, direct_seq = ?2, group_count = ?3, request_count = ?4")?
+            .execute([after.seq, after.direct, after.groups, after.requests])?;
     }
     Ok(())
 }
