@@ -10,7 +10,7 @@
 //! | [`fetch`], [`cursors`], [`recipients`] | what is owed, what was answered, and who has what |
 //! | [`bindings`], [`closing`], [`groups`], [`deletion`], [`requests`], [`answers`], [`flows`] | groups and their members |
 //! | [`sessions`], [`terminals`] | MQTT sessions and devices |
-//! | [`retention`], [`views`], [`backup`] | forgetting, looking, copying |
+//! | [`retention`], [`views`], [`mod@backup`] | forgetting, looking, copying |
 //! | [`open`], [`migrate`], [`writer`], [`reader`] | the file and its threads |
 //!
 //! SQL stays in this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
