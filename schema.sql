@@ -1,25 +1,31 @@
 -- The whole current schema of a papcast store, compiled into the program. Its number is PRAGMA user_version; a change
 -- of it needs a step in src/store/migrate.rs. All times are milliseconds since 1970 UTC. docs/ledger.md explains seq, cursor and exception.
 
--- One row: the newest seq given to any dispatch, and the newest given to a dispatch to a user.
+-- One row: the newest seq given to any dispatch, the newest given to a dispatch to a user, and how many there are of what
+-- is limited: groups that are not deleted, and joins that wait for a decision.
 CREATE TABLE counter (
-    id         INTEGER PRIMARY KEY CHECK (id = 1),
-    seq        INTEGER NOT NULL,
-    direct_seq INTEGER NOT NULL
+    id            INTEGER PRIMARY KEY CHECK (id = 1),
+    seq           INTEGER NOT NULL,
+    direct_seq    INTEGER NOT NULL,
+    group_count   INTEGER NOT NULL DEFAULT 0,
+    request_count INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-INSERT INTO counter VALUES (1, 0, 0);
+INSERT INTO counter (id, seq, direct_seq) VALUES (1, 0, 0);
 
 -- A flow is what can be addressed: a group (kind 0), or a user's own pushes (kind 1, and then it is the user as well).
 CREATE TABLE flows (
     id         INTEGER PRIMARY KEY,
     kind       INTEGER NOT NULL,
     name       TEXT    NOT NULL,
-    policy     INTEGER NOT NULL DEFAULT 0,   -- groups: 0 open, 1 approval, 2 closed
+    policy     INTEGER NOT NULL DEFAULT 0,   -- groups: 0 open, 1 approval, 2 closed, 3 deleted and not yet empty
     members    INTEGER NOT NULL DEFAULT 0,   -- open bindings
     last_seq   INTEGER NOT NULL DEFAULT 0,   -- seq of the newest dispatch to this flow
     created_at INTEGER NOT NULL,
+    kept       INTEGER NOT NULL DEFAULT 0,   -- groups: 1 made on purpose, and not forgotten when it has been empty for long
+    left_at    INTEGER NOT NULL DEFAULT 0,   -- groups: when a member left last
     UNIQUE (kind, name)
 ) STRICT;
+CREATE INDEX flows_deleted ON flows (id) WHERE policy = 3;
 
 -- One interval of membership. It owes every live dispatch of its flow with seq > max(joined_seq, acked_seq), up to
 -- left_seq. Every user has one in its own flow (flow = user).
@@ -100,6 +106,8 @@ CREATE TABLE dispatches (
 ) STRICT;
 CREATE UNIQUE INDEX dispatches_seq  ON dispatches (seq) WHERE seq IS NOT NULL;
 CREATE INDEX        dispatches_flow ON dispatches (flow, seq);
+-- What may still be owed to somebody: a member who was away for long must not walk over all that has expired.
+CREATE INDEX        dispatches_owed ON dispatches (flow, seq) WHERE state IN (1, 2) OR (state = 7 AND held > 0);
 CREATE INDEX        dispatches_push ON dispatches (push, flow);
 CREATE INDEX        dispatches_open ON dispatches (deadline) WHERE state < 2;
 CREATE INDEX        dispatches_due  ON dispatches (priority, due) WHERE state = 0;
@@ -156,6 +164,21 @@ CREATE TABLE requests (
     PRIMARY KEY (flow, user)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX requests_user ON requests (user);
+CREATE INDEX requests_age  ON requests (requested_at);
+
+-- Decisions on joins that the one who asked has not been told of: it was away, or is just being told.
+CREATE TABLE answers (
+    id             INTEGER PRIMARY KEY,
+    user           INTEGER NOT NULL REFERENCES flows (id),
+    group_name     TEXT    NOT NULL,          -- the group may be deleted
+    outcome        INTEGER NOT NULL,          -- 0 accepted, 1 declined, 2 the group was deleted
+    request_id     TEXT,
+    response_topic TEXT,
+    correlation    BLOB,
+    decided_at     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX answers_user ON answers (user);
+CREATE INDEX answers_age  ON answers (decided_at);
 
 -- Devices as they were last seen, for those who ask what a user's terminals can do.
 CREATE TABLE terminals (

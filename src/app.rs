@@ -95,6 +95,8 @@ impl App {
         let (door, accept_stop) = (Arc::clone(&self.door), intake.clone());
         tasks.spawn("mqtt-accept", async move { door.accept(self.mqtt, accept_stop).await });
         tasks.spawn("notifications", Arc::clone(&self.gateway).notify_initiators(intake.clone()));
+        let (gateway, clock_stop) = (Arc::clone(&self.gateway), intake.clone());
+        tasks.spawn("clock", async move { gateway.keep_time(clock_stop).await });
         let (gateway, house_stop) = (Arc::clone(&self.gateway), intake.clone());
         tasks.spawn("housekeeping", async move { gateway.keep_house(house_stop).await });
         let (gateway, forget_stop) = (Arc::clone(&self.gateway), intake.clone());

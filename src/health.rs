@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -17,6 +17,8 @@ pub struct Health {
 struct Inner {
     /// Whether each part lives.
     parts: Mutex<BTreeMap<String, bool>>,
+    /// The part that ended first.
+    first: OnceLock<String>,
     ended: Notify,
     stopping: AtomicBool,
 }
@@ -58,8 +60,8 @@ impl Health {
     pub async fn first_end(&self) -> String {
         loop {
             let ended = self.inner.ended.notified();
-            if let Some((name, _)) = self.parts().into_iter().find(|(_, lives)| !lives) {
-                return name;
+            if let Some(name) = self.inner.first.get() {
+                return name.clone();
             }
             ended.await;
         }
@@ -70,7 +72,10 @@ impl Drop for Part {
     fn drop(&mut self) {
         let inner = &self.health.inner;
         if !inner.stopping.load(Ordering::Acquire) {
-            inner.parts().insert(std::mem::take(&mut self.name), false);
+            let name = std::mem::take(&mut self.name);
+            inner.parts().insert(name.clone(), false);
+            // What depends on it follows; it is not the cause.
+            let _ = inner.first.set(name);
             inner.ended.notify_one();
         }
     }

@@ -141,3 +141,98 @@ fn every_item_of_the_configuration_is_documented_where_it_is_set() {
         assert!(line.contains('#') || next_explains || line.starts_with("segment_count"), "{line}");
     }
 }
+
+/// Whether a licence expression is satisfied by what is allowed: `OR` below `AND`, brackets, and the old `/` for `OR`.
+fn licence_fits(expression: &str, allowed: &[&str]) -> bool {
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let mut rest = words.as_slice();
+    any_of(&mut rest, allowed) == Some(true) && rest.is_empty()
+}
+
+/// `None`: not an expression.
+fn any_of(rest: &mut &[&str], allowed: &[&str]) -> Option<bool> {
+    let mut fits = all_of(rest, allowed)?;
+    while rest.first() == Some(&"OR") {
+        *rest = &rest[1..];
+        fits |= all_of(rest, allowed)?;
+    }
+    Some(fits)
+}
+
+fn all_of(rest: &mut &[&str], allowed: &[&str]) -> Option<bool> {
+    let mut fits = one(rest, allowed)?;
+    while rest.first() == Some(&"AND") {
+        *rest = &rest[1..];
+        fits &= one(rest, allowed)?;
+    }
+    Some(fits)
+}
+
+fn one(rest: &mut &[&str], allowed: &[&str]) -> Option<bool> {
+    let (first, after) = rest.split_first()?;
+    *rest = after;
+    if *first == "(" {
+        let fits = any_of(rest, allowed)?;
+        *rest = rest.strip_prefix(&[")"])?;
+        return Some(fits);
+    }
+    // An exception only allows more.
+    if rest.first() == Some(&"WITH") {
+        *rest = rest.get(2..)?;
+    }
+    Some(allowed.contains(first))
+}
+
+#[test]
+fn licence_expressions_are_read_as_they_are_meant() {
+    let allowed = ["MIT", "Zlib"];
+    for fits in ["MIT", "GPL-3.0 OR MIT", "Apache-2.0/MIT", "(GPL-3.0 OR MIT) AND Zlib", "Zlib WITH some-exception"] {
+        assert!(licence_fits(fits, &allowed), "{fits}");
+    }
+    for not in ["", "GPL-3.0", "MIT AND GPL-3.0", "MIT OR", "(MIT", "GPL-3.0 OR MIT AND GPL-3.0"] {
+        assert!(!licence_fits(not, &allowed), "{not}");
+    }
+}
+
+/// What deny.toml says of licences, bans and sources, held wherever the tests run.
+#[test]
+fn no_dependency_is_banned_unlicensed_or_from_elsewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rules: toml::Table = fs::read_to_string(root.join("deny.toml")).unwrap().parse().unwrap();
+    let texts = |value: &toml::Value| -> Vec<String> {
+        value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let licences = texts(&rules["licenses"]["allow"]);
+    let licences: Vec<&str> = licences.iter().map(String::as_str).collect();
+    let banned: Vec<&str> =
+        rules["bans"]["deny"].as_array().unwrap().iter().map(|ban| ban["name"].as_str().unwrap()).collect();
+    assert!(!licences.is_empty() && !banned.is_empty());
+    let mut used = std::collections::BTreeSet::new();
+    for target in texts(&rules["graph"]["targets"]) {
+        let output = std::process::Command::new(env!("CARGO"))
+            .args(["metadata", "--locked", "--offline", "--format-version", "1", "--filter-platform", &target])
+            .current_dir(root)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
+        let ids: Vec<&serde_json::Value> = nodes.iter().map(|node| &node["id"]).collect();
+        for package in metadata["packages"].as_array().unwrap().iter().filter(|package| ids.contains(&&package["id"])) {
+            let name = package["name"].as_str().unwrap();
+            assert!(!banned.contains(&name), "{name} is banned by deny.toml");
+            let licence = package["license"].as_str().unwrap_or_default();
+            assert!(licence_fits(licence, &licences), "{name}: deny.toml does not allow {licence:?}");
+            if let Some(source) = package["source"].as_str() {
+                assert!(source.starts_with("registry+"), "{name} comes from {source}");
+                used.insert(source.to_owned());
+            } else {
+                let any = |dependency: &serde_json::Value| dependency["req"] == "*";
+                assert_eq!(name, "papcast");
+                assert!(!package["dependencies"].as_array().unwrap().iter().any(any), "a wildcard in Cargo.toml");
+            }
+        }
+    }
+    assert_eq!(used.len(), 1, "{used:?}");
+}

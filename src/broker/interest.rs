@@ -1,6 +1,7 @@
 //! Which channels some worker wants. A publish that nobody wants is not made: the router would search all its filters.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::Channel;
@@ -10,11 +11,13 @@ pub(super) struct Interest {
     max_topics: usize,
     /// Topic → workers that want it now. A topic stays here for ever, because it does in the router.
     wanted: Mutex<HashMap<String, usize>>,
+    /// The log says that there are too many.
+    told: AtomicBool,
 }
 
 impl Interest {
     pub(super) fn new(max_topics: usize) -> Self {
-        Self { max_topics, wanted: Mutex::default() }
+        Self { max_topics, wanted: Mutex::default(), told: AtomicBool::new(false) }
     }
 
     /// One more worker wants this. `false` where the router shall not learn any more topics.
@@ -24,6 +27,12 @@ impl Interest {
             && matches!(channel, Channel::Group(_))
             && !wanted.contains_key(channel.topic())
         {
+            if !self.told.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    max_topics = self.max_topics,
+                    "there are more groups than broker.max_topics: further ones are served from the store"
+                );
+            }
             return false;
         }
         *wanted.entry(channel.topic().to_owned()).or_default() += 1;

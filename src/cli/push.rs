@@ -220,13 +220,19 @@ pub(super) async fn ask(endpoint: &Endpoint, document: &Document) -> anyhow::Res
 }
 
 fn read(reply: &Reply) -> anyhow::Result<Document> {
-    if !reply.status.is_success() {
-        let problem: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        let why = problem["detail"].as_str().map(|detail| format!(": {detail}")).unwrap_or_default();
-        bail!("the gateway answered {} to a PAP request{why}", reply.status);
-    }
     let limits = Limits { addresses: 1_000_000, ..Limits::default() };
     let answer = pap::parse(Some("application/xml"), &reply.body, limits);
+    if !reply.status.is_success() {
+        let why = match answer.map(|answer| answer.document) {
+            Ok(Document::BadMessage(message)) => message.desc,
+            _ => {
+                let problem: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+                problem["detail"].as_str().map(str::to_owned)
+            }
+        };
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        bail!("the gateway answered {} to a PAP request{why}", reply.status);
+    }
     Ok(answer.map_err(|failure| anyhow::anyhow!("the gateway's answer is no PAP: {}", failure.desc))?.document)
 }
 

@@ -127,6 +127,10 @@ pub enum AuthMode {
 pub struct Groups {
     pub auto_create: bool,
     pub default_policy: JoinPolicy,
+    pub max: u32,
+    pub max_pending: u32,
+    #[serde(deserialize_with = "units::duration")]
+    pub pending_ttl: Duration,
     #[serde(default)]
     pub assign: Vec<AssignRule>,
 }
@@ -289,6 +293,9 @@ impl Config {
             ("broker.max_topics", self.broker.max_topics as u128, 1, 10_000_000),
             ("broker.segment_size", self.broker.segment_size as u128, 1_024, 1 << 30),
             ("broker.segment_count", self.broker.segment_count as u128, 2, 1_000),
+            ("groups.max", u128::from(self.groups.max), 1, 1_000_000_000),
+            ("groups.max_pending", u128::from(self.groups.max_pending), 1, 1_000_000_000),
+            ("groups.pending_ttl", self.groups.pending_ttl.as_millis(), 1_000, 315_360_000_000),
             ("push.default_ttl", self.push.default_ttl.as_millis(), 1_000, 315_360_000_000),
             ("push.max_ttl", self.push.max_ttl.as_millis(), 1_000, 315_360_000_000),
             ("push.clock_skew", self.push.clock_skew.as_millis(), 0, 86_400_000),

@@ -173,7 +173,7 @@ async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Resu
         subscribe::reclaim(worker, &client_id, user).await;
     }
     let start = Start { connect, client_id: client_id.clone(), assigned, user: user.clone(), expiry, resume, will };
-    let done = match &user {
+    let begun = match &user {
         Some(user) => {
             // The wait for this user's turn ends with the connection; what comes after it does not.
             let turn = tokio::select! {
@@ -188,7 +188,32 @@ async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Resu
         }
         None => start.run(worker, conn).await,
     };
-    done.map_err(|(resume, error)| claimed.give_back(resume, &unavailable(&error)))
+    match begun {
+        Ok(None) => Ok(()),
+        Ok(Some(lost)) => {
+            lost.end(worker, &client_id).await;
+            Err(claimed.leave(lost.resume))
+        }
+        Err((resume, error)) => Err(claimed.give_back(resume, &unavailable(&error))),
+    }
+}
+
+/// A session that did not begin because its connection was taken over or lost meanwhile.
+struct Lost {
+    /// Whose it is, where the store knows it as present by now.
+    stored: Option<UserId>,
+    expiry: i64,
+    /// What it had under way goes to whoever comes next.
+    resume: Resume,
+}
+
+impl Lost {
+    /// The store is told that the session is away again, or over. Not during the user's turn: it takes it itself.
+    async fn end(&self, worker: &Worker, client_id: &str) {
+        if let Some(user) = &self.stored {
+            worker.gateway.connection_ended(client_id, user, self.expiry).await;
+        }
+    }
 }
 
 fn unavailable(error: &Error) -> Refusal {
@@ -261,7 +286,7 @@ struct Start {
 
 impl Start {
     /// What the session had under way comes back with an error: it belongs to whoever comes next.
-    async fn run(mut self, worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<(), (Resume, Error)> {
+    async fn run(mut self, worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<Option<Lost>, (Resume, Error)> {
         let direct = worker.gateway.heads().direct();
         let arrived = match self.user.clone() {
             Some(user) => self.arrive(worker, user).await,
@@ -272,8 +297,9 @@ impl Start {
             Err(error) => return Err((self.resume, error)),
         };
         if conn.is_closing() {
-            self.never_began(worker, conn, present).await;
-            return Ok(());
+            let Self { user, expiry, .. } = self;
+            let resume = if expiry > 0 { self.resume } else { Resume::default() };
+            return Ok(Some(Lost { stored: user.filter(|_| present || expiry > 0), expiry, resume }));
         }
         let subscriptions = if present {
             arrival.session.as_ref().map(|session| session.subscriptions.clone()).unwrap_or_default()
@@ -296,9 +322,12 @@ impl Start {
             serve::attach_all(worker, conn, &arrival.memberships, direct);
             subscribe::set_qos(worker, conn);
         }
+        if let Some(user) = self.user.as_ref().filter(|_| arrival.answers) {
+            worker.gateway.send_answers(user).await;
+        }
         serve::go_on(worker, conn);
         tracing::debug!(client = self.client_id, remote = %conn.remote, "connected");
-        Ok(())
+        Ok(None)
     }
 
     /// What the store knows of user and session, and whether the session is resumed.
@@ -325,17 +354,6 @@ impl Start {
             }
         }
         Ok((arrival, present))
-    }
-
-    /// The connection was taken over or lost before its session began: what it had under way goes to whoever comes next.
-    /// The store knows the session as present by now, and has to be told that it is away again, or over.
-    async fn never_began(self, worker: &Rc<Worker>, conn: &Rc<Conn>, present: bool) {
-        let Self { client_id, user, expiry, resume, .. } = self;
-        if let Some(user) = user.filter(|_| present || expiry > 0) {
-            worker.gateway.connection_never_began(&client_id, &user, expiry).await;
-        }
-        let resume = if expiry > 0 { resume } else { Resume::default() };
-        worker.registry.release(&client_id, worker.at(conn), resume);
     }
 
     fn install(&mut self, worker: &Worker, conn: &Conn, subscriptions: Vec<(String, u8)>, present: bool) {

@@ -24,13 +24,15 @@ const REQUEST_MAX: usize = 4_096;
 
 /// Carries out a group request and answers it.
 pub(super) async fn request(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publish) {
+    let is_free = publish.properties.response_topic.as_deref().is_none_or(may_answer_on);
     let reply = PendingReply {
         request_id: None,
-        response_topic: publish.properties.response_topic,
+        response_topic: publish.properties.response_topic.filter(|_| is_free),
         correlation: publish.properties.correlation,
     };
     let short = publish.topic != REQUEST_TOPIC;
     let answer = match parse(&publish.topic, &publish.payload) {
+        Ok(request) if !is_free => Answer { id: request.id, ..not_there(request.op) },
         Ok(mut request) => {
             request.response_topic.clone_from(&reply.response_topic);
             request.correlation.clone_from(&reply.correlation);
@@ -50,6 +52,18 @@ async fn carry_out(worker: &Rc<Worker>, conn: &Rc<Conn>, request: GroupRequest) 
         subscribe::switch_user(worker, conn, user).await;
     }
     answer
+}
+
+/// Where answers may go: a client must not make the gateway speak on topics that are the gateway's alone.
+fn may_answer_on(topic: &str) -> bool {
+    let first = topic.split('/').next().unwrap_or_default();
+    let responses = topic.strip_prefix(RESPONSE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    responses || !(first.starts_with('$') || matches!(first, "groups" | "users"))
+}
+
+fn not_there(op: Op) -> Answer {
+    let desc = "the Response Topic may not be in groups/, users/ or $ (but for $push/response)";
+    Answer::rejected(Some(op), Reason::BadRequest, desc)
 }
 
 /// The request that a topic and its payload make, or what is wrong with it.
@@ -124,6 +138,18 @@ mod tests {
         assert_eq!(parse("$push/list", b"").unwrap().op, Op::List);
         let request = parse("$push/request", br#"{"op":"join","id":"r1","user":"u","group":"g"}"#).unwrap();
         assert_eq!((request.id.as_deref(), request.user.as_deref()), (Some("r1"), Some("u")));
+    }
+
+    #[test]
+    fn a_client_chose_where_the_gateway_speaks_to_others() {
+        for topic in ["answers/here", "$push/response", "$push/response/7", "groupies/x", "é"] {
+            assert!(may_answer_on(topic), "{topic}");
+        }
+        for topic in
+            ["groups/alarm", "groups", "users/bob", "$push/request", "$push/responses", "$SYS/x", "a/#", "+", ""]
+        {
+            assert!(!may_answer_on(topic), "{topic}");
+        }
     }
 
     #[test]

@@ -317,6 +317,10 @@ impl Terminals for Registry {
         present.map(Iterator::collect).unwrap_or_default()
     }
 
+    fn is_here(&self, user: &UserId) -> bool {
+        self.inner().users.contains_key(user)
+    }
+
     fn is_connected(&self, client: &str) -> bool {
         self.inner().claims.has(client)
     }

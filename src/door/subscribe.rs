@@ -264,6 +264,7 @@ pub(super) async fn switch_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: User
             }
             super::serve::enter_user(worker, conn, &user);
             super::serve::attach_user(worker, conn, &user).await;
+            worker.gateway.send_answers(&user).await;
         })
         .await;
     for (group, qos) in exact {

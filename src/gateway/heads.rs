@@ -25,6 +25,16 @@ impl Heads {
         }
     }
 
+    /// These groups are no more.
+    pub fn forget(&self, flows: &[FlowId]) {
+        if !flows.is_empty() {
+            let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+            for flow in flows {
+                groups.remove(flow);
+            }
+        }
+    }
+
     /// The newest dispatch to a group; 0 where there was none since the start.
     #[must_use]
     pub fn group(&self, flow: FlowId) -> Seq {

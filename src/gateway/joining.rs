@@ -8,9 +8,10 @@ use crate::clock;
 use crate::config::AssignRule;
 use crate::ids::{GroupId, UserId};
 use crate::log_limit::LogLimit;
-use crate::store::{
-    Bind, Bound, Deleted, Error, GroupView, Membership, PendingReply, Released, Removal, Source, Unbound,
-};
+use crate::store::{Bind, Bound, Error, Limit, PendingReply, Released, Removal, Source, Unbound};
+
+/// Longest Response Topic, and longest Correlation Data, of a join.
+const REPLY_MAX: usize = 1_024;
 
 /// A group request as it comes in; every field but `op` may be missing.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,15 +38,6 @@ pub enum SubscribeOutcome {
     Refused,
     /// The store could not answer.
     Failed,
-}
-
-/// What the deletion of a group did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Removed {
-    /// Members.
-    pub unbound: u64,
-    /// Pushes to it that were not over for everybody when it began.
-    pub pushes_ended: u64,
 }
 
 /// A request whose names have been checked.
@@ -118,11 +110,9 @@ impl Gateway {
             Bound::Unknown => {
                 Answer::rejected(Some(Op::Join), Reason::GroupUnknown, format!("there is no group {group}"))
             }
-            Bound::LimitReached => Answer::rejected(
-                Some(Op::Join),
-                Reason::LimitReached,
-                format!("a user may be in {} groups at most", self.rules.groups_per_user),
-            ),
+            Bound::LimitReached(limit) => {
+                Answer::rejected(Some(Op::Join), Reason::LimitReached, self.limit_text(limit))
+            }
         };
         answer.group = Some(group.to_string());
         Ok(answer)
@@ -162,14 +152,8 @@ impl Gateway {
         reply: PendingReply,
     ) -> Result<Bound, Error> {
         let _one_at_a_time = self.locks.lock(&user).await;
-        let bind = self.binding(user.clone(), group.clone(), source, reply.clone());
-        let bound = self.store.bind(bind).await?;
+        let bound = self.store.bind(self.binding(user.clone(), group, source, reply)).await?;
         self.attach(&user, &bound).await;
-        // Who asks again and is accepted by now has that answer.
-        let asked_again = |waited: &PendingReply| source == Source::Join && *waited == reply;
-        if !matches!(&bound, Bound::Member { waited: Some(waited), .. } if asked_again(waited)) {
-            self.answer_waiting(&user, &group, &bound).await;
-        }
         Ok(bound)
     }
 
@@ -188,12 +172,11 @@ impl Gateway {
     pub async fn subscribe_group(&self, client: &str, user: &UserId, group: GroupId, qos: u8) -> SubscribeOutcome {
         let _one_at_a_time = self.locks.lock(user).await;
         let filter = group.topic();
-        let bind = self.binding(user.clone(), group.clone(), Source::Subscribe, PendingReply::default());
+        let bind = self.binding(user.clone(), group, Source::Subscribe, PendingReply::default());
         match self.store.subscribe(client.to_owned(), user.clone(), filter, qos, Some(bind)).await {
             Ok((Some(bound @ Bound::Member { .. }), released)) => {
                 self.detach_released(released).await;
                 self.attach(user, &bound).await;
-                self.answer_waiting(user, &group, &bound).await;
                 SubscribeOutcome::Granted
             }
             Ok(_) => SubscribeOutcome::Refused,
@@ -219,100 +202,36 @@ impl Gateway {
         }
     }
 
+    /// Its terminals get the group's pushes, and a join of it that waited its second answer.
     async fn attach(&self, user: &UserId, bound: &Bound) {
-        if let Bound::Member { membership, .. } = bound {
-            self.attach_member(user, membership.clone()).await;
+        if let Bound::Member { membership, waited, .. } = bound {
+            self.terminals().attach(user, membership.clone()).await;
+            if *waited {
+                self.send_answers(user).await;
+            }
         }
     }
 
-    async fn attach_member(&self, user: &UserId, membership: Membership) {
-        self.terminals().attach(user, membership).await;
+    /// What a limit says to whom it stops.
+    #[must_use]
+    pub fn limit_text(&self, limit: Limit) -> String {
+        let limits = &self.rules.limits;
+        match limit {
+            Limit::GroupsOfUser => {
+                format!(
+                    "a user may be in {} groups at most, joins that wait for a decision included (mqtt.max_groups_per_user)",
+                    limits.of_user
+                )
+            }
+            Limit::Groups => format!("there may be {} groups at most (groups.max)", limits.groups),
+            Limit::Requests => {
+                format!("{} joins may wait for a decision at most (groups.max_pending)", limits.requests)
+            }
+        }
     }
 
     fn binding(&self, user: UserId, group: GroupId, source: Source, reply: PendingReply) -> Bind {
-        Bind {
-            user,
-            group,
-            source,
-            create: self.rules.create,
-            limit: self.rules.groups_per_user,
-            reply,
-            now: clock::now(),
-        }
-    }
-
-    /// An operator's decision on a pending join; `false` where none is pending.
-    pub async fn decide(&self, group: GroupId, user: &UserId, approve: bool) -> Result<bool, Error> {
-        let _one_at_a_time = self.locks.lock(user).await;
-        let Some(decided) = self.store.decide(group.clone(), user.clone(), approve, clock::now()).await? else {
-            return Ok(false);
-        };
-        let refusal = match decided.membership {
-            Some(membership) => {
-                self.attach_member(user, membership).await;
-                None
-            }
-            None => Some((Reason::NotAuthorized, "an operator declined")),
-        };
-        self.answer_late(user, &group, decided.reply, refusal).await;
-        Ok(true)
-    }
-
-    /// The second answer to a join that waited for a decision, where something else has made the user a member.
-    async fn answer_waiting(&self, user: &UserId, group: &GroupId, bound: &Bound) {
-        if let Bound::Member { waited: Some(reply), .. } = bound {
-            self.answer_late(user, group, reply.clone(), None).await;
-        }
-    }
-
-    async fn answer_late(
-        &self,
-        user: &UserId,
-        group: &GroupId,
-        reply: PendingReply,
-        refusal: Option<(Reason, &'static str)>,
-    ) {
-        let mut answer = match refusal {
-            Some((reason, desc)) => Answer::rejected(Some(Op::Join), reason, desc),
-            None => Answer { topic: Some(group.topic()), ..Answer::new(Op::Join, Status::Accepted) },
-        };
-        answer.id.clone_from(&reply.request_id);
-        answer.user = Some(user.to_string());
-        answer.group = Some(group.to_string());
-        self.terminals().answer(user, reply, answer.to_json()).await;
-    }
-
-    /// Makes a group or changes its policy.
-    pub async fn put_group(
-        &self,
-        group: GroupId,
-        policy: Option<crate::ids::JoinPolicy>,
-    ) -> Result<(GroupView, bool), Error> {
-        self.store.put_group(group, policy, self.rules.default_policy, clock::now()).await
-    }
-
-    /// Unbinds everybody, then deletes the group; answers what that did, or `None` for an unknown group.
-    pub async fn delete_group(&self, group: &GroupId) -> Result<Option<Removed>, Error> {
-        let mut removed = Removed { unbound: 0, pushes_ended: self.store.open_pushes(group.clone()).await? };
-        loop {
-            match self.store.delete_group(group.clone(), 500, clock::now()).await? {
-                Deleted::Unknown => return Ok(None),
-                Deleted::Gone(waited) => {
-                    for (user, reply) in waited {
-                        let refusal = (Reason::GroupUnknown, "the group was deleted");
-                        self.answer_late(&user, group, reply, Some(refusal)).await;
-                    }
-                    tracing::info!(%group, removed.unbound, removed.pushes_ended, "a group was removed");
-                    return Ok(Some(removed));
-                }
-                Deleted::Members(users) => {
-                    for user in users {
-                        let left = self.unbind(&user, group.clone(), Removal::Everything).await?;
-                        removed.unbound += u64::from(left != Unbound::NotBound);
-                    }
-                }
-            }
-        }
+        Bind { user, group, source, create: self.rules.create, limits: self.rules.limits, reply, now: clock::now() }
     }
 
     /// A user's turn: no join or leave of this user is under way while it is held. `None` where so many wait for it already.
@@ -336,6 +255,16 @@ fn check(request: GroupRequest, session: Option<&UserId>) -> Result<Checked, Str
     let group = request.group.as_deref().map(GroupId::parse).transpose().map_err(|error| error.to_string())?;
     if request.id.as_ref().is_some_and(|id| id.len() > 255) {
         return Err("an id has 255 bytes at most".into());
+    }
+    // They are kept with a join that waits for a decision.
+    let too_long = |length: Option<usize>| length.is_some_and(|length| length > REPLY_MAX);
+    if request.op == Op::Join
+        && (too_long(request.response_topic.as_ref().map(String::len))
+            || too_long(request.correlation.as_ref().map(Bytes::len)))
+    {
+        return Err(format!(
+            "the Response Topic and the Correlation Data of a join have {REPLY_MAX} bytes at most each"
+        ));
     }
     let reply = PendingReply {
         request_id: request.id,

@@ -39,6 +39,18 @@ pub(super) struct UserLocks {
 }
 
 impl UserLocks {
+    /// Several users at once. Nobody waits for another user who holds one already, but for those who come here, and they
+    /// all wait in the same order.
+    pub(super) async fn lock_all(&self, mut users: Vec<UserId>) -> Vec<Turn> {
+        users.sort_unstable();
+        users.dedup();
+        let mut held = Vec::with_capacity(users.len());
+        for user in &users {
+            held.push(self.lock(user).await);
+        }
+        held
+    }
+
     pub(super) async fn lock(&self, user: &UserId) -> Turn {
         let lock = self.of(user);
         lock.crowd.fetch_add(1, Ordering::Relaxed);
@@ -95,6 +107,19 @@ mod tests {
         drop(held);
         assert!(waiting.await.is_some());
         assert!(locks.lock_unless_crowded(&user, 1).await.is_some(), "all are gone");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_several_waits_for_each_and_only_once() {
+        let locks = UserLocks::default();
+        let [a, b, c] = ["a", "b", "c"].map(|name| UserId::parse(name).unwrap());
+        let held = locks.lock_all(vec![b.clone(), a.clone(), b.clone()]).await;
+        assert_eq!(held.len(), 2);
+        assert!(futures_pending(locks.lock(&a)).await);
+        assert!(futures_pending(locks.lock_all(vec![c.clone(), b.clone()])).await);
+        let _free = locks.lock(&c).await;
+        drop(held);
+        let _again = locks.lock_all(vec![a, b]).await;
     }
 
     async fn futures_pending<F: Future>(future: F) -> bool {

@@ -1,9 +1,12 @@
 //! What papcast does: who belongs to which group, taking pushes, and settling who has what. The door and the HTTP side
 //! both come here; everything they do goes through the same code.
 
+mod answering;
 mod answers;
 mod cancelling;
 mod capabilities;
+mod deciding;
+mod deleting;
 mod heads;
 mod housekeeping;
 mod joining;
@@ -21,8 +24,9 @@ use std::time::Duration;
 
 pub use answers::{Answer, GroupEntry, Op, Reason, Status};
 pub use capabilities::{Capabilities, NoCapabilities};
+pub use deleting::Removed;
 pub use heads::Heads;
-pub use joining::{GroupRequest, Removed, SubscribeOutcome};
+pub use joining::{GroupRequest, SubscribeOutcome};
 pub use notify::{pap_quality, pap_state};
 pub use refused::Refused;
 pub use submitting::{Accepted, Content, PushRequest, Replace};
@@ -34,7 +38,7 @@ use locks::UserLocks;
 use crate::broker::Publisher;
 use crate::config::{AssignRule, Config, parse_target};
 use crate::ids::{Duplicates, JoinPolicy, Target};
-use crate::store::{Event, Store};
+use crate::store::{Event, Limits, Store};
 
 /// How the gateway names itself towards initiators.
 pub const NAME: &str = concat!("papcast ", env!("CARGO_PKG_VERSION"));
@@ -45,7 +49,8 @@ struct Rules {
     create: Option<JoinPolicy>,
     default_policy: JoinPolicy,
     assign: Vec<AssignRule>,
-    groups_per_user: u32,
+    limits: Limits,
+    pending_ttl: Duration,
     default_ttl: Duration,
     max_ttl: Duration,
     retention: Duration,
@@ -66,6 +71,8 @@ pub struct Gateway {
     notify: notify::Rules,
     locks: UserLocks,
     unstored: sessions::Unstored,
+    /// One group at a time is cleared away.
+    deleting: tokio::sync::Mutex<()>,
     terminals: OnceLock<Arc<dyn Terminals>>,
 }
 
@@ -76,7 +83,12 @@ impl Gateway {
             create: config.groups.auto_create.then_some(config.groups.default_policy),
             default_policy: config.groups.default_policy,
             assign: config.groups.assign.clone(),
-            groups_per_user: config.mqtt.max_groups_per_user,
+            limits: Limits {
+                of_user: config.mqtt.max_groups_per_user,
+                groups: i64::from(config.groups.max),
+                requests: i64::from(config.groups.max_pending),
+            },
+            pending_ttl: config.groups.pending_ttl,
             default_ttl: config.push.default_ttl,
             max_ttl: config.push.max_ttl,
             retention: config.store.retention,
@@ -99,6 +111,7 @@ impl Gateway {
             notify,
             locks: UserLocks::default(),
             unstored: sessions::Unstored::default(),
+            deleting: tokio::sync::Mutex::default(),
             terminals: OnceLock::new(),
         }
     }
@@ -130,6 +143,12 @@ impl Gateway {
         self.rules.default_policy
     }
 
+    /// Whether anybody acts for a user right now.
+    #[must_use]
+    pub fn is_here(&self, user: &crate::ids::UserId) -> bool {
+        self.terminals().is_here(user)
+    }
+
     /// Who acts for a user right now.
     #[must_use]
     pub fn connections(&self, user: &crate::ids::UserId) -> Vec<Connection> {
@@ -147,3 +166,6 @@ pub fn announce(heads: Arc<Heads>, publisher: Publisher) -> impl Fn(Event) + Sen
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

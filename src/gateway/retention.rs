@@ -26,7 +26,7 @@ struct Progress {
 impl Gateway {
     /// Runs until told to stop. A failure is logged and tried again at the next look.
     pub async fn forget_old(&self, stop: CancellationToken) {
-        let pause = PAUSE.min(self.rules.retention);
+        let pause = PAUSE.min(self.rules.retention).min(self.rules.pending_ttl);
         let mut progress = Progress::default();
         while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
             faults::trip("retention");
@@ -51,6 +51,10 @@ impl Gateway {
             }
         }
         while self.store.forget_terminals(until).await? > 0 {}
+        let pending = Millis::try_from(self.rules.pending_ttl.as_millis()).unwrap_or(Millis::MAX);
+        let asked = clock::now().saturating_sub(pending);
+        while self.store.forget_requests(asked).await? > 0 {}
+        while self.store.forget_answers(asked).await? > 0 {}
         if forgotten > 0 {
             tracing::debug!(pushes = forgotten, "pushes that were over for longer than store.retention are forgotten");
         }
@@ -75,7 +79,9 @@ impl Gateway {
     async fn sweep_flows(&self, at: &mut i64, until: Millis) -> Result<(), Error> {
         let end = *at + SPAN;
         while *at < end {
-            match self.store.forget_flows(*at, until).await? {
+            let (next, gone) = self.store.forget_flows(*at, until).await?;
+            self.heads.forget(&gone);
+            match next {
                 Some(next) => *at = next,
                 None => {
                     *at = 0;

@@ -10,7 +10,7 @@ use crate::addressee;
 use crate::clock::{self, Millis};
 use crate::config::ForbiddenUrl;
 use crate::ids::{Duplicates, GroupId, Target};
-use crate::store::{Address, Asked, DeliveryMethod, Meaning, Notify, Priority, Submission, Submitted};
+use crate::store::{Address, Asked, DeliveryMethod, Digest, Meaning, Notify, Priority, Submission, Submitted};
 
 /// Longest push-id in bytes. The specification has no limit; 255 is what initiators need at most (pap.md D2).
 const PUSH_ID_MAX: usize = 255;
@@ -45,7 +45,7 @@ pub struct PushRequest {
     /// Addresses that name nothing known are rejected one by one, and the others served.
     pub skip_unknown: bool,
     /// Hash of the submission as it came in.
-    pub digest: i64,
+    pub digest: Digest,
     pub replace: Option<Replace>,
 }
 
@@ -226,7 +226,7 @@ impl Gateway {
                 continue; // The same address written twice is one recipient.
             }
             let meaning = |target| {
-                let connected = matches!(&target, Target::User(user) if !self.terminals().connections(user).is_empty());
+                let connected = matches!(&target, Target::User(user) if self.is_here(user));
                 Meaning { target, connected }
             };
             let meanings: Vec<Meaning> = self.targets(raw, request).into_iter().map(meaning).collect();

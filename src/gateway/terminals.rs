@@ -31,6 +31,9 @@ pub trait Terminals: Send + Sync + std::fmt::Debug {
     /// Who acts for a user now.
     fn connections(&self, user: &UserId) -> Vec<Connection>;
 
+    /// Whether anybody acts for a user now.
+    fn is_here(&self, user: &UserId) -> bool;
+
     /// Whether a connection has this client id, or is about to.
     fn is_connected(&self, client: &str) -> bool;
 
@@ -69,6 +72,9 @@ pub(super) struct Nobody;
 impl Terminals for Nobody {
     fn connections(&self, _: &UserId) -> Vec<Connection> {
         Vec::new()
+    }
+    fn is_here(&self, _: &UserId) -> bool {
+        false
     }
     fn is_connected(&self, _: &str) -> bool {
         false

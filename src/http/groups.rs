@@ -1,5 +1,7 @@
 //! `/api/v1/groups`: groups, members and pending joins from the operator's side.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -12,7 +14,7 @@ use super::pushes::{Page, next};
 use super::{Api, to_the_end};
 use crate::clock;
 use crate::ids::{GroupId, JoinPolicy, UserId};
-use crate::store::{Bound, GroupView, PendingReply, Removal, Source, Unbound};
+use crate::store::{Bound, Decided, GroupView, Limit, PendingReply, Removal, Source, Unbound};
 
 #[derive(Debug, Serialize)]
 pub(super) struct ShownGroup {
@@ -46,6 +48,10 @@ fn unknown_group(id: &str) -> Problem {
     Problem::not_found(format!("there is no group {id:?}"))
 }
 
+fn too_many(api: &Api, limit: Limit) -> Problem {
+    Problem::new(StatusCode::CONFLICT, api.gateway.limit_text(limit))
+}
+
 pub(super) async fn list(State(api): State<Api>, Query(page): Query<Page>) -> Result<Json<Groups>, Problem> {
     let limit = page.limit();
     let views = api.gateway.store().groups(page.after, limit).await?;
@@ -76,7 +82,8 @@ pub(super) async fn put(
     } else {
         object(&body).map_err(|error| Problem::bad_request(format!("the body is no group: {error}")))?
     };
-    let (view, made) = api.gateway.put_group(group_id(&id)?, new.policy).await?;
+    let put = api.gateway.put_group(group_id(&id)?, new.policy).await?;
+    let (view, made) = put.ok_or_else(|| too_many(&api, Limit::Groups))?;
     Ok((if made { StatusCode::CREATED } else { StatusCode::OK }, Json(view.into())))
 }
 
@@ -125,11 +132,11 @@ pub(super) async fn members(
     Query(page): Query<Page>,
 ) -> Result<Json<Members>, Problem> {
     let limit = page.limit();
-    let views = api.gateway.store().members(group_id(&id)?, page.after, limit).await?;
+    let views = api.gateway.store().members(group_id(&id)?, page.key()?, limit).await?;
     let views = views.ok_or_else(|| unknown_group(&id))?;
-    let next = next(&views, limit, |view| view.user.clone());
+    let next = next(&views, limit, |view| view.key.to_string());
     let members = views.into_iter().map(|view| ShownMember {
-        connected: UserId::parse(&view.user).is_ok_and(|user| !api.gateway.connections(&user).is_empty()),
+        connected: UserId::parse(&view.user).is_ok_and(|user| api.gateway.is_here(&user)),
         user: view.user,
         joined_at: clock::format_utc(view.joined_at),
         source: view.source,
@@ -150,14 +157,12 @@ pub(super) async fn bind(
 ) -> Result<(StatusCode, Json<ShownBinding>), Problem> {
     let (group, user) = (group_id(&id)?, user_id(&user)?);
     let shown = ShownBinding { user: user.to_string(), group: group.to_string(), topic: group.topic() };
-    let bind = async move { api.gateway.bind(user, group, Source::Operator, PendingReply::default()).await };
+    let gateway = Arc::clone(&api.gateway);
+    let bind = async move { gateway.bind(user, group, Source::Operator, PendingReply::default()).await };
     match to_the_end(bind).await?? {
         Bound::Member { fresh, .. } => Ok((if fresh { StatusCode::CREATED } else { StatusCode::OK }, Json(shown))),
         Bound::Unknown => Err(unknown_group(&id)),
-        Bound::LimitReached => Err(Problem::new(
-            StatusCode::CONFLICT,
-            "the user has as many groups as it may have (mqtt.max_groups_per_user)",
-        )),
+        Bound::LimitReached(limit) => Err(too_many(&api, limit)),
         Bound::Pending | Bound::Closed => Err(Problem::new(StatusCode::CONFLICT, "the group takes no members")),
     }
 }
@@ -192,9 +197,9 @@ pub(super) async fn requests(
     Query(page): Query<Page>,
 ) -> Result<Json<Requests>, Problem> {
     let limit = page.limit();
-    let views = api.gateway.store().requests(group_id(&id)?, page.after, limit).await?;
+    let views = api.gateway.store().requests(group_id(&id)?, page.key()?, limit).await?;
     let views = views.ok_or_else(|| unknown_group(&id))?;
-    let next = next(&views, limit, |view| view.user.clone());
+    let next = next(&views, limit, |view| view.key.to_string());
     let requests = views
         .into_iter()
         .map(|view| ShownRequest { user: view.user, requested_at: clock::format_utc(view.requested_at) });
@@ -221,10 +226,11 @@ pub(super) async fn decide(
 ) -> Result<StatusCode, Problem> {
     let approve = decision.decision == Verdict::Approve;
     let (group, member) = (group_id(&id)?, user_id(&user)?);
-    let decide = async move { api.gateway.decide(group, &member, approve).await };
-    if to_the_end(decide).await?? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Problem::not_found(format!("{user:?} has no pending join to {id:?}")))
+    let gateway = Arc::clone(&api.gateway);
+    let decide = async move { gateway.decide(group, &member, approve).await };
+    match to_the_end(decide).await?? {
+        Decided::Approved(_) | Decided::Rejected => Ok(StatusCode::NO_CONTENT),
+        Decided::LimitReached => Err(too_many(&api, Limit::GroupsOfUser)),
+        Decided::NotPending => Err(Problem::not_found(format!("{user:?} has no pending join to {id:?}"))),
     }
 }

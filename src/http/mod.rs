@@ -10,9 +10,11 @@
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
 //! | [`parameters`] | the query parameters that each of them knows |
+//! | [`digest`] | what tells a repeated submission from another one |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
 
 mod body;
+mod digest;
 mod groups;
 mod head;
 mod health;

@@ -4,13 +4,16 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::gateway::Refused;
 use crate::store;
+
+/// Seconds after which a request that was answered with 503 may have better luck.
+pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// An error as the client sees it.
 #[derive(Debug, Serialize)]
@@ -61,6 +64,9 @@ impl IntoResponse for Problem {
         let (kind, told) = (self.kind, self.told());
         let mut response = (kind, [(header::CONTENT_TYPE, "application/problem+json")], Json(self)).into_response();
         response.extensions_mut().insert(told);
+        if kind == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
         response
     }
 }

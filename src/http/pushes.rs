@@ -14,13 +14,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::pap::Sender;
 use super::problem::{Body, Path, Problem, Query, Told};
 use super::server::Remote;
-use super::{ANYBODY, Api, to_the_end};
+use super::{ANYBODY, Api, digest, to_the_end};
 use crate::clock::{self, Millis};
 use crate::gateway::{Content, PushRequest, Replace};
-use crate::store::{AddressView, DeliveryMethod, NotificationView, Notify, Priority, PushView};
+use crate::store::{AddressView, DeliveryMethod, Digest, NotificationView, Notify, Priority, PushView};
 
 /// A push as it is posted.
-#[derive(Debug, Hash, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewPush {
     to: Vec<String>,
@@ -58,6 +58,17 @@ enum Delivery {
     NotSpecified,
 }
 
+impl Delivery {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::PreferConfirmed => "preferconfirmed",
+            Self::Unconfirmed => "unconfirmed",
+            Self::NotSpecified => "notspecified",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Urgency {
@@ -67,12 +78,31 @@ enum Urgency {
     Low,
 }
 
+impl Urgency {
+    fn name(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum ReplaceMethod {
     #[default]
     All,
     PendingOnly,
+}
+
+impl ReplaceMethod {
+    fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::PendingOnly => "pending-only",
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -101,9 +131,8 @@ pub(super) async fn submit(
 const PATH: &str = "/api/v1/pushes";
 
 async fn take(api: &Api, push: NewPush) -> Result<(StatusCode, Json<Taken>), Problem> {
-    let mut hasher = DefaultHasher::new();
-    push.hash(&mut hasher);
-    let request = request(push, hasher.finish().cast_signed())?;
+    let digest = digest(&push);
+    let request = request(push, digest)?;
     let gateway = Arc::clone(&api.gateway);
     let accepted = super::submit(gateway, request).await??;
     Ok((StatusCode::ACCEPTED, Json(Taken { push_id: accepted.push_id, code: 1001 })))
@@ -113,7 +142,42 @@ fn bad(detail: impl Into<String>) -> Problem {
     Problem::bad_request(detail).with_code(2000)
 }
 
-fn request(push: NewPush, digest: i64) -> Result<PushRequest, Problem> {
+/// Of what the push says, however it is written down. A field that is added is hashed where it is there, so that the digest
+/// of what could be said before stays the same.
+fn digest(push: &NewPush) -> Digest {
+    let mut hasher = digest::Stable::new("json");
+    for address in &push.to {
+        hasher.field("to", address);
+    }
+    let texts = [
+        ("content_type", &push.content_type),
+        ("body", &push.body),
+        ("body_base64", &push.body_base64),
+        ("push_id", &push.push_id),
+        ("deliver_after", &push.deliver_after),
+        ("deliver_before", &push.deliver_before),
+        ("notify_url", &push.notify_url),
+        ("replace_push_id", &push.replace_push_id),
+    ];
+    for (name, text) in texts {
+        text.iter().for_each(|text| hasher.field(name, text));
+    }
+    hasher.field("delivery", push.delivery.name());
+    hasher.field("priority", push.priority.name());
+    hasher.field("replace_method", push.replace_method.name());
+    Digest { stable: hasher.finish(), former: former_digest(push) }
+}
+
+/// The fields that papcast 0.1.0 knew, in its order.
+fn former_digest(push: &NewPush) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    (&push.to, &push.content_type, &push.body, &push.body_base64, &push.push_id).hash(&mut hasher);
+    (push.delivery, push.priority, &push.deliver_after, &push.deliver_before).hash(&mut hasher);
+    (&push.notify_url, &push.replace_push_id, push.replace_method).hash(&mut hasher);
+    hasher.finish().cast_signed()
+}
+
+fn request(push: NewPush, digest: Digest) -> Result<PushRequest, Problem> {
     let body = match (push.body, push.body_base64) {
         (Some(text), None) => text.into_bytes(),
         (None, Some(text)) => STANDARD.decode(text).map_err(|_| bad("body_base64 is not base64"))?,
@@ -178,6 +242,12 @@ impl Page {
     /// 100 where nothing is said, 1,000 at most.
     pub(super) fn limit(&self) -> usize {
         self.limit.unwrap_or(100).clamp(1, 1_000)
+    }
+
+    /// `after=` of a list that goes by a number of ours.
+    pub(super) fn key(&self) -> Result<i64, Problem> {
+        let Some(after) = &self.after else { return Ok(0) };
+        after.parse().map_err(|_| Problem::bad_request(format!("after: {after:?} is not the \"next\" of a page")))
     }
 }
 

@@ -2,14 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use super::groups::user_id;
-use super::problem::{Body, Path, Problem};
+use super::problem::{Body, Path, Problem, RETRY_AFTER};
 use super::{Api, to_the_end};
 use crate::clock;
-use crate::gateway::{Answer, Connection, GroupRequest, Reason};
+use crate::gateway::{Connection, GroupRequest, Reason};
 
 #[derive(Debug, Serialize)]
 pub(super) struct ShownUser {
@@ -47,7 +48,7 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Resu
 pub(super) async fn group_request(
     State(api): State<Api>,
     Body(request): Body<GroupRequest>,
-) -> Result<(StatusCode, Json<Answer>), Problem> {
+) -> Result<Response, Problem> {
     let (answer, _) = to_the_end(async move { api.gateway.group_request(request, None).await }).await?;
     let status = match answer.reason {
         None => StatusCode::OK,
@@ -57,5 +58,9 @@ pub(super) async fn group_request(
         Some(Reason::LimitReached) => StatusCode::CONFLICT,
         Some(Reason::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    Ok((status, Json(answer)))
+    let mut response = (status, Json(answer)).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    Ok(response)
 }

@@ -2,9 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::closing::Closing;
 use super::writer::Tx;
 use super::{
-    Bind, Bound, Error, Membership, PendingReply, Removal, Result, Source, Store, Unbound, dispatch, flows, requests,
+    Bind, Bound, Error, JoinOutcome, Limit, Membership, Removal, Result, Source, Store, Unbound, answers, flows,
+    requests,
 };
 use crate::clock::Millis;
 use crate::ids::{GroupId, JoinPolicy, UserId};
@@ -26,15 +28,19 @@ impl Store {
                 }
                 return Ok(Unbound::NotBound);
             };
+            answers::withdraw(tx, open.user, group.as_str())?;
             match removal {
                 Removal::Everything => {
                     tx.sql.prepare_cached("DELETE FROM subscriptions WHERE binding = ?1")?.execute([open.id])?;
-                    close(tx, &open, now)?;
+                    let mut closing = Closing::new(now);
+                    closing.close(tx, &open)?;
+                    closing.finish(tx)?;
                     Ok(Unbound::Left(open.flow))
                 }
                 Removal::Leave => {
-                    let others = !Source::Subscribe.bit();
-                    let left = remove_sources(tx, &open, others, now)?;
+                    let mut closing = Closing::new(now);
+                    let left = remove_sources(tx, &open, !Source::Subscribe.bit(), &mut closing)?;
+                    closing.finish(tx)?;
                     Ok(if left { Unbound::Left(open.flow) } else { Unbound::StillSubscribed })
                 }
             }
@@ -49,7 +55,7 @@ impl Store {
 }
 
 /// Who leaves before a decision does not ask to be in any more.
-fn withdraw(tx: &Tx<'_>, user: &UserId, group: &GroupId) -> Result<()> {
+fn withdraw(tx: &mut Tx<'_>, user: &UserId, group: &GroupId) -> Result<()> {
     let group = flows::find(tx.sql, flows::GROUP, group.as_str())?;
     if let (Some(group), Some(user)) = (group, flows::find(tx.sql, flows::USER, user.as_str())?) {
         requests::take(tx, group, user)?;
@@ -58,34 +64,65 @@ fn withdraw(tx: &Tx<'_>, user: &UserId, group: &GroupId) -> Result<()> {
 }
 
 pub(super) fn bind_in(tx: &mut Tx<'_>, bind: &Bind) -> Result<Bound> {
-    let group = match group_row(tx.sql, &bind.group)? {
-        Some(row) => row,
-        None => {
-            let Some(policy) = bind.create else { return Ok(Bound::Unknown) };
-            let id = flows::insert_group(tx, &bind.group, policy, bind.now)?;
-            (id, policy)
-        }
-    };
-    let (flow, policy) = group;
+    let known = group_row(tx.sql, &bind.group)?;
+    let on_purpose = matches!(bind.source, Source::Operator | Source::Assign);
     if let Some(open) = find_open(tx.sql, &bind.user, &bind.group)? {
         add_source(tx, &open, bind.source)?;
-        return member(tx.sql, open.id, false, None);
+        if on_purpose {
+            flows::keep_group(tx, open.flow)?;
+        }
+        return member(tx.sql, open.id, false, false);
     }
-    let free = policy == JoinPolicy::Open || matches!(bind.source, Source::Operator | Source::Assign);
+    // Nothing is made for who is refused.
+    let Some(policy) = known.map(|(_, policy)| policy).or(bind.create) else { return Ok(Bound::Unknown) };
+    let free = policy == JoinPolicy::Open || on_purpose;
     if !free && policy == JoinPolicy::Closed {
         return Ok(Bound::Closed);
     }
-    let user = flows::ensure_user(tx, &bind.user, bind.now)?;
-    if count_groups(tx.sql, user)? >= u64::from(bind.limit) {
-        return Ok(Bound::LimitReached);
+    if let Some(limit) = over_limit(tx, bind, known.map(|(flow, _)| flow), free)? {
+        return Ok(Bound::LimitReached(limit));
     }
+    let flow = match known {
+        Some((flow, _)) => flow,
+        None => flows::insert_group(tx, &bind.group, policy, bind.now)?,
+    };
+    if on_purpose {
+        flows::keep_group(tx, flow)?;
+    }
+    let user = flows::ensure_user(tx, &bind.user, bind.now)?;
     if !free {
         requests::record(tx, flow, user, bind)?;
         return Ok(Bound::Pending);
     }
     let binding = insert(tx, flow, user, bind.source, bind.now)?;
     let waited = requests::take(tx, flow, user)?;
-    member(tx.sql, binding, true, waited)
+    // Who asks again and is accepted by now has that answer.
+    let answer = waited.filter(|waited| bind.source != Source::Join || *waited != bind.reply);
+    if let Some(reply) = &answer {
+        answers::record(tx, user, bind.group.as_str(), JoinOutcome::Accepted, reply, bind.now)?;
+        answers::trim(tx)?;
+    }
+    member(tx.sql, binding, true, answer.is_some())
+}
+
+/// The limit that a new binding, or a new join that waits for a decision, would exceed. A join that waits counts as a group
+/// of its user.
+fn over_limit(tx: &Tx<'_>, bind: &Bind, group: Option<FlowId>, free: bool) -> Result<Option<Limit>> {
+    let limits = &bind.limits;
+    if group.is_none() && tx.groups() >= limits.groups {
+        return Ok(Some(Limit::Groups));
+    }
+    let user = flows::find(tx.sql, flows::USER, bind.user.as_str())?;
+    let waits = match (group, user) {
+        (Some(group), Some(user)) => requests::exists(tx.sql, group, user)?,
+        _ => false,
+    };
+    if let Some(user) = user.filter(|_| !waits)
+        && count_groups(tx.sql, user)? + requests::count(tx.sql, user)? >= i64::from(limits.of_user)
+    {
+        return Ok(Some(Limit::GroupsOfUser));
+    }
+    Ok((!free && !waits && tx.requests() >= limits.requests).then_some(Limit::Requests))
 }
 
 /// A new interval that begins after the newest dispatch: what was sent before is not owed.
@@ -107,7 +144,8 @@ fn group_row(sql: &Connection, group: &GroupId) -> Result<Option<(FlowId, JoinPo
     Ok(row.map(|(id, policy)| (id, flows::policy_from(policy))))
 }
 
-fn count_groups(sql: &Connection, user: FlowId) -> Result<u64> {
+/// Groups that a user is bound to.
+pub(super) fn count_groups(sql: &Connection, user: FlowId) -> Result<i64> {
     let mut query =
         sql.prepare_cached("SELECT count(*) FROM bindings WHERE user = ?1 AND flow <> ?1 AND left_seq IS NULL")?;
     Ok(query.query_row([user], |row| row.get(0))?)
@@ -163,33 +201,25 @@ pub(super) fn add_source(tx: &Tx<'_>, open: &Open, source: Source) -> Result<()>
 }
 
 /// Takes reasons away; closes the binding with the last one. Answers whether it was closed.
-pub(super) fn remove_sources(tx: &mut Tx<'_>, open: &Open, bits: i64, now: Millis) -> Result<bool> {
+pub(super) fn remove_sources(tx: &Tx<'_>, open: &Open, bits: i64, closing: &mut Closing) -> Result<bool> {
     let left = open.sources & !bits;
     if left == 0 {
-        close(tx, open, now)?;
+        closing.close(tx, open)?;
         return Ok(true);
     }
     tx.sql.prepare_cached("UPDATE bindings SET sources = ?2 WHERE id = ?1")?.execute([open.id, left])?;
     Ok(false)
 }
 
-/// Closes the interval and counts what it still owed as gone.
-pub(super) fn close(tx: &mut Tx<'_>, open: &Open, now: Millis) -> Result<()> {
-    tx.sql
-        .prepare_cached("UPDATE bindings SET left_seq = ?2, left_at = ?3, sources = 0 WHERE id = ?1")?
-        .execute(params![open.id, tx.seq(), now])?;
-    tx.sql.prepare_cached("UPDATE flows SET members = members - 1 WHERE id = ?1")?.execute([open.flow])?;
-    dispatch::count_gone(tx, open, now)
-}
-
-fn member(sql: &Connection, binding: BindingId, fresh: bool, waited: Option<PendingReply>) -> Result<Bound> {
+fn member(sql: &Connection, binding: BindingId, fresh: bool, waited: bool) -> Result<Bound> {
     let membership =
         membership(sql, binding)?.ok_or_else(|| Error::Unreadable("a binding without its group".into()))?;
     Ok(Bound::Member { membership, fresh, waited })
 }
 
+/// What is left of a group that is being deleted (policy 3) is served to nobody.
 const MEMBERSHIP: &str = "SELECT b.id, b.flow, f.kind, f.name, b.joined_seq, b.acked_seq, f.last_seq
-    FROM bindings b JOIN flows f ON f.id = b.flow WHERE b.left_seq IS NULL AND ";
+    FROM bindings b JOIN flows f ON f.id = b.flow WHERE b.left_seq IS NULL AND f.policy <> 3 AND ";
 
 pub(super) fn membership(sql: &Connection, binding: BindingId) -> Result<Option<Membership>> {
     Ok(memberships_where(sql, "b.id = ?1", params![binding])?.pop())

@@ -179,11 +179,15 @@ struct Line {
     counts: Counts,
 }
 
+/// The dispatches of a flow in `(after, upto]`.
+pub(super) const SPAN: &str =
+    "SELECT seq, state = 1 FROM dispatches WHERE flow = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq";
+
 impl Ledger {
     /// Loads what the steps touch and nothing between: one member that is far behind must not make every flush of a
-    /// busy flow read its whole history.
+    /// busy flow read its whole history, nor one that steps over it.
     fn load(tx: &Tx<'_>, flow: FlowId, steps: &[Step<'_>], overruled: &[Vec<Seq>]) -> Result<Self> {
-        let mut ranges: Vec<(Seq, Seq)> = steps.iter().map(|step| (step.after, step.reach())).collect();
+        let mut ranges: Vec<(Seq, Seq)> = steps.iter().flat_map(Step::spans).collect();
         ranges.extend(overruled.iter().flatten().map(|seq| (seq - 1, *seq)));
         ranges.sort_unstable();
         ranges.dedup_by(|next, known| {
@@ -195,9 +199,7 @@ impl Ledger {
         });
         let mut entries = Vec::new();
         for (after, upto) in ranges {
-            let mut query = tx.sql.prepare_cached(
-                "SELECT seq, state = 1 FROM dispatches WHERE flow = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq",
-            )?;
+            let mut query = tx.sql.prepare_cached(SPAN)?;
             let lines = query.query_map([flow, after, upto], |row| {
                 Ok(Line { seq: row.get(0)?, pending: row.get(1)?, counts: Counts::default() })
             })?;
@@ -276,6 +278,27 @@ impl Step<'_> {
     /// The newest seq this step speaks of.
     fn reach(&self) -> Seq {
         self.said.cursor.exceptions.iter().map(Exception::last).max().unwrap_or(0).max(self.upto)
+    }
+
+    /// The ranges `(after, upto]` in which this step counts something: what the cursor passes, without what was stepped
+    /// over, and what was answered by name.
+    fn spans(&self) -> Vec<(Seq, Seq)> {
+        let (mut spans, mut skipped) = (Vec::new(), Vec::new());
+        for exception in &self.said.cursor.exceptions {
+            match exception.kind {
+                ExceptionKind::Skipped { upto } => skipped.push((exception.seq, upto)),
+                ExceptionKind::Got | ExceptionKind::Refused { .. } => spans.push((exception.seq - 1, exception.seq)),
+            }
+        }
+        skipped.sort_unstable();
+        let mut from = self.after;
+        for (seq, upto) in skipped {
+            spans.push((from, (seq - 1).min(self.upto)));
+            from = from.max(upto);
+        }
+        spans.push((from, self.upto));
+        spans.retain(|(after, upto)| after < upto);
+        spans
     }
 }
 

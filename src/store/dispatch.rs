@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::params;
 
-use super::bindings::Open;
 use super::writer::Tx;
 use super::{Event, Result, State, flows, replace};
 use crate::clock::Millis;
@@ -135,24 +134,5 @@ pub(super) fn count(tx: &mut Tx<'_>, seq: Seq, counts: Counts, now: Millis) -> R
              WHERE seq = ?1 AND state = 1 AND delivered + refused + gone >= recipients",
         )?
         .execute(params![seq, now])?;
-    Ok(())
-}
-
-/// A binding was closed: what it still owed will not come any more.
-pub(super) fn count_gone(tx: &mut Tx<'_>, open: &Open, now: Millis) -> Result<()> {
-    let owed: Vec<(Seq, Option<Seq>)> = tx
-        .sql
-        .prepare_cached(
-            "SELECT seq, replaces FROM dispatches WHERE flow = ?1 AND seq > ?2 AND state = 1 AND NOT EXISTS
-                (SELECT 1 FROM exceptions e WHERE e.binding = ?3 AND e.seq = dispatches.seq AND e.kind IN (1, 2))",
-        )?
-        .query_map([open.flow, open.joined.max(open.acked), open.id], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    for (seq, replaces) in owed {
-        if replaces.map_or(Ok(false), |old| replace::is_left_out(tx.sql, open.flow, open.user, old))? {
-            continue;
-        }
-        count(tx, seq, Counts { gone: 1, ..Counts::default() }, now)?;
-    }
     Ok(())
 }

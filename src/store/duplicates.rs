@@ -5,7 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::Tx;
-use super::{Earlier, Result, Store, Submission, Submitted};
+use super::{Digest, Earlier, Result, Store, Submission, Submitted};
 use crate::ids::Duplicates;
 use crate::parcel::PushKey;
 
@@ -23,12 +23,13 @@ pub(super) enum Verdict {
 
 impl Store {
     /// Whether the submission of this digest was accepted under this push-id and is kept.
-    pub async fn has_accepted(&self, initiator: String, push_id: String, digest: i64) -> Result<bool> {
+    pub async fn has_accepted(&self, initiator: String, push_id: String, digest: Digest) -> Result<bool> {
         self.read(move |sql| {
             let mut query = sql.prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM pushes WHERE initiator = ?1 AND push_id = ?2 AND digest = ?3)",
+                "SELECT EXISTS (SELECT 1 FROM pushes WHERE initiator = ?1 AND push_id = ?2 AND digest IN (?3, ?4))",
             )?;
-            Ok(query.query_row(params![initiator, push_id, digest], |row| row.get(0))?)
+            let values = params![initiator, push_id, digest.stable, digest.former];
+            Ok(query.query_row(values, |row| row.get(0))?)
         })
         .await
     }
@@ -42,7 +43,7 @@ pub(super) fn judge(sql: &Connection, push: &Submission) -> Result<Verdict> {
     Ok(match push.duplicates {
         Duplicates::Accept => Verdict::Taken(key),
         // A repeat is answered like the first time: its sender may not have got that answer.
-        _ if digest == push.digest => Verdict::Known(Submitted::Repeated),
+        _ if digest == push.digest.stable || digest == push.digest.former => Verdict::Known(Submitted::Repeated),
         Duplicates::RejectPending if was_given_away(sql, push)? => Verdict::Known(Submitted::Repeated),
         Duplicates::RejectPending if !earlier(sql, key)?.open => Verdict::Taken(key),
         Duplicates::Reject | Duplicates::RejectPending => Verdict::Known(Submitted::Duplicate(earlier(sql, key)?)),
@@ -53,9 +54,10 @@ pub(super) fn judge(sql: &Connection, push: &Submission) -> Result<Verdict> {
 fn was_given_away(sql: &Connection, push: &Submission) -> Result<bool> {
     let mut query = sql.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM pushes WHERE initiator = ?1 AND push_id > ?2 || char(1) AND push_id < ?2 || char(2)
-             AND digest = ?3)",
+             AND digest IN (?3, ?4))",
     )?;
-    Ok(query.query_row(params![push.initiator, push.push_id, push.digest], |row| row.get(0))?)
+    let values = params![push.initiator, push.push_id, push.digest.stable, push.digest.former];
+    Ok(query.query_row(values, |row| row.get(0))?)
 }
 
 /// How far the push has come.

@@ -12,7 +12,7 @@ use super::{Error, Fetch, Owed, Portion, Result, Settled, Store, flows, replace}
 use crate::parcel::{FlowId, Parcel, PushKey, Seq};
 
 impl Store {
-    /// The next portion for a binding; `None` once the binding is closed.
+    /// The next portion for a binding; `None` once the binding is closed, or its group deleted.
     pub async fn fetch(&self, fetch: Fetch) -> Result<Option<Portion>> {
         self.read(move |sql| {
             let snapshot = sql.unchecked_transaction()?;
@@ -22,6 +22,17 @@ impl Store {
     }
 }
 
+/// State 2 (delivered) as well: another terminal of this user may have settled what this one has not been sent yet. And
+/// what was replaced (7, cancelled) while it was under way to this member, who keeps it. What has expired is not in the
+/// index, whose condition stands here word for word: who was away for long does not walk over it.
+pub(super) const OWED: &str =
+    "SELECT d.seq, d.prev_seq, d.flow, f.kind, f.name, d.push, d.shared, p.delivery, d.deadline, p.push_id, d.address,
+            p.content_type, p.headers, p.body, d.replaces, d.state = 7
+     FROM dispatches d INDEXED BY dispatches_owed CROSS JOIN pushes p ON p.id = d.push CROSS JOIN flows f ON f.id = d.flow
+     WHERE d.flow = ?1 AND d.seq > ?2 AND d.deadline > ?3 AND (d.state IN (1, 2) OR (d.state = 7 AND d.held > 0))
+       AND (d.state <> 7 OR EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = ?4 AND e.seq = d.seq AND e.kind = 5))
+     ORDER BY d.seq";
+
 struct Binding {
     flow: FlowId,
     user: FlowId,
@@ -29,11 +40,11 @@ struct Binding {
     head: Seq,
 }
 
-fn fetch_in(sql: &Connection, fetch: Fetch) -> Result<Option<Portion>> {
+pub(super) fn fetch_in(sql: &Connection, fetch: Fetch) -> Result<Option<Portion>> {
     let binding = sql
         .prepare_cached(
             "SELECT b.flow, b.user, b.exceptions, f.last_seq FROM bindings b JOIN flows f ON f.id = b.flow
-             WHERE b.id = ?1 AND b.left_seq IS NULL",
+             WHERE b.id = ?1 AND b.left_seq IS NULL AND f.policy <> 3",
         )?
         .query_row([fetch.binding], |row| {
             Ok(Binding { flow: row.get(0)?, user: row.get(1)?, rows: row.get(2)?, head: row.get(3)? })
@@ -43,16 +54,7 @@ fn fetch_in(sql: &Connection, fetch: Fetch) -> Result<Option<Portion>> {
     let resolved = if binding.rows { resolved(sql, &fetch)? } else { HashSet::new() };
     let mut portion = Portion::default();
     let mut bytes = 0;
-    // State 2 (delivered) as well: another terminal of this user may have settled what this one has not been sent yet. And
-    // what was replaced (7, cancelled) while it was under way to this member, who keeps it.
-    let mut query = sql.prepare_cached(
-        "SELECT d.seq, d.prev_seq, d.flow, f.kind, f.name, d.push, d.shared, p.delivery, d.deadline, p.push_id, d.address,
-                p.content_type, p.headers, p.body, d.replaces, d.state = 7
-         FROM dispatches d JOIN pushes p ON p.id = d.push JOIN flows f ON f.id = d.flow
-         WHERE d.flow = ?1 AND d.seq > ?2 AND d.deadline > ?3 AND (d.state IN (1, 2) OR (d.state = 7 AND d.held > 0
-            AND EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = ?4 AND e.seq = d.seq AND e.kind = 5)))
-         ORDER BY d.seq",
-    )?;
+    let mut query = sql.prepare_cached(OWED)?;
     let mut rows = query.query(params![binding.flow, fetch.after, fetch.now, fetch.binding])?;
     while let Some(row) = rows.next()? {
         let seq: Seq = row.get(0)?;

@@ -12,6 +12,8 @@ pub(super) const GROUP: i64 = 0;
 pub(super) const USER: i64 = 1;
 /// The one row that stands for whatever an address named that was not known.
 pub(super) const NOBODY: i64 = 2;
+/// The policy of a group that is deleted and has members left to be unbound. Its name cannot be used any more.
+pub(super) const DELETED: i64 = 3;
 
 pub(super) fn kind(target: &Target) -> i64 {
     match target {
@@ -48,10 +50,11 @@ pub(super) fn find(sql: &Connection, kind: i64, name: &str) -> Result<Option<Flo
     Ok(query.query_row(params![kind, name], |row| row.get(0)).optional()?)
 }
 
-pub(super) fn insert_group(tx: &Tx<'_>, group: &GroupId, policy: JoinPolicy, now: Millis) -> Result<FlowId> {
+pub(super) fn insert_group(tx: &mut Tx<'_>, group: &GroupId, policy: JoinPolicy, now: Millis) -> Result<FlowId> {
     tx.sql
         .prepare_cached("INSERT INTO flows (id, kind, name, policy, created_at) VALUES (?4, 0, ?1, ?2, ?3)")?
         .execute(params![group.as_str(), policy_number(policy), now, tx.new_flow()])?;
+    tx.count_groups(1);
     Ok(tx.sql.last_insert_rowid())
 }
 
@@ -64,6 +67,12 @@ pub(super) fn ensure_nobody(tx: &Tx<'_>, now: Millis) -> Result<FlowId> {
         .prepare_cached("INSERT INTO flows (id, kind, name, created_at) VALUES (?2, ?3, '', ?1)")?
         .execute(params![now, tx.new_flow(), NOBODY])?;
     Ok(tx.sql.last_insert_rowid())
+}
+
+/// Somebody wants this group: it is not forgotten although it may be empty for long.
+pub(super) fn keep_group(tx: &Tx<'_>, flow: FlowId) -> Result<()> {
+    tx.sql.prepare_cached("UPDATE flows SET kept = 1 WHERE id = ?1 AND kept = 0")?.execute([flow])?;
+    Ok(())
 }
 
 /// The user's row, made where it was missing, with the binding to its own pushes.

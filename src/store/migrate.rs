@@ -47,6 +47,32 @@ const STEPS: &[&str] = &[
          INSERT INTO outbox (dispatch, next_at, begun_at, receiver)
              SELECT NEW.id, NEW.event_at, NEW.event_at, coalesce(receiver, notify) FROM pushes WHERE id = NEW.push AND notify IS NOT NULL;
      END;",
+    // 5: limits on groups and pending joins, decisions that wait for an absent asker, empty groups that are forgotten, and
+    // an index of what is owed. Of an earlier papcast's groups those count as made on purpose that have a member, a policy
+    // other than open, or ever got a push; the others are kept for one more store.retention.
+    "ALTER TABLE counter ADD COLUMN group_count INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE counter ADD COLUMN request_count INTEGER NOT NULL DEFAULT 0;
+     UPDATE counter SET group_count = (SELECT count(*) FROM flows WHERE kind = 0 AND instr(name, char(1)) = 0),
+         request_count = (SELECT count(*) FROM requests);
+     ALTER TABLE flows ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE flows ADD COLUMN left_at INTEGER NOT NULL DEFAULT 0;
+     UPDATE flows SET left_at = unixepoch() * 1000, kept = members > 0 OR policy <> 0 OR last_seq > 0
+         WHERE kind = 0 AND instr(name, char(1)) = 0;
+     CREATE INDEX flows_deleted ON flows (id) WHERE policy = 3;
+     CREATE INDEX dispatches_owed ON dispatches (flow, seq) WHERE state IN (1, 2) OR (state = 7 AND held > 0);
+     CREATE INDEX requests_age ON requests (requested_at);
+     CREATE TABLE answers (
+         id             INTEGER PRIMARY KEY,
+         user           INTEGER NOT NULL REFERENCES flows (id),
+         group_name     TEXT    NOT NULL,
+         outcome        INTEGER NOT NULL,
+         request_id     TEXT,
+         response_topic TEXT,
+         correlation    BLOB,
+         decided_at     INTEGER NOT NULL
+     ) STRICT;
+     CREATE INDEX answers_user ON answers (user);
+     CREATE INDEX answers_age ON answers (decided_at);",
 ];
 
 /// Brings a store of an earlier shape to the present one: all of it or, after a crash, none of it.
@@ -80,6 +106,7 @@ mod tests {
         include_str!("../../tests/data/schema/1.sql"),
         include_str!("../../tests/data/schema/2.sql"),
         include_str!("../../tests/data/schema/3.sql"),
+        include_str!("../../tests/data/schema/4.sql"),
     ];
 
     /// Tables with their columns, indexes and triggers, without the blanks and comments of the text.
@@ -128,6 +155,29 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// Empty groups that nobody had done anything for filled the store for ever.
+    #[test]
+    fn the_groups_of_an_earlier_papcast_are_counted_and_those_that_matter_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("4.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(EARLIER[3]).unwrap();
+        old.pragma_update(None, "user_version", 4).unwrap();
+        drop(old);
+        let upgraded = open::open(&path).unwrap();
+        let counts: (i64, i64) = upgraded
+            .query_row("SELECT group_count, request_count FROM counter", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
+        assert_eq!(counts, (3, 1));
+        let mut query = upgraded
+            .prepare("SELECT name, kept, left_at > 1 FROM flows WHERE kind = 0 AND id < 5 ORDER BY id")
+            .unwrap();
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        let groups: Vec<(String, bool, bool)> = rows.map(|row| row.unwrap()).collect();
+        let expected = [("news", true), ("forgotten", false), ("vip", true)];
+        assert_eq!(groups, expected.map(|(name, kept)| (name.to_owned(), kept, true)));
     }
 
     #[test]

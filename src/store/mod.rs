@@ -1,16 +1,29 @@
 //! The store: SQLite remembers bindings, pushes and who has what. The only user of rusqlite.
 //!
 //! One thread writes ([`writer`]), a few read ([`reader`]); everybody else awaits answers. What can be asked is in the
-//! files by subject: [`bindings`], [`groups`], [`submit`], [`replace`], [`cursors`], [`fetch`], [`sessions`], [`terminals`],
-//! [`retention`], [`views`]. [`folding`] keeps the file close behind its log, [`mark`] is the lock file. SQL stays in
-//! this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
+//! files by subject:
+//!
+//! | files | subject |
+//! | --- | --- |
+//! | [`submit`], [`duplicates`], [`intake`], [`replace`], [`cancel`], [`asked`] | taking pushes, and taking them back |
+//! | [`dispatch`], [`lifecycle`], [`outbox`] | what becomes of a push with time, and who is told |
+//! | [`fetch`], [`cursors`], [`recipients`] | what is owed, what was answered, and who has what |
+//! | [`bindings`], [`closing`], [`groups`], [`deletion`], [`requests`], [`answers`], [`flows`] | groups and their members |
+//! | [`sessions`], [`terminals`] | MQTT sessions and devices |
+//! | [`retention`], [`views`], [`mod@backup`] | forgetting, looking, copying |
+//! | [`open`], [`migrate`], [`writer`], [`reader`], [`commits`], [`folding`], [`mark`] | the file, its threads and its lock |
+//!
+//! SQL stays in this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
 
+mod answers;
 mod asked;
 mod backup;
 mod bindings;
 mod cancel;
+mod closing;
 mod commits;
 mod cursors;
+mod deletion;
 mod dispatch;
 mod duplicates;
 mod fetch;
@@ -40,7 +53,7 @@ use std::sync::Arc;
 
 pub use asked::{Asked, Found, find};
 pub use backup::backup;
-pub use groups::Deleted;
+pub use deletion::Cleared;
 pub use migrate::SCHEMA_VERSION;
 pub use replace::MAX_REPLACED;
 pub use types::*;
@@ -82,6 +95,14 @@ impl From<rusqlite::Error> for Error {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+impl Store {
+    /// For tests of other rooms that need a store in which something is wrong.
+    pub(crate) async fn run_for_tests(&self, sql: &'static str) -> Result<()> {
+        self.write(move |tx| Ok(tx.sql.execute_batch(sql)?)).await
+    }
+}
 
 pub type Result<T> = std::result::Result<T, Error>;
 

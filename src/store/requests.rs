@@ -1,17 +1,21 @@
 //! Joins that wait for an operator.
 
 use bytes::Bytes;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::writer::Tx;
-use super::{Bind, Decided, PendingReply, RequestView, Result, Source, Store, bindings, flows};
+use super::{Bind, Decided, JoinOutcome, PendingReply, RequestView, Result, Source, Store, answers, bindings, flows};
 use crate::clock::Millis;
 use crate::ids::{GroupId, UserId};
 use crate::parcel::FlowId;
 
+/// Requests that one transaction takes away.
+pub(super) const STEP: usize = 500;
+
 /// Asking again replaces the request: the newest asker gets the second answer, unless it is a SUBSCRIBE, which names no
 /// place for one.
-pub(super) fn record(tx: &Tx<'_>, flow: FlowId, user: FlowId, bind: &Bind) -> Result<()> {
+pub(super) fn record(tx: &mut Tx<'_>, flow: FlowId, user: FlowId, bind: &Bind) -> Result<()> {
+    let known = exists(tx.sql, flow, user)?;
     let reply = &bind.reply;
     tx.sql
         .prepare_cached(
@@ -29,82 +33,129 @@ pub(super) fn record(tx: &Tx<'_>, flow: FlowId, user: FlowId, bind: &Bind) -> Re
             bind.now,
             bind.source != Source::Subscribe,
         ])?;
+    tx.count_requests(i64::from(!known));
     Ok(())
 }
 
+pub(super) fn exists(sql: &Connection, flow: FlowId, user: FlowId) -> Result<bool> {
+    let mut query = sql.prepare_cached("SELECT EXISTS (SELECT 1 FROM requests WHERE flow = ?1 AND user = ?2)")?;
+    Ok(query.query_row([flow, user], |row| row.get(0))?)
+}
+
+/// How many decisions a user waits for.
+pub(super) fn count(sql: &Connection, user: FlowId) -> Result<i64> {
+    let mut query = sql.prepare_cached("SELECT count(*) FROM requests WHERE user = ?1")?;
+    Ok(query.query_row([user], |row| row.get(0))?)
+}
+
 /// Takes a request away; answers where its second answer goes, if there was one.
-pub(super) fn take(tx: &Tx<'_>, flow: FlowId, user: FlowId) -> Result<Option<PendingReply>> {
-    let mut query = tx.sql.prepare_cached(
-        "DELETE FROM requests WHERE flow = ?1 AND user = ?2 RETURNING request_id, response_topic, correlation",
-    )?;
-    Ok(query.query_row([flow, user], reply).optional()?)
+pub(super) fn take(tx: &mut Tx<'_>, flow: FlowId, user: FlowId) -> Result<Option<PendingReply>> {
+    let taken = tx
+        .sql
+        .prepare_cached(
+            "DELETE FROM requests WHERE flow = ?1 AND user = ?2 RETURNING request_id, response_topic, correlation",
+        )?
+        .query_row([flow, user], |row| reply(row, 0))
+        .optional()?;
+    tx.count_requests(-i64::from(taken.is_some()));
+    Ok(taken)
 }
 
-/// The same for all requests to a group, with those who asked.
-pub(super) fn take_all(tx: &Tx<'_>, flow: FlowId) -> Result<Vec<(UserId, PendingReply)>> {
-    let mut query = tx.sql.prepare_cached(
-        "SELECT r.request_id, r.response_topic, r.correlation, f.name FROM requests r JOIN flows f ON f.id = r.user
-         WHERE r.flow = ?1",
-    )?;
-    let mut rows = query.query([flow])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let name: String = row.get(3)?;
-        if let Ok(user) = UserId::parse(&name) {
-            found.push((user, reply(row)?));
-        }
+/// The same for some of the requests to a group, with those who asked.
+pub(super) fn take_some(tx: &mut Tx<'_>, flow: FlowId) -> Result<Vec<(FlowId, PendingReply)>> {
+    let users: Vec<FlowId> = tx
+        .sql
+        .prepare_cached("SELECT user FROM requests WHERE flow = ?1 LIMIT ?2")?
+        .query_map(params![flow, STEP as i64], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut taken = Vec::with_capacity(users.len());
+    for user in users {
+        taken.extend(take(tx, flow, user)?.map(|reply| (user, reply)));
     }
-    tx.sql.prepare_cached("DELETE FROM requests WHERE flow = ?1")?.execute([flow])?;
-    Ok(found)
+    Ok(taken)
 }
 
-/// Columns request_id, response_topic, correlation.
-fn reply(row: &Row<'_>) -> rusqlite::Result<PendingReply> {
-    let correlation: Option<Vec<u8>> = row.get(2)?;
-    Ok(PendingReply { request_id: row.get(0)?, response_topic: row.get(1)?, correlation: correlation.map(Bytes::from) })
+/// Columns request_id, response_topic and correlation, from `at` on.
+pub(super) fn reply(row: &Row<'_>, at: usize) -> rusqlite::Result<PendingReply> {
+    let correlation: Option<Vec<u8>> = row.get(at + 2)?;
+    Ok(PendingReply {
+        request_id: row.get(at)?,
+        response_topic: row.get(at + 1)?,
+        correlation: correlation.map(Bytes::from),
+    })
 }
 
 impl Store {
-    /// Decides a pending join; `None` where there is none. An approval makes a lasting binding.
-    pub async fn decide(&self, group: GroupId, user: UserId, approve: bool, now: Millis) -> Result<Option<Decided>> {
+    /// Decides a pending join. An approval makes a lasting binding, unless the user has `limit` of them.
+    pub async fn decide(
+        &self,
+        group: GroupId,
+        user: UserId,
+        approve: bool,
+        limit: u32,
+        now: Millis,
+    ) -> Result<Decided> {
         self.write(move |tx| {
-            let Some(flow) = flows::find(tx.sql, flows::GROUP, group.as_str())? else { return Ok(None) };
-            let Some(user_flow) = flows::find(tx.sql, flows::USER, user.as_str())? else { return Ok(None) };
-            let Some(reply) = take(tx, flow, user_flow)? else { return Ok(None) };
-            if !approve {
-                return Ok(Some(Decided { membership: None, reply }));
+            let Some(flow) = flows::find(tx.sql, flows::GROUP, group.as_str())? else { return Ok(Decided::NotPending) };
+            let Some(asker) = flows::find(tx.sql, flows::USER, user.as_str())? else { return Ok(Decided::NotPending) };
+            if !exists(tx.sql, flow, asker)? {
+                return Ok(Decided::NotPending);
             }
-            let binding = match bindings::find_open(tx.sql, &user, &group)? {
+            let open = bindings::find_open(tx.sql, &user, &group)?;
+            if approve && open.is_none() && bindings::count_groups(tx.sql, asker)? >= i64::from(limit) {
+                return Ok(Decided::LimitReached);
+            }
+            let reply = take(tx, flow, asker)?.unwrap_or_default();
+            let outcome = if approve { JoinOutcome::Accepted } else { JoinOutcome::Declined };
+            answers::record(tx, asker, group.as_str(), outcome, &reply, now)?;
+            answers::trim(tx)?;
+            if !approve {
+                return Ok(Decided::Rejected);
+            }
+            let binding = match open {
                 Some(open) => {
                     bindings::add_source(tx, &open, Source::Join)?;
                     open.id
                 }
-                None => bindings::insert(tx, flow, user_flow, Source::Join, now)?,
+                None => bindings::insert(tx, flow, asker, Source::Join, now)?,
             };
-            let membership = bindings::membership(tx.sql, binding)?;
-            Ok(Some(Decided { membership, reply }))
+            Ok(bindings::membership(tx.sql, binding)?.map_or(Decided::NotPending, Decided::Approved))
         })
         .await
     }
 
-    /// Pending joins of a group in order of user ID; `None` for an unknown group.
-    pub async fn requests(
-        &self,
-        group: GroupId,
-        after: Option<String>,
-        limit: usize,
-    ) -> Result<Option<Vec<RequestView>>> {
+    /// Forgets joins that have waited since before `until`; answers how many. Call again while it answers more than 0.
+    pub async fn forget_requests(&self, until: Millis) -> Result<usize> {
+        self.write(move |tx| {
+            let forgotten = tx
+                .sql
+                .prepare_cached(
+                    "DELETE FROM requests WHERE (flow, user) IN
+                        (SELECT flow, user FROM requests INDEXED BY requests_age WHERE requested_at < ?1 LIMIT ?2)",
+                )?
+                .execute(params![until, STEP as i64])?;
+            tx.count_requests(-(forgotten as i64));
+            Ok(forgotten)
+        })
+        .await
+    }
+
+    /// Pending joins of a group, those of users that have been known for longest first, after the user of this key;
+    /// `None` for an unknown group.
+    pub async fn requests(&self, group: GroupId, after: FlowId, limit: usize) -> Result<Option<Vec<RequestView>>> {
         self.read(move |sql| {
             let Some(flow) = flows::find(sql, flows::GROUP, group.as_str())? else { return Ok(None) };
-            let mut query = sql.prepare_cached(
-                "SELECT f.name, r.requested_at FROM requests r JOIN flows f ON f.id = r.user
-                 WHERE r.flow = ?1 AND f.name > ?2 ORDER BY f.name LIMIT ?3",
-            )?;
-            let rows = query.query_map(params![flow, after.unwrap_or_default(), limit as i64], |row| {
-                Ok(RequestView { user: row.get(0)?, requested_at: row.get(1)? })
+            let mut query = sql.prepare_cached(PAGE)?;
+            let rows = query.query_map(params![flow, after, limit as i64], |row| {
+                Ok(RequestView { user: row.get(0)?, key: row.get(1)?, requested_at: row.get(2)? })
             })?;
             Ok(Some(rows.collect::<rusqlite::Result<_>>()?))
         })
         .await
     }
 }
+
+/// One page, and no more of the group than that.
+pub(super) const PAGE: &str =
+    "SELECT f.name, r.user, r.requested_at FROM requests r CROSS JOIN flows f ON f.id = r.user
+     WHERE r.flow = ?1 AND r.user > ?2 ORDER BY r.user LIMIT ?3";

@@ -3,14 +3,19 @@
 //! Candidates are looked for by a reader; the writer deletes them in small steps, between which other requests have their
 //! turn. Free pages stay in the file and are used again.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::Tx;
 use super::{Result, Store};
 use crate::clock::Millis;
+use crate::parcel::FlowId;
 
-/// Pushes of one step. Their bodies may be large.
+/// Pushes that one look finds.
 const PUSHES: usize = 50;
+/// Rows, and pages of bodies, that one transaction deletes: a push may have thousands of addresses.
+const ROWS: usize = 1_000;
+/// Bytes of a body that are one page of the file.
+const PAGE: usize = 4_096;
 /// Rows that one look of a sweep passes over.
 const WINDOW: i64 = 5_000;
 /// Rows that one step of a sweep deletes or trims.
@@ -20,7 +25,7 @@ const STEP: usize = 200;
 /// that replaces it is left: who is left out of that one is looked up here.
 ///
 /// Nor one that somebody holds, before its deadline.
-const FORGOTTEN: &str = "SELECT d.push FROM (SELECT DISTINCT push FROM dispatches INDEXED BY dispatches_over
+const FORGOTTEN: &str = "SELECT d.push, (SELECT length(body) FROM pushes WHERE id = d.push) FROM (SELECT DISTINCT push FROM dispatches INDEXED BY dispatches_over
      WHERE state >= 2 AND event_at < ?1) d
      WHERE NOT EXISTS (SELECT 1 FROM dispatches o WHERE o.push = d.push AND (o.state < 2 OR o.event_at >= ?1
          OR (o.state = 7 AND o.held > 0 AND o.deadline > ?1)
@@ -37,12 +42,17 @@ const TRIMMABLE: &str = "(b.exceptions = 1 AND (NOT EXISTS (SELECT 1 FROM except
          AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.binding = b.id)
          AND NOT EXISTS (SELECT 1 FROM dispatches d WHERE d.flow = b.flow AND d.seq > b.joined_seq AND d.seq <= b.left_seq))";
 
-/// A row of a user without groups, pushes and sessions, or of a group that was deleted (its name has a control character,
-/// which group IDs have not) and whose history is gone.
-const UNUSED: &str = "f.created_at < ?2 AND (f.kind = 1 OR instr(f.name, char(1)) > 0)
+/// A row of a user without groups, pushes and sessions; of a group that was deleted (its name has a control character,
+/// which group IDs have not) and whose history is gone; or of a group that nobody made on purpose and that has been empty
+/// since before the time given.
+const UNUSED: &str =
+    "f.created_at < ?2 AND (f.kind = 1 OR instr(f.name, char(1)) > 0 OR (f.kept = 0 AND f.left_at < ?2))
+     AND f.policy <> 3
      AND NOT EXISTS (SELECT 1 FROM dispatches d WHERE d.flow = f.id)
      AND NOT EXISTS (SELECT 1 FROM bindings b WHERE (b.user = f.id OR b.flow = f.id) AND b.flow <> b.user)
      AND NOT EXISTS (SELECT 1 FROM requests r WHERE r.user = f.id)
+     AND NOT EXISTS (SELECT 1 FROM requests r WHERE r.flow = f.id)
+     AND NOT EXISTS (SELECT 1 FROM answers a WHERE a.user = f.id)
      AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user = f.name AND f.kind = 1)";
 
 impl Store {
@@ -50,13 +60,19 @@ impl Store {
     pub async fn forget_pushes(&self, until: Millis) -> Result<usize> {
         let find = move |sql: &Connection| {
             let mut query = sql.prepare_cached(FORGOTTEN)?;
-            let rows = query.query_map(params![until, PUSHES as i64], |row| row.get(0))?;
-            Ok(rows.collect::<rusqlite::Result<Vec<i64>>>()?)
+            let rows = query
+                .query_map(params![until, PUSHES as i64], |row| Ok(Old { push: row.get(0)?, size: row.get(1)? }))?;
+            Ok(rows.collect::<rusqlite::Result<Vec<Old>>>()?)
         };
-        let pushes = self.read(find).await?;
+        let mut pushes = self.read(find).await?;
         let count = pushes.len();
-        if count > 0 {
-            self.write(move |tx| pushes.iter().try_for_each(|push| delete_push(tx, *push))).await?;
+        while !pushes.is_empty() {
+            pushes = self
+                .write(move |tx| {
+                    delete_some(tx, &mut pushes)?;
+                    Ok(pushes)
+                })
+                .await?;
         }
         Ok(count)
     }
@@ -80,9 +96,9 @@ impl Store {
         Ok(next)
     }
 
-    /// Deletes users and deleted groups of whom nothing is left, made before `until`, in the rows after `after`; answers
-    /// where to go on, or `None` at the end.
-    pub async fn forget_flows(&self, after: i64, until: Millis) -> Result<Option<i64>> {
+    /// Deletes users, and groups that are deleted or that nobody wants, of whom nothing is left, made before `until`, in
+    /// the rows after `after`; answers where to go on, or `None` at the end, and what was deleted.
+    pub async fn forget_flows(&self, after: i64, until: Millis) -> Result<(Option<i64>, Vec<FlowId>)> {
         let find = move |sql: &Connection| {
             let mut query = sql.prepare_cached(&format!(
                 "SELECT f.id FROM flows f WHERE f.id > ?1 AND f.id <= ?3 AND {UNUSED} ORDER BY f.id LIMIT ?4"
@@ -93,10 +109,19 @@ impl Store {
             Ok((found, next))
         };
         let (flows, next) = self.read(find).await?;
-        if !flows.is_empty() {
-            self.write(move |tx| flows.iter().try_for_each(|flow| delete_flow(tx, *flow, until))).await?;
+        if flows.is_empty() {
+            return Ok((next, flows));
         }
-        Ok(next)
+        let delete = move |tx: &mut Tx<'_>| {
+            let mut gone = Vec::with_capacity(flows.len());
+            for flow in flows {
+                if delete_flow(tx, flow, until)? {
+                    gone.push(flow);
+                }
+            }
+            Ok(gone)
+        };
+        Ok((next, self.write(delete).await?))
     }
 }
 
@@ -111,15 +136,34 @@ fn next_id(sql: &Connection, table: &str, upto: i64) -> Result<Option<i64>> {
     Ok(query.query_row([upto], |row| row.get(0)).map(|more: bool| more.then_some(upto))?)
 }
 
-fn delete_push(tx: &Tx<'_>, push: i64) -> Result<()> {
-    for text in [
-        "DELETE FROM outbox WHERE dispatch IN (SELECT id FROM dispatches WHERE push = ?1)",
-        "DELETE FROM dispatches WHERE push = ?1",
-        "DELETE FROM pushes WHERE id = ?1",
-    ] {
-        tx.sql.prepare_cached(text)?.execute([push])?;
+/// A push that may go, and the bytes of its body.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Old {
+    pub(super) push: i64,
+    pub(super) size: usize,
+}
+
+/// Deletes as much of these pushes as one transaction may; what remains stays in the list, the last one without some of
+/// its addresses.
+pub(super) fn delete_some(tx: &Tx<'_>, pushes: &mut Vec<Old>) -> Result<()> {
+    let mut rows = 0;
+    while let Some(old) = pushes.last().filter(|_| rows < ROWS) {
+        rows += delete_addresses(tx, old.push, ROWS - rows)?;
+        let mut query = tx.sql.prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM dispatches WHERE push = ?1)")?;
+        if query.query_row([old.push], |row| row.get(0))? {
+            tx.sql.prepare_cached("DELETE FROM pushes WHERE id = ?1")?.execute([old.push])?;
+            rows += 1 + old.size / PAGE;
+            pushes.pop();
+        }
     }
     Ok(())
+}
+
+fn delete_addresses(tx: &Tx<'_>, push: i64, limit: usize) -> Result<usize> {
+    const SOME: &str = "(SELECT id FROM dispatches WHERE push = ?1 ORDER BY flow, id LIMIT ?2)";
+    let some = params![push, limit as i64];
+    tx.sql.prepare_cached(&format!("DELETE FROM outbox WHERE dispatch IN {SOME}"))?.execute(some)?;
+    Ok(tx.sql.prepare_cached(&format!("DELETE FROM dispatches WHERE id IN {SOME}"))?.execute(some)?)
 }
 
 fn trim_binding(tx: &Tx<'_>, binding: i64) -> Result<()> {
@@ -141,21 +185,20 @@ fn trim_binding(tx: &Tx<'_>, binding: i64) -> Result<()> {
 }
 
 /// Looks again first: somebody may have come back since the reader looked.
-fn delete_flow(tx: &Tx<'_>, flow: i64, until: Millis) -> Result<()> {
-    let unused: bool = tx
-        .sql
-        .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM flows f WHERE f.id = ?1 AND {UNUSED})"))?
-        .query_row([flow, until], |row| row.get(0))?;
-    if unused {
-        for text in [
-            "DELETE FROM exceptions WHERE binding IN (SELECT id FROM bindings WHERE user = ?1 AND flow = ?1)",
-            "DELETE FROM bindings WHERE user = ?1 AND flow = ?1",
-            "DELETE FROM flows WHERE id = ?1",
-        ] {
-            tx.sql.prepare_cached(text)?.execute([flow])?;
-        }
+/// Answers whether it was deleted.
+fn delete_flow(tx: &mut Tx<'_>, flow: FlowId, until: Millis) -> Result<bool> {
+    let text = format!("SELECT f.kind = 0 AND instr(f.name, char(1)) = 0 FROM flows f WHERE f.id = ?1 AND {UNUSED}");
+    let is_group: Option<bool> = tx.sql.prepare_cached(&text)?.query_row([flow, until], |row| row.get(0)).optional()?;
+    let Some(is_group) = is_group else { return Ok(false) };
+    for text in [
+        "DELETE FROM exceptions WHERE binding IN (SELECT id FROM bindings WHERE user = ?1 AND flow = ?1)",
+        "DELETE FROM bindings WHERE user = ?1 AND flow = ?1",
+        "DELETE FROM flows WHERE id = ?1",
+    ] {
+        tx.sql.prepare_cached(text)?.execute([flow])?;
     }
-    Ok(())
+    tx.count_groups(-i64::from(is_group));
+    Ok(true)
 }
 
 #[cfg(test)]

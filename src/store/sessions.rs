@@ -1,9 +1,12 @@
 //! MQTT sessions, as far as they must outlive a connection: the subscriptions that bind, and the right to be resumed.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::closing::Closing;
 use super::writer::Tx;
-use super::{Arrival, Bind, Bound, Released, Result, Source, Store, StoredSession, bindings};
+use super::{Arrival, Bind, Bound, Ended, Fate, Released, Result, Source, Store, StoredSession, bindings};
 use crate::clock::Millis;
 use crate::ids::UserId;
 
@@ -16,16 +19,21 @@ impl Store {
         self.read(move |sql| {
             let snapshot = sql.unchecked_transaction()?;
             let memberships = bindings::memberships(&snapshot, &user)?;
+            let answers = snapshot
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM answers WHERE user = (SELECT id FROM flows WHERE kind = 1 AND name = ?1))",
+                )?
+                .query_row([user.as_str()], |row| row.get(0))?;
             let mut query = snapshot.prepare_cached(
                 "SELECT id, lasting AND coalesce(away_since + expiry > ?2, 1), user FROM sessions WHERE client = ?1",
             )?;
             let row: Option<(i64, bool, String)> =
                 query.query_row(params![client, now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-            let Some((id, lasting, user)) = row else { return Ok(Arrival { session: None, memberships }) };
+            let Some((id, lasting, user)) = row else { return Ok(Arrival { session: None, memberships, answers }) };
             let mut query = snapshot.prepare_cached("SELECT filter, qos FROM subscriptions WHERE session = ?1")?;
             let subscriptions =
                 query.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-            Ok(Arrival { session: Some(StoredSession { user, lasting, subscriptions }), memberships })
+            Ok(Arrival { session: Some(StoredSession { user, lasting, subscriptions }), memberships, answers })
         })
         .await
     }
@@ -98,7 +106,9 @@ impl Store {
                     "INSERT OR REPLACE INTO subscriptions (session, filter, qos, binding) VALUES (?1, ?2, ?3, ?4)",
                 )?
                 .execute(params![session, filter, qos, binding])?;
-            let released = before.map_or(Ok(None), |before| release(tx, before, now))?;
+            let mut closing = Closing::new(now);
+            let released = before.map_or(Ok(None), |before| release(tx, before, &mut closing))?;
+            closing.finish(tx)?;
             Ok((bound, released))
         })
         .await
@@ -118,49 +128,65 @@ impl Store {
             tx.sql
                 .prepare_cached("DELETE FROM subscriptions WHERE session = ?1 AND filter = ?2")?
                 .execute(params![session, filter])?;
-            binding.map_or(Ok(None), |binding| release(tx, binding, now))
+            let mut closing = Closing::new(now);
+            let released = binding.map_or(Ok(None), |binding| release(tx, binding, &mut closing))?;
+            closing.finish(tx)?;
+            Ok(released)
         })
         .await
     }
 
     /// The connection is gone and the session stays for now.
     pub async fn session_away(&self, client: String, expiry: Millis, now: Millis) -> Result<()> {
-        self.write(move |tx| {
-            tx.sql
-                .prepare_cached("UPDATE sessions SET away_since = ?2, expiry = ?3, lasting = 1 WHERE client = ?1")?
-                .execute(params![client, now, expiry])?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Its connection is there after all.
-    pub async fn session_present(&self, client: String) -> Result<()> {
-        self.write(move |tx| {
-            tx.sql.prepare_cached("UPDATE sessions SET away_since = NULL WHERE client = ?1")?.execute([client])?;
-            Ok(())
-        })
-        .await
+        self.write(move |tx| away(tx, &client, expiry, now)).await
     }
 
     /// The session is over, with all that it held. Its user's cursors have to be settled before this.
     pub async fn end_session(&self, client: String, now: Millis) -> Result<Vec<Released>> {
-        self.write(move |tx| match find(tx.sql, &client)? {
-            Some(id) => end(tx, id, now),
-            None => Ok(Vec::new()),
+        self.write(move |tx| {
+            let mut closing = Closing::new(now);
+            let mut released = Vec::new();
+            if let Some(id) = find(tx.sql, &client)? {
+                end(tx, id, &mut closing, &mut released)?;
+            }
+            closing.finish(tx)?;
+            Ok(released)
         })
         .await
     }
 
-    /// The same, if it has been away longer than it may by now.
-    pub async fn expire_session(&self, client: String, now: Millis) -> Result<Vec<Released>> {
+    /// The users of all bindings that the sessions of these clients hold.
+    pub async fn session_users(&self, clients: Vec<String>) -> Result<Vec<UserId>> {
+        self.read(move |sql| {
+            let mut users = HashSet::new();
+            for client in &clients {
+                if let Some(session) = find(sql, client)? {
+                    users.extend(holders(sql, session)?);
+                }
+            }
+            Ok(users.iter().filter_map(|user| UserId::parse(user).ok()).collect())
+        })
+        .await
+    }
+
+    /// Deals with many sessions in one transaction. Those that hold a binding of somebody not among `users` are left for
+    /// the next time, and so is what would be too much for one transaction. Nobody may join or leave for these users
+    /// meanwhile, and their cursors have to be settled before this.
+    pub async fn end_sessions(&self, ends: Vec<(String, Fate)>, users: Vec<UserId>, now: Millis) -> Result<Ended> {
         self.write(move |tx| {
-            let over = ids(
-                tx.sql,
-                "SELECT id FROM sessions WHERE client = ?1 AND away_since IS NOT NULL AND away_since + expiry <= ?2",
-                params![client, now],
-            )?;
-            over.first().map_or(Ok(Vec::new()), |id| end(tx, *id, now))
+            let users: HashSet<&str> = users.iter().map(UserId::as_str).collect();
+            let mut closing = Closing::new(now);
+            let mut ended = Ended::default();
+            for (client, fate) in ends {
+                if closing.is_full() {
+                    break;
+                }
+                if settle_fate(tx, &client, fate, &users, &mut closing, &mut ended.released)? {
+                    ended.clients.push(client);
+                }
+            }
+            closing.finish(tx)?;
+            Ok(ended)
         })
         .await
     }
@@ -179,7 +205,9 @@ impl Store {
                         "SELECT id FROM sessions WHERE lasting = 0 AND id > ?1 ORDER BY id LIMIT ?2",
                         params![after, PORTION as i64],
                     )?;
-                    over.iter().try_for_each(|id| end(tx, *id, now).map(drop))?;
+                    let (mut closing, mut released) = (Closing::new(now), Vec::new());
+                    over.iter().try_for_each(|id| end(tx, *id, &mut closing, &mut released))?;
+                    closing.finish(tx)?;
                     Ok(over)
                 })
                 .await?;
@@ -197,13 +225,14 @@ impl Store {
     }
 
     /// Clients whose sessions have been away longer than they may, some at a time.
-    pub async fn expired_sessions(&self, now: Millis) -> Result<Vec<(String, UserId)>> {
+    pub async fn expired_sessions(&self, now: Millis, limit: usize) -> Result<Vec<(String, UserId)>> {
         self.read(move |sql| {
             let mut query = sql.prepare_cached(
-                "SELECT client, user FROM sessions WHERE away_since IS NOT NULL AND away_since + expiry <= ?1 LIMIT 500",
+                "SELECT client, user FROM sessions WHERE away_since IS NOT NULL AND away_since + expiry <= ?1 LIMIT ?2",
             )?;
-            let rows: Vec<(String, String)> =
-                query.query_map([now], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+            let rows: Vec<(String, String)> = query
+                .query_map(params![now, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
             Ok(rows.into_iter().filter_map(|(client, user)| Some((client, UserId::parse(&user).ok()?))).collect())
         })
         .await
@@ -235,20 +264,72 @@ fn ensure(tx: &Tx<'_>, client: &str, user: &UserId) -> Result<i64> {
     Ok(tx.sql.last_insert_rowid())
 }
 
-fn end(tx: &mut Tx<'_>, session: i64, now: Millis) -> Result<Vec<Released>> {
+/// The users of the bindings that a session holds, as they are stored.
+fn holders(sql: &Connection, session: i64) -> Result<Vec<String>> {
+    let mut query = sql.prepare_cached(
+        "SELECT DISTINCT f.name FROM subscriptions s CROSS JOIN bindings b ON b.id = s.binding CROSS JOIN flows f ON f.id = b.user
+         WHERE s.session = ?1",
+    )?;
+    Ok(query.query_map([session], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Answers whether the session has been dealt with.
+fn settle_fate(
+    tx: &Tx<'_>,
+    client: &str,
+    fate: Fate,
+    users: &HashSet<&str>,
+    closing: &mut Closing,
+    released: &mut Vec<Released>,
+) -> Result<bool> {
+    let over = match fate {
+        Fate::Present => {
+            tx.sql.prepare_cached("UPDATE sessions SET away_since = NULL WHERE client = ?1")?.execute([client])?;
+            return Ok(true);
+        }
+        Fate::Away { expiry } => {
+            away(tx, client, expiry, closing.now())?;
+            return Ok(true);
+        }
+        Fate::Over => find(tx.sql, client)?,
+        Fate::Expired => ids(
+            tx.sql,
+            "SELECT id FROM sessions WHERE client = ?1 AND away_since IS NOT NULL AND away_since + expiry <= ?2",
+            params![client, closing.now()],
+        )?
+        .pop(),
+    };
+    let Some(session) = over else { return Ok(true) };
+    // Nobody can be asked to wait whose name is none.
+    let waits = |user: &String| users.contains(user.as_str()) || UserId::parse(user).is_err();
+    if !holders(tx.sql, session)?.iter().all(waits) {
+        return Ok(false);
+    }
+    end(tx, session, closing, released)?;
+    Ok(true)
+}
+
+fn away(tx: &Tx<'_>, client: &str, expiry: Millis, now: Millis) -> Result<()> {
+    tx.sql
+        .prepare_cached("UPDATE sessions SET away_since = ?2, expiry = ?3, lasting = 1 WHERE client = ?1")?
+        .execute(params![client, now, expiry])?;
+    Ok(())
+}
+
+fn end(tx: &Tx<'_>, session: i64, closing: &mut Closing, released: &mut Vec<Released>) -> Result<()> {
     let held =
         ids(tx.sql, "SELECT binding FROM subscriptions WHERE session = ?1 AND binding IS NOT NULL", params![session])?;
     tx.sql.prepare_cached("DELETE FROM subscriptions WHERE session = ?1")?.execute([session])?;
     tx.sql.prepare_cached("DELETE FROM sessions WHERE id = ?1")?.execute([session])?;
-    let mut released = Vec::new();
+    closing.add_row();
     for binding in held {
-        released.extend(release(tx, binding, now)?);
+        released.extend(release(tx, binding, closing)?);
     }
-    Ok(released)
+    Ok(())
 }
 
 /// A subscription that held this binding is gone: unless another session's holds it too, so is that reason.
-fn release(tx: &mut Tx<'_>, binding: i64, now: Millis) -> Result<Option<Released>> {
+fn release(tx: &Tx<'_>, binding: i64, closing: &mut Closing) -> Result<Option<Released>> {
     let others: i64 = tx
         .sql
         .prepare_cached("SELECT count(*) FROM subscriptions WHERE binding = ?1")?
@@ -257,7 +338,7 @@ fn release(tx: &mut Tx<'_>, binding: i64, now: Millis) -> Result<Option<Released
         return Ok(None);
     }
     let Some(open) = bindings::find_open_by_id(tx.sql, binding)? else { return Ok(None) };
-    if !bindings::remove_sources(tx, &open, Source::Subscribe.bit(), now)? {
+    if !bindings::remove_sources(tx, &open, Source::Subscribe.bit(), closing)? {
         return Ok(None);
     }
     let user: String = tx

@@ -287,7 +287,7 @@ fn insert_push(tx: &Tx<'_>, push: &Submission) -> Result<Option<PushKey>> {
         .execute(params![
             push.initiator,
             push.push_id,
-            push.digest,
+            push.digest.stable,
             push.now,
             push.deliver_after,
             push.deliver_before,

@@ -10,6 +10,8 @@ use crate::ids::{GroupId, Target, UserId};
 struct Open {
     store: Store,
     dispatched: Arc<Mutex<Vec<i64>>>,
+    /// The bodies of what was dispatched.
+    bodies: Arc<Mutex<Vec<Bytes>>>,
     _dir: tempfile::TempDir,
 }
 
@@ -17,8 +19,13 @@ async fn open() -> Open {
     let dir = tempfile::tempdir().unwrap();
     let dispatched = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&dispatched);
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&bodies);
     let observer = move |event| match event {
-        Event::Dispatched { parcel, .. } => heard.lock().unwrap().push(parcel.seq),
+        Event::Dispatched { parcel, .. } => {
+            heard.lock().unwrap().push(parcel.seq);
+            seen.lock().unwrap().push(parcel.body.clone());
+        }
     };
     let store = Store::open(&dir.path().join("t.db"), 1, &crate::health::Health::default(), observer).unwrap();
     let bind = Bind {
@@ -26,12 +33,12 @@ async fn open() -> Open {
         group: GroupId::parse("news").unwrap(),
         source: Source::Join,
         create: Some(crate::ids::JoinPolicy::Open),
-        limit: 10,
+        limits: Limits::WIDE,
         reply: PendingReply::default(),
         now: 1,
     };
     assert!(matches!(store.bind(bind).await.unwrap(), Bound::Member { fresh: true, .. }));
-    Open { store, dispatched, _dir: dir }
+    Open { store, dispatched, bodies, _dir: dir }
 }
 
 fn address(raw: &str, target: Target) -> Address {
@@ -42,7 +49,7 @@ fn push(id: &str, size: usize) -> Submission {
     Submission {
         initiator: "i".into(),
         push_id: id.into(),
-        digest: 7,
+        digest: Digest { stable: 7, former: 8 },
         duplicates: crate::ids::Duplicates::Reject,
         now: 10,
         deliver_after: 0,
@@ -139,7 +146,7 @@ async fn rule_12_the_store_knows_what_a_user_got_by_another_address() {
         group: GroupId::parse(group).unwrap(),
         source: Source::Join,
         create: Some(crate::ids::JoinPolicy::Open),
-        limit: 10,
+        limits: Limits::WIDE,
         reply: PendingReply::default(),
         now: 1,
     };
@@ -261,4 +268,150 @@ async fn pushes_that_come_faster_than_the_disk_takes_them_filled_the_memory() {
         assert!(matches!(push.await.unwrap(), Ok(Submitted::Accepted { .. }) | Err(Error::Busy)));
     }
     assert!(matches!(open.store.submit(push("after", size)).await, Ok(Submitted::Accepted { .. })));
+}
+
+/// The steps of SQLite's machine that a statement has taken on this connection: work, whatever the time.
+fn steps(sql: &rusqlite::Connection, text: &str) -> i32 {
+    sql.prepare_cached(text).unwrap().get_status(rusqlite::StatementStatus::VmStep)
+}
+
+/// Dispatches to the group that were over before they reached anybody; answers alice's membership.
+async fn expired(open: &Open, count: i64) -> Membership {
+    open.store.submit(push("first", 10)).await.unwrap();
+    let text = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+            INSERT INTO dispatches (push, position, address, flow, seq, prev_seq, priority, shared, due, deadline, state,
+                code, recipients, event_at)
+            SELECT push, i, address, flow, seq + i, seq + i - 1, 1, 0, 0, 5, 4, 4500, 1, 6 FROM dispatches, n;
+         UPDATE dispatches SET state = 4, deadline = 5 WHERE position = 0;
+         UPDATE flows SET last_seq = last_seq + {count} WHERE kind = 0;"
+    );
+    open.store
+        .write(move |tx| {
+            for _ in 0..count {
+                tx.next_seq();
+            }
+            Ok(tx.sql.execute_batch(&text)?)
+        })
+        .await
+        .unwrap();
+    let memberships = open.store.memberships(UserId::parse("alice").unwrap()).await.unwrap();
+    memberships.into_iter().find(|known| matches!(known.target, Target::Group(_))).unwrap()
+}
+
+#[tokio::test]
+async fn who_had_been_away_walked_over_the_whole_history_of_a_busy_group() {
+    let open = open().await;
+    let alice = expired(&open, 5_000).await;
+    open.store.submit(push("last", 10)).await.unwrap();
+    let fetch = Fetch { binding: alice.binding, after: alice.acked, limit: 9, max_bytes: 9_999, now: 20 };
+    let (portion, taken) = open
+        .store
+        .read(move |sql| {
+            let portion = fetch::fetch_in(sql, fetch)?;
+            Ok((portion.unwrap(), steps(sql, fetch::OWED)))
+        })
+        .await
+        .unwrap();
+    let texts: Vec<&str> = portion.parcels.iter().map(|owed| owed.parcel.push_id.as_str()).collect();
+    assert_eq!((texts, portion.more), (vec!["last"], false));
+    assert!(taken < 500, "{taken} steps for one push");
+    // What was stepped over is written down without being looked at.
+    let from = alice.joined.max(alice.acked);
+    let skipped = Exception { seq: from + 1, kind: ExceptionKind::Skipped { upto: portion.scanned - 1 } };
+    let cursor = CursorMove { binding: alice.binding, from, upto: portion.scanned, exceptions: vec![skipped] };
+    open.store.settle(vec![cursor], 21).await.unwrap();
+    let taken = open.store.write(|tx| Ok(steps(tx.sql, cursors::SPAN))).await.unwrap();
+    assert!(taken < 500, "{taken} steps to write down one acknowledgement");
+    let view = open.store.push("i".into(), "last".into()).await.unwrap().unwrap();
+    assert_eq!((view.addresses[0].state, view.addresses[0].delivered), (State::Delivered, 1));
+    let page = open.store.recipients("i".into(), "first".into(), None, (0, 0), 10).await.unwrap().unwrap();
+    assert!(page.recipients.iter().all(|one| one.state == State::Expired), "{page:?}");
+}
+
+#[tokio::test]
+async fn who_left_walked_over_the_whole_history_of_a_busy_group() {
+    let open = open().await;
+    expired(&open, 5_000).await;
+    open.store.submit(push("last", 10)).await.unwrap();
+    let (alice, news) = (UserId::parse("alice").unwrap(), GroupId::parse("news").unwrap());
+    open.store.unbind(alice, news, Removal::Leave, 30).await.unwrap();
+    let taken = open.store.write(|tx| Ok(steps(tx.sql, closing::OWED))).await.unwrap();
+    assert!(taken < 500, "{taken} steps for one push");
+    let view = open.store.push("i".into(), "last".into()).await.unwrap().unwrap();
+    assert_eq!((view.addresses[0].state, view.addresses[0].gone), (State::Undeliverable, 1));
+}
+
+#[tokio::test]
+async fn pushes_that_came_due_together_were_all_held_in_memory_each_address_for_itself() {
+    let open = open().await;
+    let large = 1_000_000;
+    for n in 0..12 {
+        let mut push = push(&format!("p{n}"), large);
+        push.deliver_after = 50;
+        push.addresses.push(address("user:alice", Target::User(UserId::parse("alice").unwrap())));
+        open.store.submit(push).await.unwrap();
+    }
+    let mut released = 0;
+    while open.store.release_due(60).await.unwrap() > 0 {
+        let bodies = std::mem::take(&mut *open.bodies.lock().unwrap());
+        let different: std::collections::HashSet<*const u8> = bodies.iter().map(|body| body.as_ptr()).collect();
+        assert!(different.len() * large <= 4 << 20, "{} bodies in one step", different.len());
+        assert_eq!(bodies.len(), different.len() * 2, "two addresses of one push share its body");
+        released += bodies.len();
+    }
+    assert_eq!(released, 24);
+}
+
+#[tokio::test]
+async fn a_push_of_very_many_addresses_was_forgotten_in_one_transaction() {
+    let open = open().await;
+    expired(&open, 2_500).await;
+    let left = |store: Store| async move {
+        store.read(|sql| Ok(sql.query_row("SELECT count(*) FROM dispatches", [], |row| row.get::<_, i64>(0))?)).await
+    };
+    let mut before = left(open.store.clone()).await.unwrap();
+    let mut pushes = vec![retention::Old { push: 1, size: 10 }];
+    let mut transactions = 0;
+    while !pushes.is_empty() {
+        pushes = open
+            .store
+            .write(move |tx| {
+                retention::delete_some(tx, &mut pushes)?;
+                Ok(pushes)
+            })
+            .await
+            .unwrap();
+        let now = left(open.store.clone()).await.unwrap();
+        assert!(before - now <= 1_000, "{} rows in one transaction", before - now);
+        before = now;
+        transactions += 1;
+    }
+    assert_eq!((before, transactions), (0, 3));
+    assert!(open.store.push("i".into(), "first".into()).await.unwrap().is_none());
+    // Bodies count as well.
+    let mut large: Vec<retention::Old> = Vec::new();
+    for n in 0..3 {
+        open.store.submit(push(&format!("large{n}"), 3_000_000)).await.unwrap();
+        large.push(retention::Old { push: 2 + n, size: 3_000_000 });
+    }
+    let rest = open.store.write(move |tx| retention::delete_some(tx, &mut large).map(|()| large)).await.unwrap();
+    assert_eq!(rest.len(), 1, "two bodies of 3 MB are enough");
+}
+
+#[tokio::test]
+async fn a_page_of_members_or_of_those_who_wait_sorted_the_whole_group() {
+    let open = open().await;
+    for text in [views::MEMBERS, requests::PAGE] {
+        let plan: Vec<String> = open
+            .store
+            .read(move |sql| {
+                let mut query = sql.prepare(&format!("EXPLAIN QUERY PLAN {text}"))?;
+                let rows = query.query_map([1, 0, 100], |row| row.get(3))?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+            .unwrap();
+        assert!(plan.iter().all(|step| step.starts_with("SEARCH")), "{plan:#?}");
+    }
 }

@@ -150,13 +150,20 @@ pub(super) fn groups(sql: &Connection, after: &str, limit: usize) -> Result<Vec<
     Ok(found.into_iter().flatten().collect())
 }
 
-pub(super) fn members(sql: &Connection, flow: FlowId, after: &str, limit: usize) -> Result<Vec<MemberView>> {
-    let mut query = sql.prepare_cached(
-        "SELECT f.name, b.joined_at, b.sources FROM bindings b JOIN flows f ON f.id = b.user
-         WHERE b.flow = ?1 AND b.left_seq IS NULL AND f.name > ?2 ORDER BY f.name LIMIT ?3",
-    )?;
+/// One page, and no more of the group than that.
+pub(super) const MEMBERS: &str =
+    "SELECT f.name, b.user, b.joined_at, b.sources FROM bindings b INDEXED BY bindings_open CROSS JOIN flows f ON f.id = b.user
+     WHERE b.flow = ?1 AND b.left_seq IS NULL AND b.user > ?2 ORDER BY b.user LIMIT ?3";
+
+pub(super) fn members(sql: &Connection, flow: FlowId, after: FlowId, limit: usize) -> Result<Vec<MemberView>> {
+    let mut query = sql.prepare_cached(MEMBERS)?;
     let rows = query.query_map(params![flow, after, limit as i64], |row| {
-        Ok(MemberView { user: row.get(0)?, joined_at: row.get(1)?, source: Source::names(row.get(2)?) })
+        Ok(MemberView {
+            user: row.get(0)?,
+            key: row.get(1)?,
+            joined_at: row.get(2)?,
+            source: Source::names(row.get(3)?),
+        })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -73,6 +73,8 @@ fn next(id: &Cell<i64>) -> i64 {
 struct Counters {
     seq: Seq,
     direct: Seq,
+    groups: i64,
+    requests: i64,
 }
 
 impl Tx<'_> {
@@ -103,6 +105,24 @@ impl Tx<'_> {
         std::mem::replace(&mut self.counters.direct, seq)
     }
 
+    /// Groups that are not deleted.
+    pub(super) fn groups(&self) -> i64 {
+        self.counters.groups
+    }
+
+    pub(super) fn count_groups(&mut self, more: i64) {
+        self.counters.groups += more;
+    }
+
+    /// Joins that wait for a decision.
+    pub(super) fn requests(&self) -> i64 {
+        self.counters.requests
+    }
+
+    pub(super) fn count_requests(&mut self, more: i64) {
+        self.counters.requests += more;
+    }
+
     /// To be told to the observer once this is committed.
     pub(super) fn emit(&mut self, event: Event) {
         self.events.push(event);
@@ -131,9 +151,10 @@ impl Writer {
             .name("store-write".into())
             .spawn(move || {
                 serve(&connection, &ids, &queue, &observer, &inside.folding, &noted);
-                drop(inside.folding);
-                close(&connection, &inside.lock);
-                drop(inside.part);
+                let Inside { part, folding, lock } = inside;
+                drop(folding);
+                close(&connection, &lock);
+                drop(part);
             })
             .map_err(|error| Error::Open(format!("the writer thread cannot be started: {error}")))?;
         Ok(Self { inner: Mutex::new(Inner { jobs: Some(jobs), thread: Some(thread) }), commits })
@@ -169,9 +190,10 @@ impl Drop for Writer {
 
 /// What the writer's thread has besides its connection.
 pub(super) struct Inside {
+    /// First: where the thread panics it is the first to be dropped, and the one to be named.
+    pub(super) part: Part,
     pub(super) folding: Folding,
     pub(super) lock: Arc<Lock>,
-    pub(super) part: Part,
 }
 
 fn serve(
@@ -286,16 +308,16 @@ fn commit_all(
 }
 
 fn load_counters(connection: &Connection) -> rusqlite::Result<Counters> {
-    connection
-        .prepare_cached("SELECT seq, direct_seq FROM counter")?
-        .query_row([], |row| Ok(Counters { seq: row.get(0)?, direct: row.get(1)? }))
+    connection.prepare_cached("SELECT seq, direct_seq, group_count, request_count FROM counter")?.query_row([], |row| {
+        Ok(Counters { seq: row.get(0)?, direct: row.get(1)?, groups: row.get(2)?, requests: row.get(3)? })
+    })
 }
 
 fn store_counters(connection: &Connection, before: Counters, after: Counters) -> rusqlite::Result<()> {
     if before != after {
         connection
-            .prepare_cached("UPDATE counter SET seq = ?1, direct_seq = ?2")?
-            .execute([after.seq, after.direct])?;
+            .prepare_cached("UPDATE counter SET seq = ?1, direct_seq = ?2, group_count = ?3, request_count = ?4")?
+            .execute([after.seq, after.direct, after.groups, after.requests])?;
     }
     Ok(())
 }

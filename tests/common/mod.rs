@@ -9,7 +9,7 @@ pub mod mqtt;
 pub mod ppg;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -220,6 +220,14 @@ impl Lines {
             panic!("unexpected: {line}");
         }
     }
+}
+
+/// A test that needs what is not installed is left out, and that is said where it is seen: what tests print is hidden.
+/// CI has everything.
+pub fn skip(missing: &str) {
+    assert!(std::env::var_os("CI").is_none(), "CI needs {missing}");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: it needs {missing}");
 }
 
 pub fn repository() -> PathBuf {

@@ -283,6 +283,15 @@ impl Raw {
         id
     }
 
+    /// Sends an MQTT 5 PUBLISH at QoS 0 with a Response Topic and Correlation Data.
+    pub fn ask(&mut self, topic: &str, response_topic: &str, correlation: &[u8], payload: &str) {
+        let length = u16::try_from(correlation.len()).unwrap().to_be_bytes();
+        let properties = [&[0x08][..], &text(response_topic), &[0x09], &length, correlation].concat();
+        // Their length is a variable byte integer, like that of a packet.
+        let counted = &packet(0, &properties)[1..];
+        self.send(&packet(0x30, &[&text(topic), counted, payload.as_bytes()].concat()));
+    }
+
     /// Sends SUBSCRIBE; answers the codes of the SUBACK.
     pub fn subscribe(&mut self, filters: &[(&str, u8)]) -> Vec<u8> {
         let id = self.id();
@@ -334,11 +343,23 @@ impl Raw {
         assert_eq!(self.packet(), Packet { first: 0xD0, body: vec![] });
     }
 
-    /// Everything that was sent before has been dealt with, and nothing came of it.
+    /// Everything that was sent before has been dealt with, and nothing came of it. On a machine that is slow to answer
+    /// a ping this takes longer.
     pub fn assert_silent(&mut self) {
+        self.ping();
         if let Some(packet) = self.try_packet(SILENCE) {
             panic!("unexpected: {packet:?}");
         }
+        self.ping();
+    }
+
+    /// Nothing of this group or user is on its way: the next that comes is a push made now. There is an order in each of
+    /// them, so this takes no time to be sure.
+    pub fn assert_nothing_before_a_push(&mut self, http: super::http::Client, address: &str) {
+        static PROBES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let probe = format!("probe-{}", PROBES.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        http.push(&probe, address, &probe);
+        assert_eq!(self.push().text(), probe);
     }
 
     pub fn disconnect(mut self) {

@@ -1,5 +1,7 @@
 //! Push-ids that are used again (`push.duplicates`).
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use serde_json::json;
 
 use crate::common::http::{Client, Pap};
@@ -117,4 +119,49 @@ fn a_repeat_was_refused_for_what_had_changed_since() {
     std::fs::write(&config, text).unwrap();
     gateway.restart();
     assert_eq!(gateway.http().pap(&push).pap_code(), 1001, "where it may not be notified any more");
+}
+
+/// What papcast 0.1.0 stored: a hash of the standard library, for JSON over the fields in their order.
+#[test]
+fn a_repeat_of_what_an_earlier_papcast_had_taken_was_a_duplicate() {
+    let mut gateway = gateway("reject");
+    gateway.http().bind("news", "alice");
+    let pap = Pap::new("pap").to("group:news").text("one");
+    let json = json!({"push_id": "json", "to": ["group:news"], "body": "one", "priority": "high"});
+    assert_eq!(gateway.http().pap(&pap).pap_code(), 1001);
+    assert_eq!(gateway.http().json("POST", "/api/v1/pushes", json.clone()).status, 202);
+    gateway.terminate();
+    let mut of_pap = DefaultHasher::new();
+    Some("multipart/related; boundary=\"xyz\"; type=\"application/xml\"").hash(&mut of_pap);
+    pap.body().as_bytes().hash(&mut of_pap);
+    let mut of_json = DefaultHasher::new();
+    let none: Option<String> = None;
+    (vec!["group:news".to_owned()], &none, Some("one"), &none, Some("json")).hash(&mut of_json);
+    // Not specified is the fourth of four, high the first of three; replace-method: all.
+    (3_isize, 0_isize, &none, &none, &none, &none, 0_isize).hash(&mut of_json);
+    let store = rusqlite::Connection::open(gateway.dir.path().join("papcast.db")).unwrap();
+    for (id, digest) in [("pap", of_pap.finish()), ("json", of_json.finish())] {
+        let changed = store
+            .execute("UPDATE pushes SET digest = ?2 WHERE push_id = ?1", rusqlite::params![id, digest.cast_signed()])
+            .unwrap();
+        assert_eq!(changed, 1);
+    }
+    drop(store);
+    gateway.restart();
+    assert_eq!(gateway.http().pap(&pap).pap_code(), 1001);
+    assert_eq!(gateway.http().json("POST", "/api/v1/pushes", json).status, 202);
+    assert_eq!(gateway.http().pap(&Pap::new("pap").to("group:news").text("two")).pap_code(), 2007);
+    let other = json!({"push_id": "json", "to": ["group:news"], "body": "two", "priority": "high"});
+    assert_eq!(gateway.http().json("POST", "/api/v1/pushes", other).status, 409);
+}
+
+#[test]
+fn a_repeat_in_json_is_one_however_it_is_written_down() {
+    let gateway = gateway("reject");
+    gateway.http().bind("news", "alice");
+    let post = |body: &str| gateway.http().send("POST", "/api/v1/pushes", "application/json", body.as_bytes()).status;
+    assert_eq!(post(r#"{"push_id":"p","to":["group:news"],"body":"one"}"#), 202);
+    assert_eq!(post(r#"{ "body": "one", "to": ["group:news"], "push_id": "p", "priority": "medium" }"#), 202);
+    assert_eq!(post(r#"{"push_id":"p","to":["group:news"],"body":"one","priority":"low"}"#), 409);
+    assert_eq!(post(r#"{"push_id":"p","to":["group:news"],"body_base64":"b25l"}"#), 409);
 }

@@ -184,7 +184,7 @@ fn subscribing_to_a_group_binds_as_long_as_the_session_lives() {
     assert_eq!(member["source"], "join,subscribe");
     gateway.http().push("p2", "group:news", "two");
     assert_eq!(alice.push().text(), "two");
-    alice.assert_silent();
+    alice.assert_nothing_before_a_push(gateway.http(), "group:news");
     alice.unsubscribe(&["groups/news"]);
     gateway.http().push("p3", "group:news", "three");
     assert_eq!(alice.push().text(), "three");
@@ -341,9 +341,11 @@ fn lists_come_in_pages_and_groups_can_be_removed() {
     }
     http.bind("small", "u1");
     let page = http.get("/api/v1/groups/big/members?limit=2").json();
-    assert_eq!((page["members"].as_array().unwrap().len(), &page["next"]), (2, &json!("u2")));
-    let page = http.get("/api/v1/groups/big/members?limit=2&after=u2").json();
+    assert_eq!(page["members"].as_array().unwrap().len(), 2);
+    let next = page["next"].as_str().unwrap();
+    let page = http.get(&format!("/api/v1/groups/big/members?limit=2&after={next}")).json();
     assert_eq!((&page["members"][0]["user"], &page["next"]), (&json!("u3"), &Value::Null));
+    assert_eq!(http.get("/api/v1/groups/big/members?after=u2").status, 400, "it is not what next said");
     assert_eq!(http.get("/api/v1/groups?limit=1").json()["next"], "big");
     let user = http.get("/api/v1/users/u1").json();
     assert_eq!(user["groups"].as_array().unwrap().len(), 2);
@@ -377,7 +379,7 @@ fn a_user_that_is_left_and_taken_up_again_does_not_get_an_unanswered_push_twice(
     let push = terminal.publish_in();
     terminal.request("$push/request", r#"{"op":"list","user":"bob"}"#);
     terminal.request("$push/request", r#"{"op":"list","user":"alice"}"#);
-    terminal.assert_silent();
+    terminal.assert_nothing_before_a_push(gateway.http(), "group:news");
     terminal.puback(push.id);
     gateway.http().wait_outcome("p1", "delivered", "1 of 1");
 }
@@ -395,4 +397,188 @@ fn a_binding_that_a_clean_start_ends_ends_for_the_user_s_other_terminals_too() {
     Raw::connect(gateway.mqtt, &Connect::v3("keeper", "alice")).ping();
     gateway.http().push("p2", "group:news", "2");
     other.assert_silent();
+}
+
+fn approval(gateway: &Gateway, group: &str) {
+    let reply = gateway.http().json("PUT", &format!("/api/v1/groups/{group}"), json!({"policy":"approval"}));
+    assert_eq!(reply.status, 201);
+}
+
+fn decide(gateway: &Gateway, group: &str, user: &str, decision: &str) -> u16 {
+    let path = format!("/api/v1/groups/{group}/requests/{user}");
+    gateway.http().json("POST", &path, json!({ "decision": decision })).status
+}
+
+#[test]
+fn what_was_decided_while_the_asker_was_away_it_never_heard() {
+    let mut gateway = Gateway::start();
+    for group in ["vip", "club"] {
+        approval(&gateway, group);
+    }
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    alice.ask("$push/request", "answers/here", b"\x01\xFF", r#"{"op":"join","id":"r1","group":"vip"}"#);
+    assert_eq!(alice.publish_in().json()["status"], "pending");
+    assert_eq!(alice.request("$push/request", r#"{"op":"join","id":"r2","group":"club"}"#)["status"], "pending");
+    alice.disconnect();
+    assert_eq!(decide(&gateway, "vip", "alice", "approve"), 204);
+    assert_eq!(decide(&gateway, "club", "alice", "reject"), 204);
+    gateway.http().push("p1", "group:vip", "welcome");
+    // It was stored with the decision.
+    gateway.kill();
+    gateway.restart();
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    let (mut answers, mut pushes) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let publish = alice.push();
+        if publish.topic == "groups/vip" { pushes.push(publish) } else { answers.push(publish) }
+    }
+    assert_eq!(pushes[0].text(), "welcome");
+    let told = answers[0].json();
+    assert_eq!(
+        (answers[0].topic.as_str(), &told["id"], &told["status"]),
+        ("answers/here", &json!("r1"), &json!("accepted"))
+    );
+    assert!(answers[0].properties.windows(5).any(|bytes| bytes == [0x09, 0, 2, 1, 0xFF]), "with its correlation");
+    assert_eq!(told["topic"], "groups/vip");
+    let told = answers[1].json();
+    assert_eq!(
+        (answers[1].topic.as_str(), &told["id"], &told["status"], &told["reason"]),
+        ("$push/response", &json!("r2"), &json!("rejected"), &json!("not-authorized"))
+    );
+    // Once: what comes next is the answer to what is asked next.
+    assert_eq!(alice.request("$push/list", "")["op"], "list");
+    alice.disconnect();
+    let mut alice = connect(&gateway, "alice");
+    assert_eq!(alice.request("$push/list", "")["op"], "list");
+}
+
+#[test]
+fn who_was_bound_or_whose_group_was_deleted_while_away_never_heard() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    for group in ["vip", "gone", "left"] {
+        approval(&gateway, group);
+    }
+    let mut alice = connect(&gateway, "alice");
+    for group in ["vip", "gone", "left"] {
+        assert_eq!(alice.request(&format!("$push/join/{group}"), "")["status"], "pending");
+    }
+    alice.disconnect();
+    http.bind("vip", "alice");
+    assert_eq!(http.json("DELETE", "/api/v1/groups/gone", Value::Null).status, 204);
+    // Let in and removed again: that she was let in is no news any more.
+    assert_eq!(decide(&gateway, "left", "alice", "approve"), 204);
+    assert_eq!(http.json("DELETE", "/api/v1/groups/left/members/alice", Value::Null).status, 204);
+    let mut alice = connect(&gateway, "alice");
+    let (vip, gone) = (alice.publish_in().json(), alice.publish_in().json());
+    assert_eq!((&vip["group"], &vip["status"]), (&json!("vip"), &json!("accepted")));
+    assert_eq!((&gone["group"], &gone["reason"]), (&json!("gone"), &json!("group-unknown")));
+    assert_eq!(alice.request("$push/list", "")["op"], "list");
+}
+
+#[test]
+fn a_client_made_the_gateway_speak_to_another_on_a_topic_of_its_own() {
+    let gateway = Gateway::start();
+    approval(&gateway, "club");
+    let mut mallory = Raw::connect(gateway.mqtt, &Connect::v5("m", "mallory"));
+    for topic in ["groups/alarm", "users/victim", "$push/request", "$SYS/broker"] {
+        mallory.ask("$push/request", topic, b"c", r#"{"op":"join","id":"BUY NOW","user":"victim","group":"club"}"#);
+        let answer = mallory.publish_in();
+        assert_eq!(answer.topic, "$push/response", "{topic}");
+        let told = answer.json();
+        assert_eq!(
+            (&told["status"], &told["reason"], &told["id"]),
+            (&json!("rejected"), &json!("bad-request"), &json!("BUY NOW")),
+            "{topic}"
+        );
+    }
+    assert_eq!(gateway.http().get("/api/v1/groups/club/requests").json()["requests"], json!([]));
+    for topic in ["$push/response", "$push/response/7", "my/answers"] {
+        mallory.ask("$push/request", topic, b"c", r#"{"op":"list"}"#);
+        assert_eq!(mallory.publish_in().topic, topic);
+    }
+}
+
+#[test]
+fn a_join_that_waits_kept_120_kilobytes_for_its_asker_for_ever() {
+    let gateway = Gateway::start();
+    approval(&gateway, "vip");
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    let mut ask = |topic: usize, correlation: usize| {
+        alice.ask("$push/join/vip", &"x".repeat(topic), &vec![7; correlation], "");
+        alice.publish_in().json()
+    };
+    for (topic, correlation) in [(1_025, 1), (1, 1_025), (60_000, 60_000)] {
+        let answer = ask(topic, correlation);
+        assert_eq!((&answer["status"], &answer["reason"]), (&json!("rejected"), &json!("bad-request")));
+        assert!(answer["desc"].as_str().unwrap().contains("1024 bytes at most"), "{answer}");
+    }
+    assert_eq!(gateway.http().get("/api/v1/groups/vip/requests").json()["requests"], json!([]));
+    assert_eq!(ask(1_024, 1_024)["status"], "pending");
+}
+
+#[test]
+fn joins_that_wait_for_a_decision_were_not_counted() {
+    let gateway = Gateway::start_with("[mqtt]\nmax_groups_per_user = 3\n[groups]\nmax_pending = 3\n", &[]);
+    for group in ["v1", "v2", "v3"] {
+        approval(&gateway, group);
+    }
+    let mut alice = connect(&gateway, "alice");
+    alice.join("open");
+    for group in ["v1", "v2"] {
+        assert_eq!(alice.request(&format!("$push/join/{group}"), "")["status"], "pending");
+    }
+    let answer = alice.request("$push/join/v3", "");
+    assert_eq!(answer["reason"], "limit-reached", "one group and two questions");
+    assert!(answer["desc"].as_str().unwrap().contains("mqtt.max_groups_per_user"), "{answer}");
+    assert_eq!(alice.request("$push/join/more", "")["reason"], "limit-reached");
+    assert_eq!(gateway.http().get("/api/v1/groups/more").status, 404, "no group was made for a refusal");
+    assert_eq!(alice.request("$push/join/v1", "")["status"], "pending", "asked again, it is the same question");
+    let mut bob = connect(&gateway, "bob");
+    assert_eq!(bob.request("$push/join/v1", "")["status"], "pending");
+    let answer = bob.request("$push/join/v2", "");
+    assert_eq!(answer["reason"], "limit-reached", "three in all");
+    assert!(answer["desc"].as_str().unwrap().contains("groups.max_pending"), "{answer}");
+    alice.request("$push/leave/v1", "");
+    assert_eq!(bob.request("$push/join/v2", "")["status"], "pending");
+}
+
+#[test]
+fn an_operator_let_a_user_into_more_groups_than_it_may_have() {
+    let mut gateway = Gateway::start_with("[mqtt]\nmax_groups_per_user = 2\n", &[]);
+    approval(&gateway, "vip");
+    let mut alice = connect(&gateway, "alice");
+    alice.join("open");
+    assert_eq!(alice.request("$push/join/vip", "")["status"], "pending");
+    gateway.terminate();
+    std::fs::write(gateway.dir.path().join("broker.toml"), "[mqtt]\nmax_groups_per_user = 1\n").unwrap();
+    gateway.restart();
+    let mut alice = connect(&gateway, "alice");
+    assert_eq!(decide(&gateway, "vip", "alice", "approve"), 409);
+    assert_eq!(gateway.http().get("/api/v1/groups/vip").json()["members"], 0);
+    assert_eq!(alice.request("$push/leave/open", "")["status"], "accepted");
+    assert_eq!(decide(&gateway, "vip", "alice", "approve"), 204, "it had waited on");
+    assert_eq!(alice.publish_in().json()["status"], "accepted");
+}
+
+#[test]
+fn groups_were_made_without_end() {
+    let mut gateway = Gateway::start_with("[groups]\nmax = 2\n", &[]);
+    let http = gateway.http();
+    let mut alice = connect(&gateway, "alice");
+    alice.join("a");
+    http.json("PUT", "/api/v1/groups/b", Value::Null);
+    let answer = alice.request("$push/join/c", "");
+    assert_eq!(answer["reason"], "limit-reached");
+    assert!(answer["desc"].as_str().unwrap().contains("groups.max"), "{answer}");
+    assert_eq!(alice.subscribe(&[("groups/c", 1)]), [0x80]);
+    assert_eq!(http.json("PUT", "/api/v1/groups/c", Value::Null).status, 409);
+    assert_eq!(http.json("PUT", "/api/v1/groups/c/members/bob", Value::Null).status, 409);
+    alice.join("b");
+    gateway.kill();
+    gateway.restart();
+    let mut alice = connect(&gateway, "alice");
+    assert_eq!(alice.request("$push/join/c", "")["reason"], "limit-reached", "also after a crash");
+    assert_eq!(gateway.http().json("DELETE", "/api/v1/groups/b", Value::Null).status, 204);
+    alice.join("c");
 }

@@ -139,6 +139,62 @@ fn a_deleted_group_is_forgotten_with_its_last_push() {
 }
 
 #[test]
+fn a_group_that_only_joins_had_made_was_kept_for_ever() {
+    let gateway = Gateway::start_with("[store]\nretention = \"1s\"\n", &[]);
+    let http = gateway.http();
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
+    for group in ["left", "pushed", "stays", "put", "bound"] {
+        alice.join(group);
+    }
+    // On purpose: made, or joined from the operator's side.
+    http.json("PUT", "/api/v1/groups/put", Value::Null);
+    http.json("PUT", "/api/v1/groups/empty", Value::Null);
+    http.bind("bound", "alice");
+    alice.subscribe(&[("groups/subscribed", 1)]);
+    alice.unsubscribe(&["groups/subscribed"]);
+    http.push("p", "group:pushed", "x");
+    assert_eq!(alice.push().text(), "x");
+    for group in ["left", "pushed", "put", "bound"] {
+        let removed = http.json("DELETE", &format!("/api/v1/groups/{group}/members/alice"), Value::Null);
+        assert_eq!(removed.status, 204);
+    }
+    wait_count(&gateway, "flows WHERE kind = 0", 4);
+    let list = http.get("/api/v1/groups").json();
+    let left: Vec<&Value> = list["groups"].as_array().unwrap().iter().map(|group| &group["id"]).collect();
+    assert_eq!(left, ["bound", "empty", "put", "stays"]);
+    assert_eq!(count(&gateway, "counter WHERE group_count = 4"), 1);
+    // It can be made again, and works.
+    alice.join("left");
+    http.push("again", "group:left", "again");
+    assert_eq!(alice.push().text(), "again");
+}
+
+#[test]
+fn a_join_that_nobody_decided_on_waited_for_ever() {
+    let gateway = Gateway::start_with("[groups]\npending_ttl = \"1s\"\n", &[]);
+    let http = gateway.http();
+    http.json("PUT", "/api/v1/groups/vip", json!({"policy":"approval"}));
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
+    assert_eq!(alice.request("$push/join/vip", "")["status"], "pending");
+    wait_count(&gateway, "requests", 0);
+    let reply = http.json("POST", "/api/v1/groups/vip/requests/alice", json!({"decision":"approve"}));
+    assert_eq!(reply.status, 404);
+    assert_eq!(count(&gateway, "counter WHERE request_count = 0"), 1);
+    // Decided, and never heard.
+    assert_eq!(alice.request("$push/join/vip", "")["status"], "pending");
+    alice.disconnect();
+    wait_for("a decision in time", || {
+        let reply = http.json("POST", "/api/v1/groups/vip/requests/alice", json!({"decision":"reject"}));
+        if reply.status == 404 {
+            let ask = json!({"op":"join","user":"alice","group":"vip"});
+            http.json("POST", "/api/v1/group-requests", ask);
+        }
+        (reply.status == 204).then_some(())
+    });
+    wait_count(&gateway, "answers", 0);
+}
+
+#[test]
 fn a_connected_terminal_whose_user_was_forgotten_still_gets_what_is_sent_to_it() {
     let gateway = Gateway::start_with("[store]\nretention = \"1s\"\n", &[]);
     let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
@@ -253,6 +309,10 @@ fn on_a_full_disk_pushes_are_refused_nothing_accepted_is_lost_and_it_goes_on_by_
     assert!(accepted.len() < 40, "the disk was full");
     let reply = http.json("POST", "/api/v1/pushes", json!({"to": ["group:news"], "body": large, "push_id": "json"}));
     assert_eq!((reply.status, reply.json()["code"].as_u64()), (503, Some(4001)), "{reply:?}");
+    assert_eq!(reply.header("retry-after"), Some("5"));
+    let ask = json!({"op": "join", "user": "nobody-knows", "group": "other"});
+    let reply = http.json("POST", "/api/v1/group-requests", ask);
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("5")), "{reply:?}");
     assert!(
         gateway.log().contains("a commit failed") || gateway.log().contains("the disk is full"),
         "{}",

@@ -28,21 +28,9 @@ use self::report::Report;
 use self::runner::Runner;
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    match check(&args).await {
-        // Whoever read what is printed has seen enough of it.
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        other => other,
-    }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-async fn check(args: &Args) -> anyhow::Result<()> {
-    let cases = wanted(args)?;
-    let mut runner = Runner::start(args).await?;
-    let mut report = Report::new(args);
+    let cases = wanted(&args)?;
+    let mut runner = Runner::start(&args).await?;
+    let mut report = Report::new(&args);
     let mut area = "";
     for (of, case) in &cases {
         if area != of {
@@ -50,9 +38,9 @@ async fn check(args: &Args) -> anyhow::Result<()> {
             eprintln!("papcast: {area}, {} cases", cases.iter().filter(|(of, _)| of == area).count());
         }
         let outcome = runner.outcome(case).await;
-        report.note(area, case, &outcome)?;
+        report.note(area, case, &outcome);
     }
-    report.finish()?;
+    report.finish();
     report.verdict()
 }
 

@@ -1,7 +1,6 @@
 //! What is printed: every case as it is run where that is asked for, what failed and why at the end, and the table.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 
 use anyhow::bail;
 
@@ -25,7 +24,7 @@ impl<'a> Report<'a> {
         Self { args, table: Table::default(), failures: String::new(), skipped, not_run: 0, why_not_run: String::new() }
     }
 
-    pub(super) fn note(&mut self, area: &str, case: &Case, outcome: &Outcome) -> io::Result<()> {
+    pub(super) fn note(&mut self, area: &str, case: &Case, outcome: &Outcome) {
         let word = word(outcome);
         if self.args.json {
             let (expected, came) = match outcome {
@@ -36,9 +35,9 @@ impl<'a> Report<'a> {
             let why = if expected.is_empty() { came.to_owned() } else { format!("expected {expected}, came {came}") };
             let line = serde_json::json!({"area": area, "case": case.name, "rule": case.rule,
                 "level": case.level.name(), "outcome": word.to_lowercase(), "why": why});
-            writeln!(io::stdout(), "{line}")?;
+            println!("{line}");
         } else if self.args.verbose {
-            writeln!(io::stdout(), "{word:<8} {:<6} {:<40} {}", case.level.name(), case.name, case.rule)?;
+            println!("{word:<8} {:<6} {:<40} {}", case.level.name(), case.name, case.rule);
         }
         match outcome {
             Outcome::Passed => {}
@@ -50,13 +49,12 @@ impl<'a> Report<'a> {
             Outcome::Failed(failure) => self.failures.push_str(&tell(case, failure, self.args.verbose)),
         }
         self.table.note(area, case.level, outcome);
-        Ok(())
     }
 
     /// Everything that is told at the end, the table last.
-    pub(super) fn finish(&self) -> io::Result<()> {
+    pub(super) fn finish(&self) {
         if self.args.json {
-            return Ok(());
+            return;
         }
         let mut out = self.failures.clone();
         for (why, count) in &self.skipped {
@@ -65,7 +63,7 @@ impl<'a> Report<'a> {
         if self.not_run > 0 {
             let _ = writeln!(out, "not run  {:>4}  {}", self.not_run, self.why_not_run);
         }
-        writeln!(io::stdout(), "{out}\n{}", self.table.markdown().trim_end())
+        println!("{out}\n{}", self.table.markdown().trim_end());
     }
 
     /// An error where the specification is not kept, or where that is not known.

@@ -13,8 +13,8 @@ use crate::door::session::Offer;
 use crate::ids::{GroupId, JoinPolicy, Target, UserId};
 use crate::parcel::{BindingId, FlowId, Parcel, Seq};
 use crate::store::{
-    Address, Asked, Bind, Bound, CursorMove, DeliveryMethod, Event, Fetch, Meaning, PendingReply, Priority, Removal,
-    Replacing, Source, Store, Submission, Submitted,
+    Address, Asked, Bind, Bound, CursorMove, DeliveryMethod, Digest, Event, Fetch, Limits, Meaning, PendingReply,
+    Priority, Removal, Replacing, Source, Store, Submission, Submitted,
 };
 
 /// A push as the model remembers it.
@@ -149,7 +149,7 @@ impl World {
             group: group(number),
             source: Source::Join,
             create: Some(JoinPolicy::Open),
-            limit: 100,
+            limits: Limits::WIDE,
             reply: PendingReply::default(),
             now: self.now,
         };
@@ -187,7 +187,7 @@ impl World {
         let submission = Submission {
             initiator: "i".into(),
             push_id: number.to_string(),
-            digest: 1,
+            digest: Digest { stable: 1, former: 1 },
             duplicates: crate::ids::Duplicates::Reject,
             now: self.now,
             deliver_after: 0,

@@ -7,7 +7,6 @@ mod observe;
 mod refusal;
 mod status;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use axum::body::to_bytes;
@@ -22,7 +21,7 @@ pub(super) use refusal::{Endpoints, in_pap};
 
 use super::problem::Problem;
 use super::server::Remote;
-use super::{ANYBODY, Api, submit};
+use super::{ANYBODY, Api, digest, submit};
 use crate::clock;
 use crate::gateway::{self, Content, NAME, PushRequest, Refused};
 use crate::pap::code::Code;
@@ -72,7 +71,7 @@ pub(super) async fn handle(State(api): State<Api>, endpoint: Endpoint, request: 
         return endpoint.tell(&Document::CapabilitiesResponse(response), &dialect, rdf);
     }
     let sender = sender_address(&parts.headers, &parts.uri);
-    let origin = Origin { digest: digest(content_type, &body), sender, dialect: dialect.to_string() };
+    let origin = Origin { digest: digest::pap(content_type, &body), sender, dialect: dialect.to_string() };
     let document = answer(&api, endpoint, &sent_by, request, origin).await;
     told(&api, endpoint, operation, &document, &dialect)
 }
@@ -109,17 +108,9 @@ fn sender_address(headers: &HeaderMap, uri: &Uri) -> String {
     format!("http://{host}{}", uri.path())
 }
 
-/// To know a repeated submission from another one under the same push-id.
-fn digest(content_type: Option<&str>, body: &[u8]) -> i64 {
-    let mut hasher = DefaultHasher::new();
-    content_type.hash(&mut hasher);
-    body.hash(&mut hasher);
-    hasher.finish().cast_signed()
-}
-
 /// What is known of a request beside what it says.
 struct Origin {
-    digest: i64,
+    digest: store::Digest,
     /// The address it was posted to.
     sender: String,
     /// How it is written, for notifications.

@@ -72,11 +72,35 @@ pub struct Bind {
     pub source: Source,
     /// The policy of a group that is made by this; `None`: an unknown group stays unknown.
     pub create: Option<JoinPolicy>,
-    /// Bindings one user may have.
-    pub limit: u32,
+    pub limits: Limits,
     /// What the second answer needs where the group's policy is `approval`.
     pub reply: PendingReply,
     pub now: Millis,
+}
+
+/// How many there may be; more are refused.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Groups of one user, and joins of it that wait for a decision.
+    pub of_user: u32,
+    /// Groups in all.
+    pub groups: i64,
+    /// Joins in all that wait for a decision.
+    pub requests: i64,
+}
+
+impl Limits {
+    /// None that a test would reach.
+    #[cfg(test)]
+    pub(crate) const WIDE: Self = Self { of_user: 1_000, groups: 1_000_000, requests: 1_000_000 };
+}
+
+/// Which of the limits it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    GroupsOfUser,
+    Groups,
+    Requests,
 }
 
 /// How the second answer to a pending join finds its way.
@@ -90,16 +114,16 @@ pub struct PendingReply {
 /// What became of a [`Bind`].
 #[derive(Debug, Clone)]
 pub enum Bound {
-    /// Bound; `fresh` where it was not before. `waited`: where the answer goes to a join that waited for a decision.
-    Member { membership: Membership, fresh: bool, waited: Option<PendingReply> },
+    /// Bound; `fresh` where it was not before. `waited`: this decided on a join that waited, and there is an answer to it.
+    Member { membership: Membership, fresh: bool, waited: bool },
     /// Recorded; an operator decides.
     Pending,
     /// The group's policy is `closed`.
     Closed,
     /// No such group.
     Unknown,
-    /// The user has as many bindings as it may have.
-    LimitReached,
+    /// There are as many as there may be.
+    LimitReached(Limit),
 }
 
 /// What became of an unbinding.
@@ -129,6 +153,8 @@ pub struct GroupView {
 #[derive(Debug, Clone)]
 pub struct MemberView {
     pub user: String,
+    /// Where the page after this one begins.
+    pub key: FlowId,
     pub joined_at: Millis,
     pub source: String,
 }
@@ -144,13 +170,54 @@ pub struct BindingView {
 #[derive(Debug, Clone)]
 pub struct RequestView {
     pub user: String,
+    /// Where the page after this one begins.
+    pub key: FlowId,
     pub requested_at: Millis,
 }
 
-/// An operator's decision on a pending join.
+/// What became of an operator's decision on a pending join.
 #[derive(Debug, Clone)]
-pub struct Decided {
-    /// `None`: rejected.
-    pub membership: Option<Membership>,
+pub enum Decided {
+    /// Nobody asked, or nobody does any more.
+    NotPending,
+    /// The user has as many groups as it may have; the join waits on.
+    LimitReached,
+    Approved(Membership),
+    Rejected,
+}
+
+/// What was decided on a join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinOutcome {
+    Accepted,
+    Declined,
+    GroupDeleted,
+}
+
+impl JoinOutcome {
+    pub(in crate::store) const fn number(self) -> i64 {
+        match self {
+            Self::Accepted => 0,
+            Self::Declined => 1,
+            Self::GroupDeleted => 2,
+        }
+    }
+
+    pub(in crate::store) const fn from_number(number: i64) -> Self {
+        match number {
+            0 => Self::Accepted,
+            1 => Self::Declined,
+            _ => Self::GroupDeleted,
+        }
+    }
+}
+
+/// A decision that the one who asked has not been told of.
+#[derive(Debug, Clone)]
+pub struct WaitingAnswer {
+    /// The row it is known by.
+    pub id: i64,
+    pub group: GroupId,
+    pub outcome: JoinOutcome,
     pub reply: PendingReply,
 }

@@ -1,6 +1,6 @@
 //! MQTT sessions and devices as they are remembered.
 
-use super::membership::Membership;
+use super::membership::{Membership, Released};
 use crate::clock::Millis;
 use crate::ids::UserId;
 
@@ -20,6 +20,29 @@ pub struct StoredSession {
 pub struct Arrival {
     pub session: Option<StoredSession>,
     pub memberships: Vec<Membership>,
+    /// Decisions on the user's joins wait to be told.
+    pub answers: bool,
+}
+
+/// What becomes of a session whose connection is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its connection is there after all.
+    Present,
+    /// It may stay away so long from now on.
+    Away { expiry: Millis },
+    /// It is over.
+    Over,
+    /// It is over if it has been away longer than it may by now.
+    Expired,
+}
+
+/// What a transaction that ends sessions has done.
+#[derive(Debug, Clone, Default)]
+pub struct Ended {
+    /// The clients of those it has dealt with; the others have to wait for the next one.
+    pub clients: Vec<String>,
+    pub released: Vec<Released>,
 }
 
 /// A device that acts or acted for a user.

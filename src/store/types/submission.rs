@@ -24,13 +24,21 @@ pub enum Priority {
     Low,
 }
 
+/// Hash of a submission, to know a repeat from a duplicate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digest {
+    /// By an algorithm that never changes: this one is stored.
+    pub stable: i64,
+    /// As papcast 0.1.0 stored it.
+    pub former: i64,
+}
+
 /// One push as an initiator submits it, checked and resolved.
 #[derive(Debug, Clone)]
 pub struct Submission {
     pub initiator: String,
     pub push_id: String,
-    /// Hash of the submission, to know a repeat from a duplicate.
-    pub digest: i64,
+    pub digest: Digest,
     pub duplicates: Duplicates,
     pub now: Millis,
     pub deliver_after: Millis,

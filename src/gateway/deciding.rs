@@ -1,0 +1,32 @@
+//! What an operator does with groups and with joins that wait.
+
+use super::Gateway;
+use crate::clock;
+use crate::ids::{GroupId, JoinPolicy, UserId};
+use crate::store::{Decided, Error, GroupView};
+
+impl Gateway {
+    /// An operator's decision on a pending join. The one who asked is told at once, or at its next connect.
+    pub async fn decide(&self, group: GroupId, user: &UserId, approve: bool) -> Result<Decided, Error> {
+        let _one_at_a_time = self.locks.lock(user).await;
+        let limit = self.rules.limits.of_user;
+        let decided = self.store.decide(group, user.clone(), approve, limit, clock::now()).await?;
+        if let Decided::Approved(membership) = &decided {
+            self.terminals().attach(user, membership.clone()).await;
+        }
+        if matches!(decided, Decided::Approved(_) | Decided::Rejected) {
+            self.send_answers(user).await;
+        }
+        Ok(decided)
+    }
+
+    /// Makes a group or changes its policy; `None` where there are as many groups as there may be.
+    pub async fn put_group(
+        &self,
+        group: GroupId,
+        policy: Option<JoinPolicy>,
+    ) -> Result<Option<(GroupView, bool)>, Error> {
+        let limit = self.rules.limits.groups;
+        self.store.put_group(group, policy, self.rules.default_policy, limit, clock::now()).await
+    }
+}

@@ -1,0 +1,84 @@
+//! The end of bindings, many in one transaction: what they still owed counts as gone, once for each dispatch however many
+//! members it had among them (docs/ledger.md, rules 1 and 2).
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::params;
+
+use super::bindings::Open;
+use super::dispatch::{self, Counts};
+use super::writer::Tx;
+use super::{Result, replace};
+use crate::clock::Millis;
+use crate::parcel::{FlowId, Seq};
+
+/// Rows that one transaction looks at and changes, so that it does not hold the writer for long.
+const ROWS: usize = 5_000;
+
+/// What a dispatch is looked up by that may still be owed. The condition is word for word that of the index.
+pub(super) const OWED: &str = "SELECT seq, replaces FROM dispatches INDEXED BY dispatches_owed
+     WHERE flow = ?1 AND seq > ?2 AND (state IN (1, 2) OR (state = 7 AND held > 0)) AND state = 1 AND NOT EXISTS
+        (SELECT 1 FROM exceptions e WHERE e.binding = ?3 AND e.seq = dispatches.seq AND e.kind IN (1, 2))";
+
+#[derive(Debug)]
+pub(super) struct Closing {
+    now: Millis,
+    /// Members who left, by flow.
+    left: HashMap<FlowId, i64>,
+    /// How many of them owed a dispatch.
+    gone: BTreeMap<Seq, i64>,
+    rows: usize,
+}
+
+impl Closing {
+    pub(super) fn new(now: Millis) -> Self {
+        Self { now, left: HashMap::new(), gone: BTreeMap::new(), rows: 0 }
+    }
+
+    /// Whether the transaction has done enough, and the rest is for the next one.
+    pub(super) fn is_full(&self) -> bool {
+        self.rows >= ROWS
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// Something else was done that counts for [`Closing::is_full`].
+    pub(super) fn add_row(&mut self) {
+        self.rows += 1;
+    }
+
+    /// Closes an interval. The counters follow with [`Closing::finish`], in the same transaction.
+    pub(super) fn close(&mut self, tx: &Tx<'_>, open: &Open) -> Result<()> {
+        tx.sql
+            .prepare_cached("UPDATE bindings SET left_seq = ?2, left_at = ?3, sources = 0 WHERE id = ?1")?
+            .execute(params![open.id, tx.seq(), self.now])?;
+        *self.left.entry(open.flow).or_default() += 1;
+        let owed: Vec<(Seq, Option<Seq>)> = tx
+            .sql
+            .prepare_cached(OWED)?
+            .query_map([open.flow, open.joined.max(open.acked), open.id], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        self.rows += 1 + owed.len();
+        for (seq, replaces) in owed {
+            if !replaces.map_or(Ok(false), |old| replace::is_left_out(tx.sql, open.flow, open.user, old))? {
+                *self.gone.entry(seq).or_default() += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts those who left, and what they owed as gone.
+    pub(super) fn finish(self, tx: &mut Tx<'_>) -> Result<()> {
+        for (flow, members) in self.left {
+            tx.sql
+                .prepare_cached("UPDATE flows SET members = members - ?2, left_at = ?3 WHERE id = ?1")?
+                .execute(params![flow, members, self.now])?;
+        }
+        for (seq, gone) in self.gone {
+            dispatch::count(tx, seq, Counts { gone, ..Counts::default() }, self.now)?;
+        }
+        Ok(())
+    }
+}
