@@ -13,6 +13,7 @@ CREATE TABLE counter (
 INSERT INTO counter (id, seq, direct_seq) VALUES (1, 0, 0);
 
 -- A flow is what can be addressed: a group (kind 0), or a user's own pushes (kind 1, and then it is the user as well).
+-- One more (kind 2, without a name) stands for whatever an address named that was not known.
 CREATE TABLE flows (
     id         INTEGER PRIMARY KEY,
     kind       INTEGER NOT NULL,

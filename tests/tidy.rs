@@ -20,7 +20,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("store", &["clock", "faults", "health", "ids", "log_limit", "parcel"]),
     ("broker", &["clock", "faults", "health", "ids", "parcel"]),
-    ("gateway", &["addressee", "broker", "clock", "config", "faults", "ids", "log_limit", "pap", "parcel", "store"]),
+    (
+        "gateway",
+        &["addressee", "broker", "clock", "config", "faults", "health", "ids", "log_limit", "pap", "parcel", "store"],
+    ),
     (
         "door",
         &["broker", "budget", "clock", "config", "faults", "gateway", "health", "ids", "log_limit", "parcel", "store"],
@@ -235,4 +238,28 @@ fn no_dependency_is_banned_unlicensed_or_from_elsewhere() {
         }
     }
     assert_eq!(used.len(), 1, "{used:?}");
+}
+
+/// docs/limits.md names keys with their defaults; broker.toml is where they are.
+#[test]
+fn the_table_of_limits_says_what_the_configuration_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let defaults: toml::Table = fs::read_to_string(root.join("broker.toml")).unwrap().parse().unwrap();
+    let page = fs::read_to_string(root.join("docs/limits.md")).unwrap();
+    let mut rows = 0;
+    for line in page.lines().filter(|line| line.contains("| `")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let (section, key) = cells[2].trim_matches('`').split_once('.').unwrap();
+        let value = defaults.get(section).and_then(|section| section.get(key));
+        let value = value.unwrap_or_else(|| panic!("{section}.{key} is no key"));
+        let said: toml::Table = format!("said = {}", cells[3]).parse().unwrap();
+        assert_eq!(value, &said["said"], "{section}.{key}");
+        rows += 1;
+    }
+    assert!(rows > 20, "the table was read");
+    for key in ["mqtt", "http", "groups", "push"].map(|section| (section, defaults[section].as_table().unwrap())) {
+        for name in key.1.keys().filter(|name| name.starts_with("max")) {
+            assert!(page.contains(&format!("`{}.{name}`", key.0)), "{}.{name} is not in docs/limits.md", key.0);
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! What the benches share: what the kernel counts, and a fleet.
 #![allow(dead_code, unreachable_pub)]
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::common::mqtt::{Connect, Raw};
@@ -42,6 +43,26 @@ pub fn connect(at: SocketAddr, count: usize, first: impl Fn(&mut Raw) + Sync) ->
             .collect();
         work.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     })
+}
+
+/// Posts PAP submissions one after the other on one connection; each is accepted.
+pub fn post_kept(at: SocketAddr, count: usize, document: impl Fn(usize) -> String) {
+    let mut stream = TcpStream::connect(at).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut buffer = [0; 4_096];
+    for n in 0..count {
+        let body = document(n);
+        let head = format!(
+            "POST /pap HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/related; boundary=xyz\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+        let mut read = 0;
+        while !String::from_utf8_lossy(&buffer[..read]).contains("</pap>") {
+            read += stream.read(&mut buffer[read..]).unwrap();
+        }
+        assert!(String::from_utf8_lossy(&buffer[..read]).contains("code=\"1001\""));
+    }
 }
 
 pub fn median(mut values: Vec<f64>) -> f64 {

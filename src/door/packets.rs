@@ -70,9 +70,7 @@ fn forget_received(conn: &Conn, id: u16) -> bool {
 
 async fn take_publish(worker: &Rc<Worker>, conn: &Rc<Conn>, version: Version, publish: Publish) -> Result<(), Close> {
     let (id, qos) = (publish.id, publish.qos);
-    if !has_valid_topics(&publish) {
-        return Err(Close::Reason(reason::TOPIC_INVALID));
-    }
+    check_topics(&publish).map_err(Close::Reason)?;
     if publish.retain && version == Version::V5 {
         return Err(Close::Reason(reason::RETAIN_NOT_SUPPORTED));
     }
@@ -94,10 +92,17 @@ async fn take_publish(worker: &Rc<Worker>, conn: &Rc<Conn>, version: Version, pu
     Ok(())
 }
 
-/// Its topic, and the one where it wants an answer.
-pub(super) fn has_valid_topics(publish: &Publish) -> bool {
-    let response = publish.properties.response_topic.as_deref();
-    topics::is_name(&publish.topic) && response.is_none_or(topics::is_name)
+/// Checks its topic, and the one where it wants an answer; an error is the reason code.
+pub(super) fn check_topics(publish: &Publish) -> Result<(), u8> {
+    if !topics::is_name(&publish.topic) {
+        return Err(reason::TOPIC_INVALID);
+    }
+    match publish.properties.response_topic.as_deref() {
+        Some(response) if response.contains(char::is_control) => Err(reason::TOPIC_INVALID),
+        // §3.3.2.3.5: without wildcards.
+        Some(response) if !topics::is_name(response) => Err(reason::PROTOCOL_ERROR),
+        _ => Ok(()),
+    }
 }
 
 /// Remembers the id of a QoS 2 publish until its PUBREL; `false` where it came before.

@@ -8,7 +8,6 @@ use super::conn::{CloseOnPanic, Conn};
 use super::frames::Now;
 use super::worker::Worker;
 use crate::clock;
-use crate::parcel::FlowId;
 use crate::store::Fetch;
 
 /// Bodies of one portion, in bytes.
@@ -32,11 +31,9 @@ pub(super) fn kick(worker: &Rc<Worker>, conn: &Rc<Conn>) {
 }
 
 async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
-    let mut last: Option<FlowId> = None;
     loop {
-        let wanted = conn.with_session(|session, outbox, _| session.next_behind(outbox, last));
+        let wanted = conn.with_session(|session, outbox, _| session.next_behind(outbox));
         let Some(Some(wanted)) = wanted else { return };
-        last = Some(wanted.flow);
         // Report before fetch: what was answered on this connection must not count as missing (docs/ledger.md, rule 13).
         worker.list(conn);
         worker.settle().await;

@@ -54,6 +54,8 @@ pub(super) struct Session {
     /// still bring another of their addresses.
     answered: VecDeque<(PushKey, Outcome)>,
     open_queue: VecDeque<Arc<OpenMessage>>,
+    /// The flow that was fetched last.
+    last_fetched: Option<FlowId>,
     /// Something changed that has to be written down.
     moved: bool,
 }
@@ -80,6 +82,7 @@ impl Session {
             siblings: Vec::new(),
             answered: VecDeque::new(),
             open_queue,
+            last_fetched: None,
             moved: false,
         }
     }
@@ -267,8 +270,9 @@ impl Session {
         true
     }
 
-    /// A flow that is behind and whose next parcels could be sent now, with where to go on and how many fit.
-    pub(super) fn next_behind(&mut self, outbox: &Outbox, after: Option<FlowId>) -> Option<Wanted> {
+    /// A flow that is behind and whose next parcels could be sent now, with where to go on and how many fit. They take
+    /// turns, also from one fetch to a much later one: a long backlog of one must not keep the others waiting.
+    pub(super) fn next_behind(&mut self, outbox: &Outbox) -> Option<Wanted> {
         if !outbox.is_free() || !self.window.has_room() {
             return None;
         }
@@ -279,12 +283,14 @@ impl Session {
             && let Some(flow) = self.flows.iter_mut().find(|flow| flow.binding == binding).filter(ready)
         {
             flow.dirty = false;
+            self.last_fetched = Some(flow.flow);
             return Some(Wanted { flow: flow.flow, binding, after: flow.sent, limit: count.min(limit) });
         }
-        let from = after.map_or(0, |after| self.flows.partition_point(|flow| flow.flow <= after));
+        let from = self.last_fetched.map_or(0, |last| self.flows.partition_point(|flow| flow.flow <= last));
         let (before, rest) = self.flows.split_at_mut(from);
         let flow = rest.iter_mut().find(ready).or_else(|| before.iter_mut().find(ready))?;
         flow.dirty = false;
+        self.last_fetched = Some(flow.flow);
         Some(Wanted { flow: flow.flow, binding: flow.binding, after: flow.sent, limit })
     }
 

@@ -1,12 +1,13 @@
 //! SUBSCRIBE and UNSUBSCRIBE: what each filter means here, and the answer the protocol has for it.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::conn::{Close, Conn, Subscription};
 use super::wire::{Filter, Reply, Version, reason};
 use super::worker::Worker;
 use super::{open, topics, watch};
-use crate::gateway::SubscribeOutcome;
+use crate::gateway::{SubscribeOutcome, Subscribing};
 use crate::ids::{GroupId, Target, UserId};
 
 /// Where answers to group requests arrive.
@@ -63,7 +64,15 @@ fn meaning(worker: &Worker, conn: &Conn, filter: &str) -> Meaning {
     }
 }
 
-/// Answers a SUBSCRIBE: one code for each filter, in order.
+/// What becomes of one filter of a SUBSCRIBE.
+enum Plan {
+    /// It is answered, and nothing changes.
+    Answer(u8),
+    /// It is kept with the connection; `stored` with its session as well.
+    Keep { subscription: Subscription, group: Option<GroupId>, stored: bool },
+}
+
+/// Answers a SUBSCRIBE: one code for each filter, in order. What has to be stored is stored in one go.
 pub(super) async fn subscribe(
     worker: &Rc<Worker>,
     conn: &Rc<Conn>,
@@ -71,48 +80,91 @@ pub(super) async fn subscribe(
     id: u16,
     filters: Vec<Filter>,
 ) -> Result<(), Close> {
-    let mut codes = Vec::with_capacity(filters.len());
-    for (at, filter) in filters.into_iter().enumerate() {
-        // One packet must not keep its connection busy for ever.
-        let refused = at >= worker.settings.max_subscriptions || conn.is_closing();
-        codes.push(if refused { reason::QUOTA_EXCEEDED } else { subscribe_one(worker, conn, filter).await });
+    let plans = plan(worker, conn, filters);
+    let wishes: Vec<Subscribing> = plans
+        .iter()
+        .filter_map(|plan| match plan {
+            Plan::Keep { subscription, group, stored: true } => Some(Subscribing {
+                filter: subscription.filter.clone(),
+                options: subscription.options(),
+                group: group.clone(),
+            }),
+            Plan::Keep { .. } | Plan::Answer(_) => None,
+        })
+        .collect();
+    let mut outcomes = store_all(worker, conn, wishes).await.into_iter();
+    let mut codes = Vec::with_capacity(plans.len());
+    for plan in plans {
+        codes.push(match plan {
+            Plan::Answer(code) => code,
+            Plan::Keep { subscription, stored, .. } => {
+                let outcome = if stored { outcomes.next() } else { Some(SubscribeOutcome::Granted) };
+                match outcome.unwrap_or(SubscribeOutcome::Failed) {
+                    SubscribeOutcome::Granted => {
+                        let qos = subscription.qos;
+                        remember(worker, conn, subscription);
+                        qos
+                    }
+                    // Whatever the reason, a group request that is refused has this one code.
+                    SubscribeOutcome::Refused => reason::NOT_AUTHORIZED,
+                    SubscribeOutcome::Failed => reason::UNSPECIFIED,
+                }
+            }
+        });
     }
+    set_qos(worker, conn);
     conn.reply(version, &Reply::SubAck { id, codes });
     Ok(())
 }
 
-async fn subscribe_one(worker: &Rc<Worker>, conn: &Rc<Conn>, filter: Filter) -> u8 {
-    let full = {
+fn plan(worker: &Worker, conn: &Conn, filters: Vec<Filter>) -> Vec<Plan> {
+    let mut known: HashSet<String> = {
         let state = conn.state.borrow();
-        let known = state.subscriptions.iter().any(|known| known.filter == filter.text);
-        !known && state.subscriptions.len() >= worker.settings.max_subscriptions
+        state.subscriptions.iter().map(|known| known.filter.clone()).collect()
     };
-    if full {
-        return reason::QUOTA_EXCEEDED;
-    }
-    let qos = filter.qos.min(1);
-    let no_local = filter.no_local || conn.state.borrow().is_bridge;
-    match meaning(worker, conn, &filter.text) {
-        Meaning::Refused(code) => return code,
-        Meaning::Already => return qos,
-        Meaning::Group(group) => {
-            if let Err(code) = subscribe_group(worker, conn, group, qos).await {
-                return code;
-            }
-            remember(worker, conn, Subscription { filter: filter.text, qos, no_local });
-            set_qos(worker, conn);
-            return qos;
+    let mut plans = Vec::with_capacity(filters.len());
+    for filter in filters {
+        let full = !known.contains(&filter.text) && known.len() >= worker.settings.max_subscriptions;
+        let plan = if full { Plan::Answer(reason::QUOTA_EXCEEDED) } else { plan_one(worker, conn, filter) };
+        if let Plan::Keep { subscription, .. } = &plan {
+            known.insert(subscription.filter.clone());
         }
-        Meaning::Watch if !may_watch(worker, conn) => return reason::QUOTA_EXCEEDED,
-        Meaning::Watch | Meaning::Open => {}
+        plans.push(plan);
     }
-    let qos = if topics::has_wildcard(&filter.text) && !is_open(worker, conn, &filter.text) { 0 } else { qos };
-    let subscription = Subscription { filter: filter.text, qos, no_local };
-    if let Err(code) = store_filter(worker, conn, &subscription).await {
-        return code;
+    plans
+}
+
+fn plan_one(worker: &Worker, conn: &Conn, filter: Filter) -> Plan {
+    let qos = filter.qos.min(1);
+    let (is_bridge, lasting) = {
+        let state = conn.state.borrow();
+        (state.is_bridge, state.expiry > 0)
+    };
+    let no_local = filter.no_local || is_bridge;
+    let keep = |qos, group: Option<GroupId>, stored| Plan::Keep {
+        subscription: Subscription { filter: filter.text.clone(), qos, no_local },
+        group,
+        stored,
+    };
+    match meaning(worker, conn, &filter.text) {
+        Meaning::Refused(code) => Plan::Answer(code),
+        Meaning::Already => Plan::Answer(qos),
+        Meaning::Group(_) if identity(conn).is_none() => Plan::Answer(reason::NOT_AUTHORIZED),
+        Meaning::Group(group) => keep(qos, Some(group), true),
+        Meaning::Watch if !may_watch(worker, conn) => Plan::Answer(reason::QUOTA_EXCEEDED),
+        Meaning::Watch | Meaning::Open => {
+            let watches_only = topics::has_wildcard(&filter.text) && !is_open(worker, conn, &filter.text);
+            // A filter of a session that may be resumed has to be resumed with it.
+            keep(if watches_only { 0 } else { qos }, None, lasting && identity(conn).is_some())
+        }
     }
-    remember(worker, conn, subscription);
-    qos
+}
+
+async fn store_all(worker: &Rc<Worker>, conn: &Rc<Conn>, wishes: Vec<Subscribing>) -> Vec<SubscribeOutcome> {
+    let Some((client, user)) = identity(conn).filter(|_| !wishes.is_empty()) else { return Vec::new() };
+    // Set before: once the store knows the session, its end has to be stored, however this goes on.
+    conn.state.borrow_mut().stored = true;
+    worker.gateway.subscribe(&client, &user, wishes).await
 }
 
 /// Those who watch are limited in number.
@@ -131,30 +183,6 @@ fn identity(conn: &Conn) -> Option<(String, UserId)> {
     let state = conn.state.borrow();
     let session = state.session.as_ref()?;
     Some((session.client_id.clone(), session.user.clone()?))
-}
-
-async fn subscribe_group(worker: &Rc<Worker>, conn: &Rc<Conn>, group: GroupId, qos: u8) -> Result<(), u8> {
-    let Some((client, user)) = identity(conn) else { return Err(reason::NOT_AUTHORIZED) };
-    // Set before: once the store knows the session, its end has to be stored, however this goes on.
-    conn.state.borrow_mut().stored = true;
-    match worker.gateway.subscribe_group(&client, &user, group, qos).await {
-        SubscribeOutcome::Granted => Ok(()),
-        // Whatever the reason, a group request that is refused has this one code.
-        SubscribeOutcome::Refused => Err(reason::NOT_AUTHORIZED),
-        SubscribeOutcome::Failed => Err(reason::UNSPECIFIED),
-    }
-}
-
-/// A filter of a session that may be resumed has to be resumed with it.
-async fn store_filter(worker: &Worker, conn: &Conn, subscription: &Subscription) -> Result<(), u8> {
-    let lasting = conn.state.borrow().expiry > 0;
-    let Some((client, user)) = identity(conn).filter(|_| lasting) else { return Ok(()) };
-    let (filter, options) = (subscription.filter.clone(), subscription.options());
-    let stored = worker.gateway.store().subscribe(client, user, filter, options, None).await;
-    stored.map(drop).map_err(|error| {
-        tracing::error!(%error, "a subscription could not be stored");
-        reason::UNSPECIFIED
-    })
 }
 
 fn remember(worker: &Worker, conn: &Conn, subscription: Subscription) {
@@ -267,9 +295,15 @@ pub(super) async fn switch_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: User
             worker.gateway.send_answers(&user).await;
         })
         .await;
-    for (group, qos) in exact {
-        let filter = group.topic();
-        if subscribe_group(worker, conn, group, qos).await.is_err() {
+    let wishes = exact.iter().map(|(group, qos)| Subscribing {
+        filter: group.topic(),
+        options: *qos,
+        group: Some(group.clone()),
+    });
+    let outcomes = store_all(worker, conn, wishes.collect()).await;
+    for ((group, _), outcome) in exact.iter().zip(outcomes) {
+        if outcome != SubscribeOutcome::Granted {
+            let filter = group.topic();
             conn.state.borrow_mut().subscriptions.retain(|known| known.filter != filter);
         }
     }
@@ -289,7 +323,8 @@ pub(super) async fn reclaim(worker: &Worker, client: &str, user: &UserId) {
         if let Err(error) = worker.gateway.unsubscribe_group(client, &other, &filter).await {
             tracing::error!(%error, client, "the end of a subscription could not be stored");
         } else if let Some(Target::Group(group)) = Target::from_topic(&filter) {
-            worker.gateway.subscribe_group(client, user, group, qos).await;
+            let again = Subscribing { filter, options: qos, group: Some(group) };
+            worker.gateway.subscribe(client, user, vec![again]).await;
         }
     }
 }

@@ -99,9 +99,7 @@ impl Wills {
 /// stock firmware has one, and could never connect otherwise.
 pub(super) fn accept(worker: &Worker, will: Will, user: Option<&UserId>, client: &str) -> Result<Option<KeptWill>, u8> {
     let Will { publish, delay } = will;
-    if !packets::has_valid_topics(&publish) {
-        return Err(reason::TOPIC_INVALID);
-    }
+    packets::check_topics(&publish)?;
     let wills = &worker.registry.wills;
     let closed = publish.topic.len() > worker.settings.max_topic
         || !worker.settings.acl.may_publish(&publish.topic, user, client);

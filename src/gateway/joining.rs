@@ -8,7 +8,7 @@ use crate::clock;
 use crate::config::AssignRule;
 use crate::ids::{GroupId, UserId};
 use crate::log_limit::LogLimit;
-use crate::store::{Bind, Bound, Error, Limit, PendingReply, Released, Removal, Source, Unbound};
+use crate::store::{Bind, Bound, Error, Limit, PendingReply, Released, Removal, Source, Unbound, Wish};
 
 /// Longest Response Topic, and longest Correlation Data, of a join.
 const REPLY_MAX: usize = 1_024;
@@ -38,6 +38,16 @@ pub enum SubscribeOutcome {
     Refused,
     /// The store could not answer.
     Failed,
+}
+
+/// A filter that is to be kept with a session.
+#[derive(Debug)]
+pub struct Subscribing {
+    pub filter: String,
+    /// Quality of service and No Local, as in SUBSCRIBE.
+    pub options: u8,
+    /// The group whose topic it is.
+    pub group: Option<GroupId>,
 }
 
 /// A request whose names have been checked.
@@ -169,20 +179,30 @@ impl Gateway {
     }
 
     /// A SUBSCRIBE to a group's topic: a binding that lives as long as the session or the subscription.
-    pub async fn subscribe_group(&self, client: &str, user: &UserId, group: GroupId, qos: u8) -> SubscribeOutcome {
+    pub async fn subscribe(&self, client: &str, user: &UserId, filters: Vec<Subscribing>) -> Vec<SubscribeOutcome> {
         let _one_at_a_time = self.locks.lock(user).await;
-        let filter = group.topic();
-        let bind = self.binding(user.clone(), group, Source::Subscribe, PendingReply::default());
-        match self.store.subscribe(client.to_owned(), user.clone(), filter, qos, Some(bind)).await {
-            Ok((Some(bound @ Bound::Member { .. }), released)) => {
+        let bind = |group| self.binding(user.clone(), group, Source::Subscribe, PendingReply::default());
+        let count = filters.len();
+        let wishes = filters.into_iter().map(|one| {
+            let Subscribing { filter, options, group } = one;
+            Wish { filter, options, bind: group.map(bind) }
+        });
+        match self.store.subscribe(client.to_owned(), user.clone(), wishes.collect(), clock::now()).await {
+            Ok((answers, released)) => {
                 self.detach_released(released).await;
-                self.attach(user, &bound).await;
-                SubscribeOutcome::Granted
+                let mut outcomes = Vec::with_capacity(count);
+                for bound in answers {
+                    if let Some(bound) = &bound {
+                        self.attach(user, bound).await;
+                    }
+                    let granted = matches!(bound, None | Some(Bound::Member { .. }));
+                    outcomes.push(if granted { SubscribeOutcome::Granted } else { SubscribeOutcome::Refused });
+                }
+                outcomes
             }
-            Ok(_) => SubscribeOutcome::Refused,
             Err(error) => {
-                tracing::error!(%error, %user, "a subscription could not be stored");
-                SubscribeOutcome::Failed
+                tracing::error!(%error, %user, "subscriptions could not be stored");
+                vec![SubscribeOutcome::Failed; count]
             }
         }
     }

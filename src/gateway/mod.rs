@@ -26,7 +26,7 @@ pub use answers::{Answer, GroupEntry, Op, Reason, Status};
 pub use capabilities::{Capabilities, NoCapabilities};
 pub use deleting::Removed;
 pub use heads::Heads;
-pub use joining::{GroupRequest, SubscribeOutcome};
+pub use joining::{GroupRequest, SubscribeOutcome, Subscribing};
 pub use notify::{pap_quality, pap_state};
 pub use refused::Refused;
 pub use submitting::{Accepted, Content, PushRequest, Replace};

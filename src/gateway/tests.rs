@@ -107,7 +107,7 @@ impl World {
 
     /// A session that has been away too long from the next millisecond on.
     async fn expired_session(&self, client: &str, who: &str, subscribed: &str) {
-        let outcome = self.gateway.subscribe_group(client, &user(who), group(subscribed), 1).await;
+        let outcome = subscribe_group(&self.gateway, client, &user(who), group(subscribed), 1).await;
         assert_eq!(outcome, SubscribeOutcome::Granted);
         self.gateway.store().session_away(client.into(), 1, clock::now() - 10).await.unwrap();
     }
@@ -174,6 +174,11 @@ impl World {
     }
 }
 
+async fn subscribe_group(gateway: &Gateway, client: &str, user: &UserId, group: GroupId, qos: u8) -> SubscribeOutcome {
+    let wish = Subscribing { filter: group.topic(), options: qos, group: Some(group) };
+    gateway.subscribe(client, user, vec![wish]).await.remove(0)
+}
+
 #[tokio::test]
 async fn a_wave_of_sessions_that_ended_stopped_the_clock_of_pushes() {
     let world = world();
@@ -210,8 +215,8 @@ async fn sessions_ended_one_by_one_each_with_a_commit_of_its_own() {
         world.expired_session(&format!("c{n}"), &format!("u{n}"), "news").await;
     }
     // One of them holds a binding of somebody else as well.
-    world.gateway.subscribe_group("c7", &user("guest"), group("news"), 1).await;
-    world.gateway.subscribe_group("c7", &user("u7"), group("more"), 1).await;
+    subscribe_group(&world.gateway, "c7", &user("guest"), group("news"), 1).await;
+    subscribe_group(&world.gateway, "c7", &user("u7"), group("more"), 1).await;
     world.push("p", "news", 0, clock::now() + 1_000_000).await;
     world.gateway.end_sessions().await.unwrap();
     assert_eq!((world.members("news").await, world.members("more").await), (Some(0), Some(0)));
@@ -227,7 +232,7 @@ async fn ends_that_could_not_be_stored_were_stored_one_by_one() {
     let world = world();
     for n in 0..600 {
         let (client, who) = (format!("c{n}"), user(&format!("u{n}")));
-        world.gateway.subscribe_group(&client, &who, group("news"), 1).await;
+        subscribe_group(&world.gateway, &client, &who, group("news"), 1).await;
         world.gateway.unstored.note(&client, &who, 0);
     }
     world.gateway.end_sessions().await.unwrap();
@@ -245,11 +250,11 @@ async fn rule_14_whoever_changes_the_groups_of_a_user_waits_for_its_turn() {
         world.join("alice", joined).await;
     }
     for subscribed in ["unsubscribed", "ended"] {
-        gateway.subscribe_group(subscribed, &alice, group(subscribed), 1).await;
+        subscribe_group(&gateway, subscribed, &alice, group(subscribed), 1).await;
     }
     // A session of another user that holds a binding of hers.
-    gateway.subscribe_group("guest", &user("bob"), group("his"), 1).await;
-    gateway.subscribe_group("guest", &alice, group("hers"), 1).await;
+    subscribe_group(&gateway, "guest", &user("bob"), group("his"), 1).await;
+    subscribe_group(&gateway, "guest", &alice, group("hers"), 1).await;
     world.expired_session("expires", "alice", "expired").await;
     gateway.put_group(group("vip"), Some(JoinPolicy::Approval)).await.unwrap();
     let asked = gateway.bind(alice.clone(), group("vip"), Source::Join, PendingReply::default()).await.unwrap();
@@ -258,7 +263,7 @@ async fn rule_14_whoever_changes_the_groups_of_a_user_waits_for_its_turn() {
     let bind = gateway.bind(alice.clone(), group("joined"), Source::Join, PendingReply::default());
     world.waits_its_turn("a join", bind).await;
     world.waits_its_turn("a leave", gateway.unbind(&alice, group("leaves"), Removal::Leave)).await;
-    world.waits_its_turn("a SUBSCRIBE", gateway.subscribe_group("s", &alice, group("subscribed"), 1)).await;
+    world.waits_its_turn("a SUBSCRIBE", subscribe_group(&gateway, "s", &alice, group("subscribed"), 1)).await;
     let filter = group("unsubscribed").topic();
     world.waits_its_turn("an UNSUBSCRIBE", gateway.unsubscribe_group("unsubscribed", &alice, &filter)).await;
     world.waits_its_turn("a decision", gateway.decide(group("vip"), &alice, true)).await;

@@ -56,6 +56,7 @@ pub use backup::backup;
 pub use deletion::Cleared;
 pub use migrate::SCHEMA_VERSION;
 pub use replace::MAX_REPLACED;
+pub use sessions::Wish;
 pub use types::*;
 
 use reader::Readers;

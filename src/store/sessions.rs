@@ -9,9 +9,41 @@ use super::writer::Tx;
 use super::{Arrival, Bind, Bound, Ended, Fate, Released, Result, Source, Store, StoredSession, bindings};
 use crate::clock::Millis;
 use crate::ids::UserId;
+use crate::parcel::BindingId;
 
 /// Sessions that one transaction ends.
 const PORTION: usize = 1_000;
+
+/// A filter of a SUBSCRIBE.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    pub filter: String,
+    /// Quality of service and No Local, as in SUBSCRIBE.
+    pub options: u8,
+    /// The group request that it is, where it is one.
+    pub bind: Option<Bind>,
+}
+
+/// Records one subscription; answers what became of its group request, and the binding that it held before.
+fn subscribe_in(
+    tx: &mut Tx<'_>,
+    client: &str,
+    user: &UserId,
+    wish: &Wish,
+) -> Result<(Option<Bound>, Option<BindingId>)> {
+    let bound = wish.bind.as_ref().map(|bind| bindings::bind_in(tx, bind)).transpose()?;
+    let binding = match &bound {
+        Some(Bound::Member { membership, .. }) => Some(membership.binding),
+        Some(_) => return Ok((bound, None)),
+        None => None,
+    };
+    let session = ensure(tx, client, user)?;
+    let before = held(tx.sql, session, &wish.filter)?.filter(|held| Some(*held) != binding);
+    tx.sql
+        .prepare_cached("INSERT OR REPLACE INTO subscriptions (session, filter, qos, binding) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![session, wish.filter, wish.options, binding])?;
+    Ok((bound, before))
+}
 
 impl Store {
     /// What a connection of this client for this user starts from.
@@ -81,35 +113,28 @@ impl Store {
         .await
     }
 
-    /// Records a subscription; one that binds is a group request and is answered like one. With that comes what the
-    /// subscription had held before, if nothing else holds it: the binding of another user.
+    /// Records the subscriptions of one SUBSCRIBE, in one transaction. One that binds is a group request and is answered
+    /// like one. With the answers comes what the subscriptions had held before, if nothing else holds it: bindings of
+    /// another user.
     pub async fn subscribe(
         &self,
         client: String,
         user: UserId,
-        filter: String,
-        qos: u8,
-        bind: Option<Bind>,
-    ) -> Result<(Option<Bound>, Option<Released>)> {
-        let now = bind.as_ref().map_or(0, |bind| bind.now);
+        wishes: Vec<Wish>,
+        now: Millis,
+    ) -> Result<(Vec<Option<Bound>>, Vec<Released>)> {
         self.write(move |tx| {
-            let bound = bind.map(|bind| bindings::bind_in(tx, &bind)).transpose()?;
-            let binding = match &bound {
-                Some(Bound::Member { membership, .. }) => Some(membership.binding),
-                Some(_) => return Ok((bound, None)),
-                None => None,
-            };
-            let session = ensure(tx, &client, &user)?;
-            let before = held(tx.sql, session, &filter)?.filter(|held| Some(*held) != binding);
-            tx.sql
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO subscriptions (session, filter, qos, binding) VALUES (?1, ?2, ?3, ?4)",
-                )?
-                .execute(params![session, filter, qos, binding])?;
             let mut closing = Closing::new(now);
-            let released = before.map_or(Ok(None), |before| release(tx, before, &mut closing))?;
+            let (mut answers, mut released) = (Vec::with_capacity(wishes.len()), Vec::new());
+            for wish in &wishes {
+                let (bound, before) = subscribe_in(tx, &client, &user, wish)?;
+                if let Some(before) = before {
+                    released.extend(release(tx, before, &mut closing)?);
+                }
+                answers.push(bound);
+            }
             closing.finish(tx)?;
-            Ok((bound, released))
+            Ok((answers, released))
         })
         .await
     }

@@ -40,6 +40,7 @@ pub struct Gateway {
     pub dir: tempfile::TempDir,
     env: Vec<(String, String)>,
     may_panic: bool,
+    program: PathBuf,
 }
 
 impl Gateway {
@@ -47,14 +48,23 @@ impl Gateway {
         Self::start_with("", &[])
     }
 
+    /// Another build of the program.
+    pub fn start_other(program: &Path) -> Self {
+        Self::start_program(program, "", &[])
+    }
+
     /// With settings on top of the default, as a file and as environment variables.
     pub fn start_with(toml: &str, env: &[(&str, &str)]) -> Self {
+        Self::start_program(Path::new(PAPCAST), toml, env)
+    }
+
+    fn start_program(program: &Path, toml: &str, env: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("broker.toml"), toml).unwrap();
         let env: Vec<(String, String)> =
             env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        let (child, http, mqtt) = spawn(dir.path(), &env, "127.0.0.1:0", "127.0.0.1:0");
-        Self { child, http, mqtt, dir, env, may_panic: false }
+        let (child, http, mqtt) = spawn(program, dir.path(), &env, "127.0.0.1:0", "127.0.0.1:0");
+        Self { program: program.to_owned(), child, http, mqtt, dir, env, may_panic: false }
     }
 
     /// Starts another one in the same folder, which has to refuse; answers what it says.
@@ -89,7 +99,8 @@ impl Gateway {
 
     /// Starts again on the same store and the same ports, so that clients find it.
     pub fn restart(&mut self) {
-        let (child, http, mqtt) = spawn(self.dir.path(), &self.env, &self.http.to_string(), &self.mqtt.to_string());
+        let (child, http, mqtt) =
+            spawn(&self.program, self.dir.path(), &self.env, &self.http.to_string(), &self.mqtt.to_string());
         self.child = child;
         self.http = http;
         self.mqtt = mqtt;
@@ -131,9 +142,15 @@ impl Drop for Gateway {
     }
 }
 
-fn spawn(dir: &Path, env: &[(String, String)], http: &str, mqtt: &str) -> (Child, SocketAddr, SocketAddr) {
+fn spawn(
+    program: &Path,
+    dir: &Path,
+    env: &[(String, String)],
+    http: &str,
+    mqtt: &str,
+) -> (Child, SocketAddr, SocketAddr) {
     let log = File::options().create(true).append(true).open(dir.join("log")).unwrap();
-    let mut command = Command::new(PAPCAST);
+    let mut command = Command::new(program);
     command
         .args(["serve", "--config", "broker.toml"])
         .current_dir(dir)

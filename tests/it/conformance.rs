@@ -163,7 +163,7 @@ fn what_is_not_allowed_gets_the_reason_that_the_specification_names() {
         ("a property twice", "1018 00044d515454 05 02 000a 0a 1100000011 00000001 000170", 0x81),
         ("a property twice", "1019 00044d515454 05 02 000a 0a 1100000001 1100000001 000170 00", 0x82),
         ("authentication data alone", "1013 00044d515454 05 02 000a 04 16000178 000170", 0x82),
-        ("an empty response topic in a will", "1018 00044d515454 05 06 003c 00 000177 03 080000 000178 00016d", 0x90),
+        ("an empty response topic in a will", "1018 00044d515454 05 06 003c 00 000177 03 080000 000178 00016d", 0x82),
     ] {
         let bytes = hex(first);
         let mut raw = Raw::open(gateway.mqtt);

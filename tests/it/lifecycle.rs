@@ -132,8 +132,8 @@ fn json_logs_are_json() {
             .clone()
     });
     let said: Vec<serde_json::Value> = lines.collect();
-    for message in ["ready", "stopped"] {
-        assert!(said.iter().any(|said| said == message), "{log}");
+    for message in ["listening on ", "stopped"] {
+        assert!(said.iter().any(|said| said.as_str().is_some_and(|said| said.starts_with(message))), "{log}");
     }
 }
 

@@ -346,7 +346,7 @@ impl World {
         }
         self.settle().await;
         let Some(terminal) = &mut self.terminals[number] else { return };
-        let Some(wanted) = terminal.session.next_behind(&terminal.outbox, None) else { return };
+        let Some(wanted) = terminal.session.next_behind(&terminal.outbox) else { return };
         let fetch = Fetch {
             binding: wanted.binding,
             after: wanted.after,

@@ -68,7 +68,7 @@ impl Setup {
     }
 
     fn wanted(&mut self) -> Option<Wanted> {
-        self.session.next_behind(&self.outbox, None)
+        self.session.next_behind(&self.outbox)
     }
 
     fn fetched(&mut self, wanted: &Wanted, parcels: Vec<(Parcel, Option<Settled>)>, scanned: Seq, revoked: &[Seq]) {
