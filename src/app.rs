@@ -13,10 +13,10 @@ use tokio_util::task::TaskTracker;
 use crate::broker::{self, Broker, Watchdog};
 use crate::clock;
 use crate::config::Config;
-use crate::door::{self, Door};
 use crate::gateway::{self, Gateway, Heads};
 use crate::health::Health;
 use crate::http::{self, Readiness};
+use crate::mqtt;
 use crate::store::Store;
 
 /// All of the stop has to happen within this.
@@ -30,12 +30,12 @@ const LAST_LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct App {
     addresses: Addresses,
-    http: TcpListener,
-    mqtt: TcpListener,
+    http_listener: TcpListener,
+    mqtt_listener: TcpListener,
     config: Config,
     store: Store,
     gateway: Arc<Gateway>,
-    door: Arc<Door>,
+    mqtt: Arc<mqtt::Server>,
     watchdog: Watchdog,
     health: Health,
 }
@@ -51,16 +51,16 @@ impl App {
     /// Opens the store and binds every listener; nothing is served yet.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         // Listeners first: an address in use is the first error.
-        let http = bind("http.listen", config.http.listen)?;
-        let mqtt = bind("mqtt.listen", config.mqtt.listen)?;
-        let addresses = Addresses { http: http.local_addr()?, mqtt: mqtt.local_addr()? };
+        let http_listener = bind("http.listen", config.http.listen)?;
+        let mqtt_listener = bind("mqtt.listen", config.mqtt.listen)?;
+        let addresses = Addresses { http: http_listener.local_addr()?, mqtt: mqtt_listener.local_addr()? };
         raise_file_limit(&config);
         let health = Health::default();
         let settings = broker::Settings {
             max_topics: config.broker.max_topics,
             segment_size: config.broker.segment_size,
             segment_count: config.broker.segment_count,
-            feeds: door::worker_count(&config),
+            feeds: mqtt::worker_count(&config),
         };
         let (broker, watchdog) = Broker::start(settings, &health)?;
         let heads = Arc::new(Heads::default());
@@ -73,8 +73,8 @@ impl App {
             tracing::info!(sessions = ended, "sessions that ended with the last process were cleared");
         }
         let gateway = Arc::new(Gateway::new(store.clone(), heads, &config));
-        let door = Arc::new(Door::start(&config, &broker, &gateway, &health)?);
-        Ok(Self { addresses, http, mqtt, config, store, gateway, door, watchdog, health })
+        let mqtt = Arc::new(mqtt::Server::start(&config, &broker, &gateway, &health)?);
+        Ok(Self { addresses, http_listener, mqtt_listener, config, store, gateway, mqtt, watchdog, health })
     }
 
     #[must_use]
@@ -91,9 +91,9 @@ impl App {
         let intake = CancellationToken::new();
         let tasks = Tasks { tracker: TaskTracker::new(), health: self.health.clone() };
         let http_stop = http::Stop { begin: intake.clone(), end: CancellationToken::new() };
-        tasks.spawn("http", http::serve(self.http, router, self.config.http, http_stop.clone()));
-        let (door, accept_stop) = (Arc::clone(&self.door), intake.clone());
-        tasks.spawn("mqtt-accept", async move { door.accept(self.mqtt, accept_stop).await });
+        tasks.spawn("http", http::serve(self.http_listener, router, self.config.http, http_stop.clone()));
+        let (mqtt, accept_stop) = (Arc::clone(&self.mqtt), intake.clone());
+        tasks.spawn("mqtt-accept", async move { mqtt.accept(self.mqtt_listener, accept_stop).await });
         tasks.spawn("notifications", Arc::clone(&self.gateway).notify_initiators(intake.clone()));
         let (gateway, clock_stop) = (Arc::clone(&self.gateway), intake.clone());
         tasks.spawn("clock", async move { gateway.keep_time(clock_stop).await });
@@ -120,7 +120,7 @@ impl App {
         intake.cancel();
         tasks.tracker.close();
         let grace = if failed.is_some() { FAILED_GRACE } else { GRACE };
-        let drained = tokio::time::timeout(grace, drain(&tasks.tracker, &self.door, &http_stop, &self.store)).await;
+        let drained = tokio::time::timeout(grace, drain(&tasks.tracker, &self.mqtt, &http_stop, &self.store)).await;
         match (failed, drained) {
             (Some(part), _) => {
                 Err(anyhow::anyhow!("{part} has ended, which it must not: the log says why; start papcast again"))
@@ -148,8 +148,8 @@ impl Tasks {
 }
 
 /// Requests that are under way finish, terminals are told, what they acknowledged is stored, the store is closed.
-async fn drain(tracker: &TaskTracker, door: &Door, http: &http::Stop, store: &Store) {
-    door.stop().await;
+async fn drain(tracker: &TaskTracker, mqtt: &mqtt::Server, http: &http::Stop, store: &Store) {
+    mqtt.stop().await;
     http.end.cancel();
     tracker.wait().await;
     let store = store.clone();

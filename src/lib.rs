@@ -10,11 +10,11 @@
 //! | [`cli`] | the commands |
 //! | [`app`] | puts the parts together, binds the listeners, runs until told to stop |
 //! | [`http`] | PAP endpoint and JSON API |
-//! | [`door`] | the MQTT side: the only thing a terminal ever talks to |
+//! | [`mqtt`] | the MQTT side: the only thing a terminal ever talks to |
 //! | [`gateway`] | what papcast does: group requests, submitting, settling |
 //! | [`terminal`] | the reference terminal |
 //! | [`store`] | SQLite remembers bindings, pushes and who has what |
-//! | [`broker`] | rumqttd's router fans one publish out to the door's workers |
+//! | [`broker`] | rumqttd's router fans one publish out to the MQTT workers |
 //! | [`addressee`] | whom the address of a push names |
 //! | [`pap`] | the Push Access Protocol on the wire; pure |
 //! | [`config`], [`telemetry`], [`metrics`], [`clock`], [`ids`], [`parcel`] | settings, logs, counters, time, names, and what travels |
@@ -26,7 +26,6 @@ pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod door;
 pub mod faults;
 pub mod gateway;
 pub mod health;
@@ -34,6 +33,7 @@ pub mod http;
 pub mod ids;
 pub mod log_limit;
 pub mod metrics;
+pub mod mqtt;
 pub mod pap;
 pub mod parcel;
 pub mod store;

@@ -1,4 +1,4 @@
-//! What travels: one push on its way to one flow. Store, broker, gateway and door all speak of it.
+//! What travels: one push on its way to one flow. Store, broker, gateway and MQTT side all speak of it.
 
 use bytes::Bytes;
 

@@ -25,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["addressee", "broker", "clock", "config", "faults", "health", "ids", "log_limit", "pap", "parcel", "store"],
     ),
     (
-        "door",
+        "mqtt",
         &["broker", "budget", "clock", "config", "faults", "gateway", "health", "ids", "log_limit", "parcel", "store"],
     ),
     (
@@ -46,7 +46,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("terminal", &[]),
-    ("app", &["broker", "clock", "config", "door", "gateway", "health", "http", "store"]),
+    ("app", &["broker", "clock", "config", "mqtt", "gateway", "health", "http", "store"]),
     ("cli", &["addressee", "app", "clock", "config", "ids", "pap", "store", "telemetry", "terminal"]),
     ("main", &["cli"]),
     ("lib", &[]),

@@ -1,4 +1,4 @@
-//! The broker: rumqttd's router, embedded. One publish in, fanned out to every door worker that wants the topic.
+//! The broker: rumqttd's router, embedded. One publish in, fanned out to every MQTT worker that wants the topic.
 //!
 //! Only our own links ever reach it: no device, no topic and no client id that a device chose. What that spares us, and
 //! how its links have to be handled, is in `docs/broker.md`; each rule has a test here.

@@ -268,7 +268,7 @@ mod tests {
             assert!(error.starts_with("my.toml: log.level: expected error, warn, info, debug, trace"), "{error}");
             assert!(error.contains(&format!("found {level:?}")), "{error}");
         }
-        for level in ["off", "WARN", "papcast::door=debug,info", "info,papcast::store=trace"] {
+        for level in ["off", "WARN", "papcast::mqtt=debug,info", "info,papcast::store=trace"] {
             assert!(load_text(&format!("[log]\nlevel = \"{level}\"\n")).is_ok(), "{level}");
         }
         let error = load_text("[push]\nmax_content = 99_999_999\n").unwrap_err();

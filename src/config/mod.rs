@@ -337,7 +337,7 @@ impl Config {
             return no(
                 "log.level",
                 format!(
-                    "error, warn, info, debug, trace or off, or a filter such as \"papcast::door=debug,info\", found {found:?}"
+                    "error, warn, info, debug, trace or off, or a filter such as \"papcast::mqtt=debug,info\", found {found:?}"
                 ),
             );
         }

@@ -1,4 +1,4 @@
-//! What papcast does: who belongs to which group, taking pushes, and settling who has what. The door and the HTTP side
+//! What papcast does: who belongs to which group, taking pushes, and settling who has what. The MQTT and the HTTP side
 //! both come here; everything they do goes through the same code.
 
 mod answering;
@@ -116,7 +116,7 @@ impl Gateway {
         }
     }
 
-    /// Whom to tell of joins and leaves; set once, when the door is there.
+    /// Whom to tell of joins and leaves; set once, when the MQTT side is there.
     pub fn set_terminals(&self, terminals: Arc<dyn Terminals>) {
         let _ = self.terminals.set(terminals);
     }

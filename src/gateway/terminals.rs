@@ -1,4 +1,4 @@
-//! What the gateway needs of the door. The door implements it, and `app` puts the two together.
+//! What the gateway needs of the MQTT side, which implements it, and `app` puts the two together.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -65,7 +65,7 @@ pub trait Terminals: Send + Sync + std::fmt::Debug {
     fn settle_all(&self) -> Later<'_, ()>;
 }
 
-/// No door: tools that only look at the store, and the moments before it is open.
+/// No MQTT side: tools that only look at the store, and the moments before it is open.
 #[derive(Debug)]
 pub(super) struct Nobody;
 

@@ -1,4 +1,4 @@
-//! The gateway with a real store and a door that does as the test tells it.
+//! The gateway with a real store and terminals that do as the test tells it.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -20,7 +20,7 @@ use crate::store::{
 const DEADLINE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
-struct Door {
+struct Stub {
     here: Mutex<HashSet<UserId>>,
     /// What users were told.
     told: Mutex<Vec<(UserId, serde_json::Value)>>,
@@ -34,7 +34,7 @@ fn ready<'a, T: Send + 'a>(value: T) -> Later<'a, T> {
     Box::pin(std::future::ready(value))
 }
 
-impl Terminals for Door {
+impl Terminals for Stub {
     fn connections(&self, _: &UserId) -> Vec<Connection> {
         Vec::new()
     }
@@ -77,7 +77,7 @@ impl Terminals for Door {
 
 struct World {
     gateway: Arc<Gateway>,
-    door: Arc<Door>,
+    terminals: Arc<Stub>,
     _dir: tempfile::TempDir,
 }
 
@@ -86,9 +86,9 @@ fn world() -> World {
     let config = crate::config::load(None, [], &[]).unwrap();
     let store = Store::open(&dir.path().join("g.db"), 1, &crate::health::Health::default(), |_| {}).unwrap();
     let gateway = Arc::new(Gateway::new(store, Arc::default(), &config));
-    let door = Arc::new(Door::default());
-    gateway.set_terminals(Arc::clone(&door) as Arc<dyn Terminals>);
-    World { gateway, door, _dir: dir }
+    let terminals = Arc::new(Stub::default());
+    gateway.set_terminals(Arc::clone(&terminals) as Arc<dyn Terminals>);
+    World { gateway, terminals, _dir: dir }
 }
 
 fn user(name: &str) -> UserId {
@@ -184,7 +184,7 @@ async fn a_wave_of_sessions_that_ended_stopped_the_clock_of_pushes() {
     let world = world();
     world.join("bob", "news").await;
     world.expired_session("a", "alice", "other").await;
-    world.door.stuck.store(true, Ordering::Relaxed);
+    world.terminals.stuck.store(true, Ordering::Relaxed);
     let stop = CancellationToken::new();
     let (house, clock) = (Arc::clone(&world.gateway), Arc::clone(&world.gateway));
     let (house_stop, clock_stop) = (stop.clone(), stop.clone());
@@ -221,9 +221,9 @@ async fn sessions_ended_one_by_one_each_with_a_commit_of_its_own() {
     world.gateway.end_sessions().await.unwrap();
     assert_eq!((world.members("news").await, world.members("more").await), (Some(0), Some(0)));
     assert_eq!(world.state("p").await, State::Undeliverable);
-    let rounds = world.door.settled.load(Ordering::Relaxed);
+    let rounds = world.terminals.settled.load(Ordering::Relaxed);
     assert!(rounds <= 3, "{rounds} transactions for 600 sessions");
-    let detached = world.door.detached.lock().unwrap().clone();
+    let detached = world.terminals.detached.lock().unwrap().clone();
     assert!(detached.contains(&user("guest")), "whose binding it was");
 }
 
@@ -238,7 +238,7 @@ async fn ends_that_could_not_be_stored_were_stored_one_by_one() {
     world.gateway.end_sessions().await.unwrap();
     assert_eq!(world.members("news").await, Some(0));
     assert!(world.gateway.unstored.all().is_empty());
-    let rounds = world.door.settled.load(Ordering::Relaxed);
+    let rounds = world.terminals.settled.load(Ordering::Relaxed);
     assert!(rounds <= 3, "{rounds} transactions for 600 sessions");
 }
 
@@ -297,9 +297,9 @@ async fn the_deletion_of_a_large_group_was_a_commit_for_each_member_and_was_not_
     world.join("u7", "big").await;
     world.gateway.go_on_deleting().await.unwrap();
     assert_eq!((world.state("open").await, world.state("later").await), (State::Undeliverable, State::Undeliverable));
-    let rounds = world.door.settled.load(Ordering::Relaxed);
+    let rounds = world.terminals.settled.load(Ordering::Relaxed);
     assert!(rounds <= 2, "{rounds} transactions for 1,100 members");
-    assert_eq!(world.door.detached.lock().unwrap().len(), 1_100);
+    assert_eq!(world.terminals.detached.lock().unwrap().len(), 1_100);
     assert_eq!(world.members("big").await, Some(1));
     assert!(world.gateway.store().deleted_groups().await.unwrap().is_empty());
     let gone = world.gateway.store().push("i".into(), "open".into()).await.unwrap().unwrap().addresses[0].gone;
@@ -321,14 +321,14 @@ async fn a_decision_reached_only_who_was_there_to_hear_it() {
     assert!(matches!(gateway.decide(group("vip"), &alice, true).await.unwrap(), Decided::Approved(_)));
     assert!(matches!(gateway.decide(group("club"), &alice, false).await.unwrap(), Decided::Rejected));
     gateway.delete_group(&group("gone")).await.unwrap();
-    assert!(world.door.told.lock().unwrap().is_empty(), "nobody is there");
-    world.door.here.lock().unwrap().insert(alice.clone());
+    assert!(world.terminals.told.lock().unwrap().is_empty(), "nobody is there");
+    world.terminals.here.lock().unwrap().insert(alice.clone());
     for _ in 0..2 {
         gateway.while_still(&alice, gateway.send_answers(&alice)).await;
     }
     let told: Vec<(String, String, String)> = {
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        let told = world.door.told.lock().unwrap();
+        let told = world.terminals.told.lock().unwrap();
         told.iter().map(|(_, answer)| (text(&answer["id"]), text(&answer["status"]), text(&answer["reason"]))).collect()
     };
     let expected =

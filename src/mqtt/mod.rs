@@ -1,4 +1,4 @@
-//! The door: the MQTT side, and the only thing a terminal ever talks to. It guards (no byte a terminal sends reaches the
+//! The MQTT side, and the only thing a terminal ever talks to. It guards (no byte a terminal sends reaches the
 //! broker unchecked) and delivers (packet ids, window, retransmission, keep-alive and acknowledgements are its own).
 //!
 //! | file | job |
@@ -64,7 +64,7 @@ use registry::{Bounds, Command, Registry};
 pub enum Error {
     #[error(transparent)]
     Broker(#[from] crate::broker::Error),
-    #[error("a door worker cannot be started: {0}")]
+    #[error("an MQTT worker cannot be started: {0}")]
     Thread(#[from] std::io::Error),
 }
 
@@ -108,9 +108,9 @@ pub fn worker_count(config: &Config) -> usize {
     }
 }
 
-/// The door's workers.
+/// The workers and what they share.
 #[derive(Debug)]
-pub struct Door {
+pub struct Server {
     registry: Arc<Registry>,
     workers: usize,
     keepalive: TcpKeepalive,
@@ -124,8 +124,8 @@ static TOO_MANY: LogLimit = LogLimit::new(2);
 const QUESTIONS: u32 = 3;
 const BETWEEN_QUESTIONS: Duration = Duration::from_secs(10);
 
-impl Door {
-    /// Starts the workers; sockets come from [`Door::accept`].
+impl Server {
+    /// Starts the workers; sockets come from [`Server::accept`].
     pub fn start(config: &Config, broker: &Broker, gateway: &Arc<Gateway>, health: &Health) -> Result<Self, Error> {
         let count = worker_count(config);
         let settings = Arc::new(Settings {

@@ -11,34 +11,34 @@ const BRIDGE: u8 = 0x80;
 
 /// A CONNECT packet.
 #[derive(Debug)]
-pub(in crate::door) struct Connect {
-    pub(in crate::door) version: Version,
+pub(in crate::mqtt) struct Connect {
+    pub(in crate::mqtt) version: Version,
     /// MQTT 3.1: its CONNACK has no Session Present bit.
-    pub(in crate::door) is_31: bool,
+    pub(in crate::mqtt) is_31: bool,
     /// Another broker: what it publishes does not come back to it, whatever it subscribes to.
-    pub(in crate::door) is_bridge: bool,
-    pub(in crate::door) clean: bool,
-    pub(in crate::door) keep_alive: u16,
-    pub(in crate::door) client_id: String,
-    pub(in crate::door) username: Option<String>,
-    pub(in crate::door) will: Option<Will>,
+    pub(in crate::mqtt) is_bridge: bool,
+    pub(in crate::mqtt) clean: bool,
+    pub(in crate::mqtt) keep_alive: u16,
+    pub(in crate::mqtt) client_id: String,
+    pub(in crate::mqtt) username: Option<String>,
+    pub(in crate::mqtt) will: Option<Will>,
     /// Seconds; for 3.1.1 none: a persistent session has no time of its own there.
-    pub(in crate::door) session_expiry: Option<u32>,
-    pub(in crate::door) receive_max: u16,
-    pub(in crate::door) max_packet: Option<u32>,
-    pub(in crate::door) wants_authentication_exchange: bool,
+    pub(in crate::mqtt) session_expiry: Option<u32>,
+    pub(in crate::mqtt) receive_max: u16,
+    pub(in crate::mqtt) max_packet: Option<u32>,
+    pub(in crate::mqtt) wants_authentication_exchange: bool,
 }
 
 #[derive(Debug)]
-pub(in crate::door) struct Will {
-    pub(in crate::door) publish: Publish,
+pub(in crate::mqtt) struct Will {
+    pub(in crate::mqtt) publish: Publish,
     /// Seconds.
-    pub(in crate::door) delay: u32,
+    pub(in crate::mqtt) delay: u32,
 }
 
 /// Why a first packet is not even looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::door) enum ConnectFault {
+pub(in crate::mqtt) enum ConnectFault {
     /// The first packet is something else, or no MQTT at all.
     NotConnect,
     /// MQTT of a level we do not speak.
@@ -54,7 +54,7 @@ struct Protocol {
 }
 
 /// The version that a whole CONNECT packet names.
-pub(in crate::door) fn connect_version(packet: &[u8]) -> Result<Version, ConnectFault> {
+pub(in crate::mqtt) fn connect_version(packet: &[u8]) -> Result<Version, ConnectFault> {
     if packet.first() != Some(&0x10) {
         return Err(ConnectFault::NotConnect);
     }

@@ -5,7 +5,7 @@
 //! | `reader` | the data types of MQTT |
 //! | `properties` | the properties of MQTT 5: who may carry which |
 //! | `connect`, `decode` | packets from terminals |
-//! | `encode` | our answers; the PUBLISH to terminals is in `door/frame.rs` |
+//! | `encode` | our answers; the PUBLISH to terminals is in `mqtt/publish_frame.rs` |
 //!
 //! This is code of our own for a reason. Two libraries were tried: `rmqtt-codec` 0.3 and `mqtt-protocol-core` 0.7. Both
 //! take packets that the specification calls malformed (bytes behind a CONNECT, reserved bits), answer most protocol
@@ -22,22 +22,22 @@ mod tests;
 
 use bytes::Bytes;
 
-pub(in crate::door) use connect::{Connect, ConnectFault, Will, connect_version};
-pub(in crate::door) use decode::decode;
-pub(in crate::door) use encode::{encode, put_var};
-pub(in crate::door) use properties::MessageProperties;
+pub(in crate::mqtt) use connect::{Connect, ConnectFault, Will, connect_version};
+pub(in crate::mqtt) use decode::decode;
+pub(in crate::mqtt) use encode::{encode, put_var};
+pub(in crate::mqtt) use properties::MessageProperties;
 
 use reader::Reader;
 
 /// What a CONNECT packet says the connection speaks. 3.1 is treated as 3.1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::door) enum Version {
+pub(in crate::mqtt) enum Version {
     V3,
     V5,
 }
 
-/// MQTT 5 reason codes (OASIS MQTT 5.0 §2.4) that this door uses; in 3.1.1 most of them are a closed connection.
-pub(in crate::door) mod reason {
+/// MQTT 5 reason codes (OASIS MQTT 5.0 §2.4) that are used here; in 3.1.1 most of them are a closed connection.
+pub(in crate::mqtt) mod reason {
     pub(crate) const SUCCESS: u8 = 0x00;
     pub(crate) const DISCONNECT_WITH_WILL: u8 = 0x04;
     pub(crate) const NO_SUBSCRIPTION: u8 = 0x11;
@@ -67,27 +67,27 @@ pub(in crate::door) mod reason {
 
 /// A PUBLISH from a client, or what its will becomes.
 #[derive(Debug)]
-pub(in crate::door) struct Publish {
-    pub(in crate::door) retain: bool,
-    pub(in crate::door) qos: u8,
-    pub(in crate::door) topic: String,
+pub(in crate::mqtt) struct Publish {
+    pub(in crate::mqtt) retain: bool,
+    pub(in crate::mqtt) qos: u8,
+    pub(in crate::mqtt) topic: String,
     /// 0 where it has none.
-    pub(in crate::door) id: u16,
-    pub(in crate::door) properties: MessageProperties,
-    pub(in crate::door) payload: Bytes,
+    pub(in crate::mqtt) id: u16,
+    pub(in crate::mqtt) properties: MessageProperties,
+    pub(in crate::mqtt) payload: Bytes,
 }
 
 /// One filter of a SUBSCRIBE.
 #[derive(Debug)]
-pub(in crate::door) struct Filter {
-    pub(in crate::door) text: String,
-    pub(in crate::door) qos: u8,
+pub(in crate::mqtt) struct Filter {
+    pub(in crate::mqtt) text: String,
+    pub(in crate::mqtt) qos: u8,
     /// What the subscriber publishes itself does not come back to it.
-    pub(in crate::door) no_local: bool,
+    pub(in crate::mqtt) no_local: bool,
 }
 
 #[derive(Debug)]
-pub(in crate::door) enum Packet {
+pub(in crate::mqtt) enum Packet {
     Connect(Box<Connect>),
     Publish(Box<Publish>),
     PubAck { id: u16, reason: u8 },
@@ -102,7 +102,7 @@ pub(in crate::door) enum Packet {
 
 /// A packet that cannot be taken: the MQTT 5 reason for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::door) struct BadPacket(pub(in crate::door) u8);
+pub(in crate::mqtt) struct BadPacket(pub(in crate::mqtt) u8);
 
 /// What follows the fixed header of a whole packet.
 fn body(packet: &[u8]) -> Result<Reader<'_>, BadPacket> {
@@ -113,7 +113,7 @@ fn body(packet: &[u8]) -> Result<Reader<'_>, BadPacket> {
 }
 
 /// The length of the packet that begins `buffer`; `None` while too little of it is there to tell.
-pub(in crate::door) fn packet_length(buffer: &[u8], max: usize) -> Result<Option<usize>, BadPacket> {
+pub(in crate::mqtt) fn packet_length(buffer: &[u8], max: usize) -> Result<Option<usize>, BadPacket> {
     let mut length = 0_usize;
     for (at, byte) in buffer.iter().skip(1).take(4).enumerate() {
         length |= usize::from(byte & 0x7F) << (7 * at);
@@ -130,7 +130,7 @@ pub(in crate::door) fn packet_length(buffer: &[u8], max: usize) -> Result<Option
 
 /// What goes out besides PUBLISH.
 #[derive(Debug)]
-pub(in crate::door) enum Reply {
+pub(in crate::mqtt) enum Reply {
     ConnAck(Box<ConnAck>),
     PubAck {
         id: u16,
@@ -165,21 +165,21 @@ pub(in crate::door) enum Reply {
 }
 
 #[derive(Debug)]
-pub(in crate::door) struct ConnAck {
-    pub(in crate::door) reason: u8,
+pub(in crate::mqtt) struct ConnAck {
+    pub(in crate::mqtt) reason: u8,
     /// In words, for MQTT 5; empty where there is nothing to say.
-    pub(in crate::door) why: String,
-    pub(in crate::door) session_present: bool,
-    pub(in crate::door) assigned_client_id: Option<String>,
+    pub(in crate::mqtt) why: String,
+    pub(in crate::mqtt) session_present: bool,
+    pub(in crate::mqtt) assigned_client_id: Option<String>,
     /// Where it differs from what the client asked for.
-    pub(in crate::door) session_expiry: Option<u32>,
-    pub(in crate::door) max_packet: u32,
-    pub(in crate::door) receive_max: u16,
+    pub(in crate::mqtt) session_expiry: Option<u32>,
+    pub(in crate::mqtt) max_packet: u32,
+    pub(in crate::mqtt) receive_max: u16,
 }
 
 impl ConnAck {
     /// A refusal.
-    pub(in crate::door) fn refusal(reason: u8, why: &str) -> Self {
+    pub(in crate::mqtt) fn refusal(reason: u8, why: &str) -> Self {
         Self {
             reason,
             why: why.to_owned(),

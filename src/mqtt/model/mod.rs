@@ -1,6 +1,6 @@
 //! The ledger as a whole against a simple model: random schedules of join, leave, push, acknowledge, refuse, cancel,
 //! replace, expire, lost publishes, broken connections, crashes and retention, with the real store and real sessions.
-//! What must hold is in `check.rs`. `PROPTEST_CASES=5000 cargo test --lib door::model` searches longer.
+//! What must hold is in `check.rs`. `PROPTEST_CASES=5000 cargo test --lib mqtt::model` searches longer.
 
 mod check;
 mod terminal;

@@ -47,7 +47,7 @@ impl Parked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::window::{Load, Sent};
+    use crate::mqtt::window::{Load, Sent};
 
     fn resume(pushes: &[(BindingId, Seq)]) -> Resume {
         let load = |&(binding, seq)| Load::Push(Sent { binding, seq, push: seq, shared: false, size: 1 });

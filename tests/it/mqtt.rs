@@ -1,4 +1,4 @@
-//! The door: MQTT 3.1.1 and 5 as the specifications have it.
+//! MQTT 3.1.1 and 5 as the specifications have it.
 
 use crate::common::mqtt::{Connect, Raw, packet, text};
 use crate::common::{DEADLINE, Gateway, wait_for};

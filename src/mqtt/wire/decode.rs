@@ -13,7 +13,7 @@ const OF_PUBREL: &[u8] = &[0x00, 0x92];
 const CLIENT_DISCONNECTS: &[u8] = &[0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99];
 
 /// Reads one whole packet.
-pub(in crate::door) fn decode(version: Version, packet: &[u8]) -> Result<Packet, BadPacket> {
+pub(in crate::mqtt) fn decode(version: Version, packet: &[u8]) -> Result<Packet, BadPacket> {
     let mut from = super::body(packet)?;
     let from = &mut from;
     let first = packet.first().copied().unwrap_or_default();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::broker::OpenMessage;
-use crate::door::frame;
-use crate::door::frames::Now;
-use crate::door::outbox::{Outbox, Sink};
-use crate::door::window::Load;
+use crate::mqtt::frame;
+use crate::mqtt::frames::Now;
+use crate::mqtt::outbox::{Outbox, Sink};
+use crate::mqtt::window::Load;
 
 /// Messages between terminals that wait for the window, and their bytes; more are dropped.
 const OPEN_QUEUE: usize = 100;
@@ -16,7 +16,7 @@ const OPEN_QUEUE_BYTES: usize = 1 << 20;
 
 impl Session {
     /// A message between terminals. QoS 1 waits for room, up to a number; QoS 0 does not.
-    pub(in crate::door) fn offer_open(
+    pub(in crate::mqtt) fn offer_open(
         &mut self,
         message: &Arc<OpenMessage>,
         qos1: bool,
@@ -39,7 +39,7 @@ impl Session {
     }
 
     /// Sends what waits of QoS 1 messages between terminals, as far as there is room.
-    pub(in crate::door) fn send_queued(&mut self, outbox: &mut Outbox, sink: &impl Sink, now: Now) {
+    pub(in crate::mqtt) fn send_queued(&mut self, outbox: &mut Outbox, sink: &impl Sink, now: Now) {
         while outbox.is_free() && self.window.has_room() {
             let Some(message) = self.open_queue.pop_front() else { return };
             let id = self.window.open(Load::Open(Arc::clone(&message)), now.steady);

@@ -6,7 +6,7 @@ use super::properties::id;
 use super::{ConnAck, Reply, Version, reason};
 
 /// The bytes of a reply; none where the version has no such packet.
-pub(in crate::door) fn encode(version: Version, reply: &Reply) -> Bytes {
+pub(in crate::mqtt) fn encode(version: Version, reply: &Reply) -> Bytes {
     let v5 = version == Version::V5;
     let mut body = BytesMut::new();
     let first = match reply {
@@ -110,7 +110,7 @@ fn put_text(out: &mut BytesMut, id: u8, text: &str) {
 }
 
 /// A variable byte integer (MQTT 5.0 §1.5.5).
-pub(in crate::door) fn put_var(out: &mut BytesMut, mut value: usize) {
+pub(in crate::mqtt) fn put_var(out: &mut BytesMut, mut value: usize) {
     loop {
         let byte = (value & 0x7F) as u8;
         value >>= 7;

@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 
-use crate::door::outbox::{Outbox, Sink};
-use crate::door::session::{Session, Wanted};
-use crate::door::window::{Resume, Window};
-use crate::door::wire::Version;
 use crate::ids::UserId;
+use crate::mqtt::outbox::{Outbox, Sink};
+use crate::mqtt::session::{Session, Wanted};
+use crate::mqtt::window::{Resume, Window};
+use crate::mqtt::wire::Version;
 use crate::store::Portion;
 
 /// Pushes that may be under way to one terminal.

@@ -203,7 +203,7 @@ mod tests {
                 let mut frame = build(version, true, &message);
                 let (head, tail) = frame.stamped(1, false);
                 let whole = [head, tail].concat();
-                let length = crate::door::wire::packet_length(&whole, usize::MAX).unwrap().unwrap();
+                let length = crate::mqtt::wire::packet_length(&whole, usize::MAX).unwrap().unwrap();
                 assert_eq!(length, whole.len());
             }
         }

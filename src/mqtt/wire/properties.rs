@@ -81,17 +81,17 @@ pub(super) struct Properties {
 
 /// What of a message travels with it to its receivers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::door) struct MessageProperties {
+pub(in crate::mqtt) struct MessageProperties {
     /// Payload Format Indicator: whether the payload is UTF-8.
-    pub(in crate::door) is_utf8: Option<bool>,
+    pub(in crate::mqtt) is_utf8: Option<bool>,
     /// Seconds; 0 is allowed and means that it expires at once.
-    pub(in crate::door) expiry: Option<u32>,
-    pub(in crate::door) content_type: Option<String>,
-    pub(in crate::door) response_topic: Option<String>,
-    pub(in crate::door) correlation: Option<Bytes>,
+    pub(in crate::mqtt) expiry: Option<u32>,
+    pub(in crate::mqtt) content_type: Option<String>,
+    pub(in crate::mqtt) response_topic: Option<String>,
+    pub(in crate::mqtt) correlation: Option<Bytes>,
     /// The user properties as they came, identifiers and lengths included: they pass unchanged (§3.3.2.3.7), and take no
     /// more memory here than on the wire.
-    pub(in crate::door) user: Bytes,
+    pub(in crate::mqtt) user: Bytes,
 }
 
 impl Properties {
