@@ -1,5 +1,5 @@
 -- The whole current schema of a papcast store, compiled into the program. Its number is PRAGMA user_version; a change
--- of it needs a step in src/store/migrate.rs. All times are milliseconds since 1970 UTC. docs/ledger.md explains seq, cursor and exception.
+-- of it needs a step in src/store/schema_upgrade.rs. All times are milliseconds since 1970 UTC. docs/ledger.md explains seq, cursor and exception.
 
 -- One row: the newest seq given to any dispatch, the newest given to a dispatch to a user, and how many there are of what
 -- is limited: groups that are not deleted, and joins that wait for a decision.

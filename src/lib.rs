@@ -15,11 +15,11 @@
 //! | [`terminal`] | the reference terminal |
 //! | [`store`] | SQLite remembers bindings, pushes and who has what |
 //! | [`broker`] | rumqttd's router fans one publish out to the MQTT workers |
-//! | [`addressee`] | whom the address of a push names |
+//! | [`address_resolution`] | whom the address of a push names |
 //! | [`pap`] | the Push Access Protocol on the wire; pure |
 //! | [`config`], [`telemetry`], [`metrics`], [`clock`], [`ids`], [`parcel`] | settings, logs, counters, time, names, and what travels |
 
-pub mod addressee;
+pub mod address_resolution;
 pub mod app;
 pub mod broker;
 pub mod budget;

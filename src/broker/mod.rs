@@ -7,20 +7,20 @@
 //! [`Delivery`] and [`crate::parcel::Parcel`].
 
 mod envelope;
-mod feed;
-mod interest;
 mod publisher;
+mod wanted_topics;
 mod watchdog;
+mod worker_link;
 
 use std::sync::Arc;
 
 use rumqttd::{Config, RouterConfig};
 
-pub use feed::{Feed, FeedMessages, FeedWants};
 pub use publisher::Publisher;
 pub use watchdog::{Pulse, Watchdog};
+pub use worker_link::{Feed, FeedMessages, FeedWants};
 
-use interest::Interest;
+use wanted_topics::Interest;
 
 use crate::health::Health;
 use crate::ids::Target;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::interest::Interest;
+use super::wanted_topics::Interest;
 use super::{Channel, Error, Link, OpenMessage, envelope};
 use crate::faults;
 use crate::health::Health;

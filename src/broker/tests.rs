@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::feed::FeedMessages;
+use super::worker_link::FeedMessages;
 use super::*;
 use crate::ids::{GroupId, UserId};
 

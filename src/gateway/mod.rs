@@ -1,39 +1,39 @@
 //! What papcast does: who belongs to which group, taking pushes, and settling who has what. The MQTT and the HTTP side
 //! both come here; everything they do goes through the same code.
 
-mod answering;
-mod answers;
-mod cancelling;
+mod approvals;
+mod cancel;
 mod capabilities;
-mod deciding;
-mod deleting;
-mod heads;
+mod delete_group;
+mod group_answer;
+mod high_water_marks;
 mod housekeeping;
-mod joining;
-mod locks;
+mod join;
+mod late_answers;
 mod notify;
-mod refused;
-mod replacing;
+mod refusal;
+mod replace;
 mod retention;
 mod sessions;
-mod submitting;
-mod terminals;
+mod submit;
+mod terminal_directory;
+mod user_locks;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-pub use answers::{Answer, GroupEntry, Op, Reason, Status};
 pub use capabilities::{Capabilities, NoCapabilities};
-pub use deleting::Removed;
-pub use heads::Heads;
-pub use joining::{GroupRequest, SubscribeOutcome, Subscribing};
+pub use delete_group::Removed;
+pub use group_answer::{Answer, GroupEntry, Op, Reason, Status};
+pub use high_water_marks::Heads;
+pub use join::{GroupRequest, SubscribeOutcome, Subscribing};
 pub use notify::{pap_quality, pap_state};
-pub use refused::Refused;
-pub use submitting::{Accepted, Content, PushRequest, Replace};
-pub use terminals::{Connection, Later, Terminals};
+pub use refusal::Refused;
+pub use submit::{Accepted, Content, PushRequest, Replace};
+pub use terminal_directory::{Connection, Later, Terminals};
 
-pub use locks::Turn;
-use locks::UserLocks;
+pub use user_locks::Turn;
+use user_locks::UserLocks;
 
 use crate::broker::Publisher;
 use crate::config::{AssignRule, Config, parse_target};
@@ -122,7 +122,7 @@ impl Gateway {
     }
 
     fn terminals(&self) -> &dyn Terminals {
-        self.terminals.get().map_or(&terminals::Nobody, |terminals| &**terminals)
+        self.terminals.get().map_or(&terminal_directory::Nobody, |terminals| &**terminals)
     }
 
     /// The store, for what is only looked at.

@@ -3,29 +3,29 @@
 //! | file | job |
 //! | --- | --- |
 //! | [`server`] | connections, timeouts, graceful stop |
-//! | [`socket`], [`head`] | one connection: folded headers put right, closed so that the last answer arrives |
-//! | [`slots`] | places for connections, and who goes when there are too few |
-//! | [`body`] | how large and how slow a request body may be |
+//! | [`connection_socket`], [`folded_headers`] | one connection: folded headers put right, closed so that the last answer arrives |
+//! | [`connection_slots`] | places for connections, and who goes when there are too few |
+//! | [`request_body`] | how large and how slow a request body may be |
 //! | [`health`] | `/healthz` and `/readyz` |
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
-//! | [`parameters`] | the query parameters that each of them knows |
-//! | [`digest`] | what tells a repeated submission from another one |
+//! | [`query_parameters`] | the query parameters that each of them knows |
+//! | [`repeat_digest`] | what tells a repeated submission from another one |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
 
-mod body;
-mod digest;
+mod connection_slots;
+mod connection_socket;
+mod folded_headers;
 mod groups;
-mod head;
 mod health;
 mod pap;
-mod parameters;
 mod problem;
 mod pushes;
+mod query_parameters;
 mod recipients;
+mod repeat_digest;
+mod request_body;
 mod server;
-mod slots;
-mod socket;
 mod users;
 
 use std::collections::HashMap;
@@ -85,7 +85,7 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         .route("/api/v1/groups/{group}/requests/{user}", post(groups::decide))
         .route("/api/v1/users/{user}", get(users::show))
         .route("/api/v1/group-requests", post(users::group_request))
-        .route_layer(axum::middleware::from_fn(parameters::check));
+        .route_layer(axum::middleware::from_fn(query_parameters::check));
     #[cfg(debug_assertions)]
     {
         router = router.route("/debug/faults/{name}", post(health::inject));
@@ -100,7 +100,7 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(axum::middleware::from_fn(in_time))
-        .layer(axum::middleware::from_fn_with_state(body::Bounds::new(&config.http), body::collect))
+        .layer(axum::middleware::from_fn_with_state(request_body::Bounds::new(&config.http), request_body::collect))
         // The layer above has the limit already.
         .layer(DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn_with_state(api.readiness.clone(), while_ready))

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::pap::Sender;
 use super::problem::{Body, Path, Problem, Query, Told};
 use super::server::Remote;
-use super::{ANYBODY, Api, digest, to_the_end};
+use super::{ANYBODY, Api, repeat_digest, to_the_end};
 use crate::clock::{self, Millis};
 use crate::gateway::{Content, PushRequest, Replace};
 use crate::store::{AddressView, DeliveryMethod, Digest, NotificationView, Notify, Priority, PushView};
@@ -145,7 +145,7 @@ fn bad(detail: impl Into<String>) -> Problem {
 /// Of what the push says, however it is written down. A field that is added is hashed where it is there, so that the digest
 /// of what could be said before stays the same.
 fn digest(push: &NewPush) -> Digest {
-    let mut hasher = digest::Stable::new("json");
+    let mut hasher = repeat_digest::Stable::new("json");
     for address in &push.to {
         hasher.field("to", address);
     }

@@ -16,10 +16,10 @@ use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
 use super::ANYBODY;
-use super::body::Unreadable;
+use super::connection_slots::{Slot, Slots};
+use super::connection_socket::Socket as HttpSocket;
 use super::pap::{Observer, Sender};
-use super::slots::{Slot, Slots};
-use super::socket::Socket as HttpSocket;
+use super::request_body::Unreadable;
 use crate::config;
 use crate::log_limit::LogLimit;
 

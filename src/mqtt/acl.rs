@@ -1,6 +1,6 @@
 //! Who may use which topics beside papcast's own.
 
-use super::topics;
+use super::topic_filters;
 use crate::config::{AclAction, AclRule};
 use crate::ids::{UserId, encode_level};
 
@@ -20,12 +20,12 @@ impl Acl {
     }
 
     pub(super) fn may_publish(&self, topic: &str, user: Option<&UserId>, client: &str) -> bool {
-        !is_own(topic) && self.publish.iter().any(|rule| topics::matches(&fill_in(rule, user, client), topic))
+        !is_own(topic) && self.publish.iter().any(|rule| topic_filters::matches(&fill_in(rule, user, client), topic))
     }
 
     /// Whether every topic of this filter may be read.
     pub(super) fn may_subscribe(&self, filter: &str, user: Option<&UserId>, client: &str) -> bool {
-        !is_own(filter) && self.subscribe.iter().any(|rule| topics::covers(&fill_in(rule, user, client), filter))
+        !is_own(filter) && self.subscribe.iter().any(|rule| topic_filters::covers(&fill_in(rule, user, client), filter))
     }
 }
 

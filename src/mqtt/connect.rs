@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use super::conn::{Close, Conn, Subscription};
-use super::registry::Claim;
+use super::codec::{self, BadPacket, ConnAck, Connect, ConnectFault, Packet, Reply, Version, reason};
+use super::connection::{Close, Conn, Subscription};
+use super::directory::Claim;
+use super::inflight_window::{Resume, Window};
 use super::session::Session;
 use super::wills::{self, KeptWill};
-use super::window::{Resume, Window};
-use super::wire::{self, BadPacket, ConnAck, Connect, ConnectFault, Packet, Reply, Version, reason};
 use super::worker::Worker;
-use super::{open, serve, subscribe};
+use super::{client_messages, connection_task, subscribe};
 use crate::config::UserIdFrom;
 use crate::ids::UserId;
 use crate::log_limit::LogLimit;
@@ -47,7 +47,7 @@ struct Arriving {
 
 /// The first packet of a connection: anything but a CONNECT we understand ends it.
 pub(super) async fn first_packet(worker: &Rc<Worker>, conn: &Rc<Conn>, packet: &[u8]) -> Result<(), Close> {
-    let version = match wire::connect_version(packet) {
+    let version = match codec::connect_version(packet) {
         Ok(version) => version,
         Err(ConnectFault::NotConnect) => return Err(Close::Gone),
         // A client that speaks more than one version tries the next one when it is told in the words of 3.1.1.
@@ -56,7 +56,7 @@ pub(super) async fn first_packet(worker: &Rc<Worker>, conn: &Rc<Conn>, packet: &
             return Err(refuse(conn, Version::V3, "", &refusal));
         }
     };
-    let connect = match wire::decode(version, packet) {
+    let connect = match codec::decode(version, packet) {
         Ok(Packet::Connect(connect)) => *connect,
         Ok(_) => return Err(Close::Gone),
         Err(BadPacket(code)) => {
@@ -315,17 +315,17 @@ impl Start {
         self.install(worker, conn, subscriptions, present);
         if let Some(user) = &self.user {
             // Before the answer: who has it may push to this user at once.
-            serve::enter_user(worker, conn, user);
+            connection_task::enter_user(worker, conn, user);
         }
         conn.reply(self.connect.version, &Reply::ConnAck(Box::new(self.connack(worker, present))));
         if self.user.is_some() {
-            serve::attach_all(worker, conn, &arrival.memberships, direct);
+            connection_task::attach_all(worker, conn, &arrival.memberships, direct);
             subscribe::set_qos(worker, conn);
         }
         if let Some(user) = self.user.as_ref().filter(|_| arrival.answers) {
             worker.gateway.send_answers(user).await;
         }
-        serve::go_on(worker, conn);
+        connection_task::go_on(worker, conn);
         tracing::debug!(client = self.client_id, remote = %conn.remote, "connected");
         Ok(None)
     }
@@ -375,7 +375,7 @@ impl Start {
         state.expiry = self.expiry;
         state.stored = present || self.expiry > 0;
         for subscription in subscriptions.into_iter().map(Subscription::restored) {
-            open::add(worker, &subscription.filter, conn.id);
+            client_messages::add(worker, &subscription.filter, conn.id);
             state.subscriptions.push(subscription);
         }
         worker.registry.begun(worker.at(conn));

@@ -4,42 +4,42 @@
 //! | file | job |
 //! | --- | --- |
 //! | [`worker`] | a thread and its connections; orders from outside, pushes from the broker |
-//! | [`serve`], [`conn`], [`outbox`] | one connection: its task, its state, what its socket has not taken |
-//! | [`connect`], [`packets`], [`subscribe`], [`control`], [`open`] | what packets do |
-//! | [`wills`], [`watch`], [`unanswered`] | wills, wildcard watchers, clients that leave pushes unanswered |
-//! | [`session`], [`flow`], [`window`], [`pump`], [`withheld`] | delivery: the one rule, the cursor, QoS 1, catching up, what is taken back |
-//! | [`wire`], [`frame`], [`frames`], [`topics`], [`acl`] | bytes and names |
-//! | [`table`], [`registry`] | who wants what: within a worker, and between workers |
-//! | [`claims`], [`parked`] | who has which client id; what interrupted sessions had under way |
+//! | [`connection_task`], [`connection`], [`send_buffer`] | one connection: its task, its state, what its socket has not taken |
+//! | [`connect`], [`packets`], [`subscribe`], [`group_requests`], [`client_messages`] | what packets do |
+//! | [`wills`], [`wildcard_watch`], [`unanswered_pushes`] | wills, wildcard watchers, clients that leave pushes unanswered |
+//! | [`session`], [`delivery_cursor`], [`inflight_window`], [`catch_up`], [`paused_deliveries`] | delivery: the one rule, the cursor, QoS 1, catching up, what is taken back |
+//! | [`codec`], [`publish_frame`], [`shared_frames`], [`topic_filters`], [`acl`] | bytes and names |
+//! | [`routes`], [`directory`] | who wants what: within a worker, and between workers |
+//! | [`take_over`], [`detached_sessions`] | who has which client id; what interrupted sessions had under way |
 
 mod acl;
 mod answer_size;
-mod claims;
-mod conn;
+mod catch_up;
+mod client_messages;
+mod codec;
 mod connect;
-mod control;
-mod flow;
-mod frame;
-mod frames;
+mod connection;
+mod connection_task;
+mod delivery_cursor;
+mod detached_sessions;
+mod directory;
+mod group_requests;
+mod inflight_window;
 #[cfg(test)]
 mod model;
-mod open;
-mod outbox;
 mod packets;
-mod parked;
-mod pump;
-mod registry;
-mod serve;
+mod paused_deliveries;
+mod publish_frame;
+mod routes;
+mod send_buffer;
 mod session;
+mod shared_frames;
 mod subscribe;
-mod table;
-mod topics;
-mod unanswered;
-mod watch;
+mod take_over;
+mod topic_filters;
+mod unanswered_pushes;
+mod wildcard_watch;
 mod wills;
-mod window;
-mod wire;
-mod withheld;
 mod worker;
 
 use std::net::SocketAddr;
@@ -58,7 +58,7 @@ use crate::gateway::Gateway;
 use crate::health::Health;
 use crate::log_limit::LogLimit;
 use acl::Acl;
-use registry::{Bounds, Command, Registry};
+use directory::{Bounds, Command, Registry};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

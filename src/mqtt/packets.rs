@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use super::conn::{Close, Conn};
+use super::codec::{Packet, Publish, Reply, Version, reason};
 use super::connect::RECEIVE_MAX;
-use super::wire::{Packet, Publish, Reply, Version, reason};
+use super::connection::{Close, Conn};
 use super::worker::Worker;
-use super::{control, open, serve, subscribe, topics};
+use super::{client_messages, connection_task, group_requests, subscribe, topic_filters};
 use crate::ids::{GROUP_PREFIX, Target, USER_PREFIX};
 
 pub(super) async fn handle(
@@ -23,7 +23,7 @@ pub(super) async fn handle(
         Packet::PubAck { id, reason } => {
             conn.with_session(|session, _, _| session.acknowledge(id, reason));
             worker.list(conn);
-            serve::go_on(worker, conn);
+            connection_task::go_on(worker, conn);
         }
         Packet::Publish(publish) => Box::pin(take_publish(worker, conn, version, *publish)).await?,
         Packet::PubRel { id } => {
@@ -94,13 +94,13 @@ async fn take_publish(worker: &Rc<Worker>, conn: &Rc<Conn>, version: Version, pu
 
 /// Checks its topic, and the one where it wants an answer; an error is the reason code.
 pub(super) fn check_topics(publish: &Publish) -> Result<(), u8> {
-    if !topics::is_name(&publish.topic) {
+    if !topic_filters::is_name(&publish.topic) {
         return Err(reason::TOPIC_INVALID);
     }
     match publish.properties.response_topic.as_deref() {
         Some(response) if response.contains(char::is_control) => Err(reason::TOPIC_INVALID),
         // §3.3.2.3.5: without wildcards.
-        Some(response) if !topics::is_name(response) => Err(reason::PROTOCOL_ERROR),
+        Some(response) if !topic_filters::is_name(response) => Err(reason::PROTOCOL_ERROR),
         _ => Ok(()),
     }
 }
@@ -124,8 +124,8 @@ async fn act_on(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publish) -> u8 {
     if topic.len() > worker.settings.max_topic {
         return reason::TOPIC_INVALID;
     }
-    if topic.starts_with(control::PREFIX) {
-        control::request(worker, conn, publish).await;
+    if topic.starts_with(group_requests::PREFIX) {
+        group_requests::request(worker, conn, publish).await;
         return reason::SUCCESS;
     }
     if topic.starts_with(GROUP_PREFIX) || topic.starts_with(USER_PREFIX) {
@@ -135,5 +135,5 @@ async fn act_on(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publish) -> u8 {
     if topic.starts_with('$') {
         return reason::NOT_AUTHORIZED;
     }
-    open::publish(worker, conn, publish)
+    client_messages::publish(worker, conn, publish)
 }

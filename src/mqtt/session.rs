@@ -1,18 +1,18 @@
 //! What one connection owes its terminal, and what the terminal has answered: the one rule of delivery. No sockets and
-//! no clock of its own; bytes go to a [`Sink`]. Messages between terminals, which nobody is owed, are in [`open`].
+//! no clock of its own; bytes go to a [`Sink`]. Messages between terminals, which nobody is owed, are in [`client_messages`].
 
-mod open;
+mod client_messages;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::flow::{Flow, Outcome};
-use super::frame;
-use super::frames::{Frames, Now};
-use super::outbox::{Outbox, Sink};
-use super::window::{Load, Resume, Sent, Window};
-use super::wire::{Version, reason};
+use super::codec::{Version, reason};
+use super::delivery_cursor::{Flow, Outcome};
+use super::inflight_window::{Load, Resume, Sent, Window};
+use super::publish_frame;
+use super::send_buffer::{Outbox, Sink};
+use super::shared_frames::{Frames, Now};
 use crate::broker::OpenMessage;
 use crate::ids::{Target, UserId};
 use crate::parcel::{BindingId, FlowId, PushKey, Seq};
@@ -382,8 +382,8 @@ impl Session {
     }
 
     /// Sends something of our own at QoS 0, replies included: it waits in the outbox if it must.
-    pub(super) fn send_own(&mut self, message: &frame::Message<'_>, outbox: &mut Outbox, sink: &impl Sink) {
-        let mut frame = frame::build(self.version, false, message);
+    pub(super) fn send_own(&mut self, message: &publish_frame::Message<'_>, outbox: &mut Outbox, sink: &impl Sink) {
+        let mut frame = publish_frame::build(self.version, false, message);
         if frame.len() <= self.max_packet {
             let (head, body) = frame.stamped(0, false);
             outbox.send(sink, head, body);
@@ -391,8 +391,8 @@ impl Session {
     }
 
     /// Bytes of the packet that this would be.
-    pub(super) fn length_of(&self, message: &frame::Message<'_>) -> usize {
-        frame::build(self.version, false, message).len()
+    pub(super) fn length_of(&self, message: &publish_frame::Message<'_>) -> usize {
+        publish_frame::build(self.version, false, message).len()
     }
 
     /// Since when the oldest push is unanswered, where others wait behind it.

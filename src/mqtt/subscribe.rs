@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::conn::{Close, Conn, Subscription};
-use super::wire::{Filter, Reply, Version, reason};
+use super::codec::{Filter, Reply, Version, reason};
+use super::connection::{Close, Conn, Subscription};
 use super::worker::Worker;
-use super::{open, topics, watch};
+use super::{client_messages, topic_filters, wildcard_watch};
 use crate::gateway::{SubscribeOutcome, Subscribing};
 use crate::ids::{GroupId, Target, UserId};
 
@@ -30,7 +30,7 @@ fn meaning(worker: &Worker, conn: &Conn, filter: &str) -> Meaning {
     if filter.starts_with("$share/") || filter == "$share" {
         return Meaning::Refused(reason::SHARED_NOT_SUPPORTED);
     }
-    if !topics::is_filter(filter) {
+    if !topic_filters::is_filter(filter) {
         return Meaning::Refused(reason::FILTER_INVALID);
     }
     if filter.len() > worker.settings.max_topic {
@@ -43,7 +43,7 @@ fn meaning(worker: &Worker, conn: &Conn, filter: &str) -> Meaning {
     if filter.starts_with('$') {
         return Meaning::Refused(reason::NOT_AUTHORIZED);
     }
-    if watch::is_watching(filter) {
+    if wildcard_watch::is_watching(filter) {
         return Meaning::Watch;
     }
     let papcasts = matches!(filter.split('/').next(), Some("groups" | "users"));
@@ -153,7 +153,7 @@ fn plan_one(worker: &Worker, conn: &Conn, filter: Filter) -> Plan {
         Meaning::Group(group) => keep(qos, Some(group), true),
         Meaning::Watch if !may_watch(worker, conn) => Plan::Answer(reason::QUOTA_EXCEEDED),
         Meaning::Watch | Meaning::Open => {
-            let watches_only = topics::has_wildcard(&filter.text) && !is_open(worker, conn, &filter.text);
+            let watches_only = topic_filters::has_wildcard(&filter.text) && !is_open(worker, conn, &filter.text);
             // A filter of a session that may be resumed has to be resumed with it.
             keep(if watches_only { 0 } else { qos }, None, lasting && identity(conn).is_some())
         }
@@ -194,7 +194,7 @@ fn remember(worker: &Worker, conn: &Conn, subscription: Subscription) {
         *known = subscription;
         return;
     }
-    open::add(worker, &subscription.filter, conn.id);
+    client_messages::add(worker, &subscription.filter, conn.id);
     state.subscriptions.push(subscription);
 }
 
@@ -231,7 +231,7 @@ pub(super) async fn unsubscribe(
 }
 
 async fn unsubscribe_one(worker: &Rc<Worker>, conn: &Rc<Conn>, filter: &str) -> u8 {
-    if !topics::is_filter(filter) {
+    if !topic_filters::is_filter(filter) {
         return reason::FILTER_INVALID;
     }
     if !conn.state.borrow().subscriptions.iter().any(|known| known.filter == filter) {
@@ -248,8 +248,8 @@ async fn unsubscribe_one(worker: &Rc<Worker>, conn: &Rc<Conn>, filter: &str) -> 
     {
         let mut state = conn.state.borrow_mut();
         state.subscriptions.retain(|known| known.filter != filter);
-        open::remove(&mut worker.table.borrow_mut(), filter, conn.id);
-        open::remove_wild(worker, &state.subscriptions, conn.id);
+        client_messages::remove(&mut worker.table.borrow_mut(), filter, conn.id);
+        client_messages::remove_wild(worker, &state.subscriptions, conn.id);
     }
     set_qos(worker, conn);
     reason::SUCCESS
@@ -290,8 +290,8 @@ pub(super) async fn switch_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: User
             if conn.is_closing() {
                 return;
             }
-            super::serve::enter_user(worker, conn, &user);
-            super::serve::attach_user(worker, conn, &user).await;
+            super::connection_task::enter_user(worker, conn, &user);
+            super::connection_task::attach_user(worker, conn, &user).await;
             worker.gateway.send_answers(&user).await;
         })
         .await;

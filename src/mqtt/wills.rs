@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::wire::{Publish, Will, reason};
+use super::codec::{Publish, Will, reason};
 use super::worker::Worker;
-use super::{open, packets};
+use super::{client_messages, packets};
 use crate::budget::{Budget, Held};
 use crate::ids::UserId;
 
@@ -137,7 +137,7 @@ pub(super) fn publish(worker: &Rc<Worker>, client: &str, will: KeptWill, expiry:
     let KeptWill { publish, delay, held } = will;
     let delay = (i64::from(delay) * 1000).min(expiry);
     if delay == 0 {
-        let _ = worker.settings.publisher.open(open::message(client, publish));
+        let _ = worker.settings.publisher.open(client_messages::message(client, publish));
         return;
     }
     let told = worker.registry.wills.wait(client);
@@ -149,7 +149,7 @@ pub(super) fn publish(worker: &Rc<Worker>, client: &str, will: KeptWill, expiry:
             told = told => told.unwrap_or(false),
         };
         if now {
-            let _ = worker.settings.publisher.open(open::message(&client, publish));
+            let _ = worker.settings.publisher.open(client_messages::message(&client, publish));
         }
         // Not before: it counts for as long as it waits.
         drop(held);

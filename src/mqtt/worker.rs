@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::conn::{Close, CloseOnPanic, Conn};
-use super::frames::{Frames, Now};
-use super::registry::{Command, ConnId, ConnRef, Registry};
+use super::connection::{Close, CloseOnPanic, Conn};
+use super::directory::{Command, ConnId, ConnRef, Registry};
+use super::paused_deliveries::Withheld;
+use super::routes::Table;
 use super::session::Offer;
-use super::table::Table;
-use super::watch::{self, WatchQueue};
-use super::withheld::Withheld;
-use super::{Settings, control, pump, serve};
+use super::shared_frames::{Frames, Now};
+use super::wildcard_watch::{self, WatchQueue};
+use super::{Settings, catch_up, connection_task, group_requests};
 use crate::broker::{Delivery, Feed, FeedMessages};
 use crate::faults;
 use crate::gateway::Gateway;
@@ -125,7 +125,7 @@ pub(super) fn run(
         spawn_part(parts.deliver, Rc::clone(&worker).deliver(messages));
         spawn_part(parts.acknowledge, Rc::clone(&worker).write_behind());
         spawn_part(parts.tick, Rc::clone(&worker).tick());
-        spawn_part(parts.watch, watch::run(Rc::clone(&worker)));
+        spawn_part(parts.watch, wildcard_watch::run(Rc::clone(&worker)));
         worker.obey(commands).await;
         drop(parts.worker);
     });
@@ -158,7 +158,7 @@ impl Worker {
                 Command::TakeOver { conn } => {
                     // One that has gone meanwhile has given its client id back.
                     if let Some(conn) = self.conn(conn) {
-                        conn.dismiss(super::wire::reason::TAKEN_OVER);
+                        conn.dismiss(super::codec::reason::TAKEN_OVER);
                     }
                 }
                 Command::Attach { conn, membership, reply } => {
@@ -182,7 +182,7 @@ impl Worker {
                 }
                 Command::Answer { conn, reply, payload } => {
                     if let Some(conn) = self.conn(conn) {
-                        control::send_answer(&conn, &reply, payload);
+                        group_requests::send_answer(&conn, &reply, payload);
                     }
                 }
                 Command::Revoke { seqs, reply } => {
@@ -218,7 +218,7 @@ impl Worker {
         let id = self.next_id.replace(self.next_id.get() + 1);
         let conn = Rc::new(Conn::new(id, remote, socket));
         self.conns.borrow_mut().insert(id, Rc::clone(&conn));
-        tokio::task::spawn_local(serve::serve(Rc::clone(self), conn));
+        tokio::task::spawn_local(connection_task::serve(Rc::clone(self), conn));
     }
 
     /// The connection is gone from all tables.
@@ -233,7 +233,7 @@ impl Worker {
     pub(super) fn purge(&self, conn: &Conn) {
         let at = self.at(conn);
         self.table.borrow_mut().purge(conn.id);
-        super::open::remove_wild(self, &[], conn.id);
+        super::client_messages::remove_wild(self, &[], conn.id);
         self.registry.purge(at);
         self.forget(conn);
     }
@@ -241,7 +241,7 @@ impl Worker {
     async fn stop(self: &Rc<Self>) {
         let all: Vec<Rc<Conn>> = self.conns.borrow().values().cloned().collect();
         for conn in &all {
-            conn.dismiss(super::wire::reason::SHUTTING_DOWN);
+            conn.dismiss(super::codec::reason::SHUTTING_DOWN);
         }
         while !self.conns.borrow().is_empty() {
             self.gone.notified().await;
@@ -271,7 +271,7 @@ impl Worker {
             behind || suspicious
         });
         if behind == Some(true) {
-            pump::kick(self, conn);
+            catch_up::kick(self, conn);
         }
     }
 
@@ -354,7 +354,7 @@ impl Worker {
             match message {
                 Ok(Delivery::Push { parcel, prev }) => self.push(&parcel, prev),
                 Ok(Delivery::Watched(parcel)) => self.watch_queue.push(parcel),
-                Ok(Delivery::Open(message)) => super::open::deliver(&self, &message),
+                Ok(Delivery::Open(message)) => super::client_messages::deliver(&self, &message),
                 Err(_) => return, // The watchdog ends the process.
             }
             // Acknowledgements and pings must not wait for everything that the link has.
@@ -392,7 +392,7 @@ impl Worker {
                 (session.offer(&mut frames, outbox, socket, now), session.has_moved())
             });
             match offer {
-                Some((Offer::Behind, _)) => pump::kick(self, conn),
+                Some((Offer::Behind, _)) => catch_up::kick(self, conn),
                 Some((Offer::Done, true)) => self.list(conn),
                 _ => {}
             }
@@ -435,7 +435,7 @@ impl Worker {
         let (worker, conn) = (Rc::clone(self), Rc::clone(conn));
         tokio::task::spawn_local(async move {
             let _on_panic = CloseOnPanic(Rc::clone(&conn));
-            serve::look_up(&worker, &conn).await;
+            connection_task::look_up(&worker, &conn).await;
             conn.looking.set(false);
         });
     }
@@ -449,7 +449,7 @@ impl Worker {
                 (own, session.user.is_some())
             });
             match own {
-                Some((Some(_), _)) => pump::kick(self, &conn),
+                Some((Some(_), _)) => catch_up::kick(self, &conn),
                 // Its first push ever may be the one that was lost.
                 Some((None, true)) => self.look_up(&conn),
                 _ => {}
@@ -469,7 +469,7 @@ impl Worker {
 
     /// Ends connections that are silent, that never said CONNECT, or that stopped acknowledging.
     fn check_clocks(&self) {
-        use super::wire::reason;
+        use super::codec::reason;
         let now = std::time::Instant::now();
         let conns: Vec<Rc<Conn>> = self.conns.borrow().values().cloned().collect();
         for conn in conns {
@@ -515,7 +515,7 @@ impl Worker {
                 behind
             });
             if behind == Some(true) {
-                pump::kick(self, &conn);
+                catch_up::kick(self, &conn);
             }
         }
         let direct = self.gateway.heads().direct();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::migrate::SCHEMA_VERSION;
+use super::schema_upgrade::SCHEMA_VERSION;
 use super::{Error, Result};
 
 /// Copies the store at `store` to `target`, which must not exist; answers the size of the copy in bytes. Under its name it

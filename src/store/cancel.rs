@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::asked::{self, find};
-use super::{Asked, Cancelled, Result, State, Store, dispatch};
+use super::address_lookup::{self, find};
+use super::{Asked, Cancelled, Result, State, Store, delivery_state};
 use crate::clock::Millis;
 use crate::ids::Target;
 use crate::parcel::Seq;
@@ -46,7 +46,7 @@ impl Store {
                 }
                 tx.sql
                     .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id = ?1")?
-                    .execute(params![place.row, State::Cancelled.number(), dispatch::OK, now])?;
+                    .execute(params![place.row, State::Cancelled.number(), delivery_state::OK, now])?;
                 cancelled.seqs.extend(place.seq);
                 cancelled.done.extend(names);
             }
@@ -67,7 +67,7 @@ fn places(sql: &Connection, push: i64) -> Result<Vec<Place>> {
             address: row.get(1)?,
             seq: row.get(2)?,
             state: State::from_number(row.get(3)?),
-            target: asked::target(row, 4, 5)?,
+            target: address_lookup::target(row, 4, 5)?,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

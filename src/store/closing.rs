@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::params;
 
-use super::bindings::Open;
-use super::dispatch::{self, Counts};
+use super::delivery_state::{self, Counts};
+use super::memberships::Open;
 use super::writer::Tx;
 use super::{Result, replace};
 use crate::clock::Millis;
@@ -77,7 +77,7 @@ impl Closing {
                 .execute(params![flow, members, self.now])?;
         }
         for (seq, gone) in self.gone {
-            dispatch::count(tx, seq, Counts { gone, ..Counts::default() }, self.now)?;
+            delivery_state::count(tx, seq, Counts { gone, ..Counts::default() }, self.now)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Groups from the operator's side.
 
-use super::{GroupView, MemberView, Result, Store, flows, views};
+use super::{GroupView, MemberView, Result, Store, destinations, views};
 use crate::clock::Millis;
 use crate::ids::{GroupId, JoinPolicy};
 use crate::parcel::FlowId;
@@ -17,17 +17,17 @@ impl Store {
         now: Millis,
     ) -> Result<Option<(GroupView, bool)>> {
         self.write(move |tx| {
-            let known = flows::find(tx.sql, flows::GROUP, group.as_str())?;
+            let known = destinations::find(tx.sql, destinations::GROUP, group.as_str())?;
             let flow = match known {
                 Some(flow) => flow,
                 None if tx.groups() >= limit => return Ok(None),
-                None => flows::insert_group(tx, &group, policy.unwrap_or(default), now)?,
+                None => destinations::insert_group(tx, &group, policy.unwrap_or(default), now)?,
             };
-            flows::keep_group(tx, flow)?;
+            destinations::keep_group(tx, flow)?;
             if let (Some(_), Some(policy)) = (known, policy) {
                 tx.sql
                     .prepare_cached("UPDATE flows SET policy = ?2 WHERE id = ?1")?
-                    .execute([flow, flows::policy_number(policy)])?;
+                    .execute([flow, destinations::policy_number(policy)])?;
             }
             let view = views::group(tx.sql, &group)?.unwrap_or(GroupView { id: group, policy: default, members: 0 });
             Ok(Some((view, known.is_none())))
@@ -38,7 +38,7 @@ impl Store {
     /// How many pushes to a group are not over; 0 for an unknown group.
     pub async fn open_pushes(&self, group: GroupId) -> Result<u64> {
         self.read(move |sql| {
-            let Some(flow) = flows::find(sql, flows::GROUP, group.as_str())? else { return Ok(0) };
+            let Some(flow) = destinations::find(sql, destinations::GROUP, group.as_str())? else { return Ok(0) };
             let mut query = sql.prepare_cached("SELECT count(*) FROM dispatches WHERE flow = ?1 AND state < 2")?;
             Ok(query.query_row([flow], |row| row.get(0))?)
         })
@@ -57,7 +57,7 @@ impl Store {
     /// Members, those who have been known for longest first, after the user of this key; `None` for an unknown group.
     pub async fn members(&self, group: GroupId, after: FlowId, limit: usize) -> Result<Option<Vec<MemberView>>> {
         self.read(move |sql| {
-            let Some(flow) = flows::find(sql, flows::GROUP, group.as_str())? else { return Ok(None) };
+            let Some(flow) = destinations::find(sql, destinations::GROUP, group.as_str())? else { return Ok(None) };
             views::members(sql, flow, after, limit).map(Some)
         })
         .await

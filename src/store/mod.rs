@@ -5,42 +5,42 @@
 //!
 //! | files | subject |
 //! | --- | --- |
-//! | [`submit`], [`duplicates`], [`intake`], [`replace`], [`cancel`], [`asked`] | taking pushes, and taking them back |
-//! | [`dispatch`], [`lifecycle`], [`outbox`] | what becomes of a push with time, and who is told |
-//! | [`fetch`], [`cursors`], [`recipients`] | what is owed, what was answered, and who has what |
-//! | [`bindings`], [`closing`], [`groups`], [`deletion`], [`requests`], [`answers`], [`flows`] | groups and their members |
+//! | [`submit`], [`duplicates`], [`admission`], [`replace`], [`cancel`], [`address_lookup`] | taking pushes, and taking them back |
+//! | [`delivery_state`], [`schedule_and_expiry`], [`notification_queue`] | what becomes of a push with time, and who is told |
+//! | [`backlog`], [`acknowledge`], [`recipients`] | what is owed, what was answered, and who has what |
+//! | [`memberships`], [`closing`], [`groups`], [`delete_group`], [`pending_joins`], [`late_answers`], [`destinations`] | groups and their members |
 //! | [`sessions`], [`terminals`] | MQTT sessions and devices |
 //! | [`retention`], [`views`], [`mod@backup`] | forgetting, looking, copying |
-//! | [`open`], [`migrate`], [`writer`], [`reader`], [`commits`], [`folding`], [`mark`] | the file, its threads and its lock |
+//! | [`open_file`], [`schema_upgrade`], [`writer`], [`reader`], [`commit_health`], [`checkpoint`], [`lock_file`] | the file, its threads and its lock |
 //!
 //! SQL stays in this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
 
-mod answers;
-mod asked;
+mod acknowledge;
+mod address_lookup;
+mod admission;
+mod backlog;
 mod backup;
-mod bindings;
 mod cancel;
+mod checkpoint;
 mod closing;
-mod commits;
-mod cursors;
-mod deletion;
-mod dispatch;
+mod commit_health;
+mod delete_group;
+mod delivery_state;
+mod destinations;
 mod duplicates;
-mod fetch;
-mod flows;
-mod folding;
 mod groups;
-mod intake;
-mod lifecycle;
-mod mark;
-mod migrate;
-mod open;
-mod outbox;
+mod late_answers;
+mod lock_file;
+mod memberships;
+mod notification_queue;
+mod open_file;
+mod pending_joins;
 mod reader;
 mod recipients;
 mod replace;
-mod requests;
 mod retention;
+mod schedule_and_expiry;
+mod schema_upgrade;
 mod sessions;
 mod submit;
 mod terminals;
@@ -51,11 +51,11 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use asked::{Asked, Found, find};
+pub use address_lookup::{Asked, Found, find};
 pub use backup::backup;
-pub use deletion::Cleared;
-pub use migrate::SCHEMA_VERSION;
+pub use delete_group::Cleared;
 pub use replace::MAX_REPLACED;
+pub use schema_upgrade::SCHEMA_VERSION;
 pub use sessions::Wish;
 pub use types::*;
 
@@ -111,10 +111,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone)]
 pub struct Store {
     /// One gateway per store: held until the last handle is gone.
-    _lock: Arc<mark::Lock>,
+    _lock: Arc<lock_file::Lock>,
     writer: Arc<Writer>,
     readers: Arc<Readers>,
-    intake: intake::Intake,
+    intake: admission::Intake,
 }
 
 impl Store {
@@ -126,17 +126,17 @@ impl Store {
         health: &Health,
         observer: impl Fn(Event) + Send + 'static,
     ) -> Result<Self> {
-        let lock = Arc::new(mark::lock(path)?);
-        let had_log = mark::has_log(path);
+        let lock = Arc::new(lock_file::lock(path)?);
+        let had_log = lock_file::has_log(path);
         let named = |error: Error| match error {
             Error::Open(_) => error,
             other => Error::Open(format!("{}: {other}", path.display())),
         };
-        let connection = open::open(path).map_err(named)?;
+        let connection = open_file::open(path).map_err(named)?;
         let readers = Readers::start(path, readers, health).map_err(named)?;
-        let seq = folding::seq(&connection).map_err(|error| named(error.into()))?;
+        let seq = checkpoint::seq(&connection).map_err(|error| named(error.into()))?;
         lock.compare(path, seq, had_log);
-        let folding = folding::Folding::start(path, Arc::clone(&lock), health).map_err(named)?;
+        let folding = checkpoint::Folding::start(path, Arc::clone(&lock), health).map_err(named)?;
         let inside = writer::Inside { folding, lock: Arc::clone(&lock), part: health.part("store-write") };
         let writer = Writer::start(connection, Box::new(observer), inside).map_err(named)?;
         lock.mark(seq, true);
@@ -144,7 +144,7 @@ impl Store {
             _lock: lock,
             writer: Arc::new(writer),
             readers: Arc::new(readers),
-            intake: intake::Intake::default(),
+            intake: admission::Intake::default(),
         })
     }
 

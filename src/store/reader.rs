@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Error, Result, Store, open};
+use super::{Error, Result, Store, open_file};
 use crate::faults;
 use crate::health::Health;
 
@@ -31,7 +31,7 @@ impl Readers {
         let queue = Arc::new(Mutex::new(queue));
         let mut threads = Vec::with_capacity(count);
         for number in 0..count {
-            let connection = open::open_reader(path)?;
+            let connection = open_file::open_reader(path)?;
             let queue = Arc::clone(&queue);
             let part = health.part(format!("store-read-{number}"));
             let thread = std::thread::Builder::new()

@@ -11,9 +11,9 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::cursors::{GOT, HELD, REFUSED};
+use super::acknowledge::{GOT, HELD, REFUSED};
 use super::writer::Tx;
-use super::{Replacing, Result, State, Store, dispatch};
+use super::{Replacing, Result, State, Store, delivery_state};
 use crate::clock::Millis;
 use crate::parcel::{BindingId, FlowId, Seq};
 
@@ -186,7 +186,7 @@ fn addresses(sql: &Connection, push: i64) -> Result<Vec<Old>> {
 fn cancel(tx: &Tx<'_>, old: &Old, replaced: &mut Replaced, now: Millis) -> Result<()> {
     tx.sql
         .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id = ?1")?
-        .execute(params![old.row, State::Cancelled.number(), dispatch::OK, now])?;
+        .execute(params![old.row, State::Cancelled.number(), delivery_state::OK, now])?;
     replaced.revoked.extend(old.seq);
     Ok(())
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::closing::Closing;
 use super::writer::Tx;
-use super::{Arrival, Bind, Bound, Ended, Fate, Released, Result, Source, Store, StoredSession, bindings};
+use super::{Arrival, Bind, Bound, Ended, Fate, Released, Result, Source, Store, StoredSession, memberships};
 use crate::clock::Millis;
 use crate::ids::UserId;
 use crate::parcel::BindingId;
@@ -31,7 +31,7 @@ fn subscribe_in(
     user: &UserId,
     wish: &Wish,
 ) -> Result<(Option<Bound>, Option<BindingId>)> {
-    let bound = wish.bind.as_ref().map(|bind| bindings::bind_in(tx, bind)).transpose()?;
+    let bound = wish.bind.as_ref().map(|bind| memberships::bind_in(tx, bind)).transpose()?;
     let binding = match &bound {
         Some(Bound::Member { membership, .. }) => Some(membership.binding),
         Some(_) => return Ok((bound, None)),
@@ -50,7 +50,7 @@ impl Store {
     pub async fn arrive(&self, client: String, user: UserId, now: Millis) -> Result<Arrival> {
         self.read(move |sql| {
             let snapshot = sql.unchecked_transaction()?;
-            let memberships = bindings::memberships(&snapshot, &user)?;
+            let memberships = memberships::memberships(&snapshot, &user)?;
             let answers = snapshot
                 .prepare_cached(
                     "SELECT EXISTS (SELECT 1 FROM answers WHERE user = (SELECT id FROM flows WHERE kind = 1 AND name = ?1))",
@@ -362,8 +362,8 @@ fn release(tx: &Tx<'_>, binding: i64, closing: &mut Closing) -> Result<Option<Re
     if others > 0 {
         return Ok(None);
     }
-    let Some(open) = bindings::find_open_by_id(tx.sql, binding)? else { return Ok(None) };
-    if !bindings::remove_sources(tx, &open, Source::Subscribe.bit(), closing)? {
+    let Some(open) = memberships::find_open_by_id(tx.sql, binding)? else { return Ok(None) };
+    if !memberships::remove_sources(tx, &open, Source::Subscribe.bit(), closing)? {
         return Ok(None);
     }
     let user: String = tx

@@ -4,11 +4,13 @@ use std::collections::HashSet;
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::dispatch::{self, Content, Due, Place};
+use super::delivery_state::{self, Content, Due, Place};
 use super::duplicates::{self, Verdict};
 use super::replace::{self, NotReplaced, Predecessor, Replaced};
 use super::writer::Tx;
-use super::{Address, DeliveryMethod, Earlier, Meaning, Priority, Result, State, Store, Submission, Submitted, flows};
+use super::{
+    Address, DeliveryMethod, Earlier, Meaning, Priority, Result, State, Store, Submission, Submitted, destinations,
+};
 use crate::ids::Target;
 use crate::parcel::{FlowId, PushKey, Seq};
 
@@ -122,14 +124,14 @@ fn insert_dispatches(
             if shared {
                 given.push((named.flow, place.seq));
             }
-            dispatch::announce(tx, &due, &place);
+            delivery_state::announce(tx, &due, &place);
             continue;
         }
         let row = insert_scheduled(tx, push, position as i64, &due)?;
         if predecessor == Predecessor::Over {
-            dispatch::reject(tx, row, dispatch::NOT_CANCELLABLE, push.now)?;
+            delivery_state::reject(tx, row, delivery_state::NOT_CANCELLABLE, push.now)?;
         } else if is_due {
-            dispatch::dispatch(tx, row, &due, push.now)?;
+            delivery_state::dispatch(tx, row, &due, push.now)?;
         }
     }
     Ok(())
@@ -162,7 +164,7 @@ fn insert_pending(
             push.deliver_after,
             push.deliver_before,
             State::Pending.number(),
-            dispatch::OK,
+            delivery_state::OK,
             members,
         ])?;
     tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute([due.flow, place.seq])?;
@@ -186,7 +188,7 @@ fn insert_scheduled(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>
             push.deliver_after,
             push.deliver_before,
             State::Scheduled.number(),
-            dispatch::OK,
+            delivery_state::OK,
             due.replaces,
         ])?;
     Ok(tx.sql.last_insert_rowid())
@@ -195,7 +197,7 @@ fn insert_scheduled(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>
 /// An address that names nothing known, where the others are served all the same. It ends as it is stored: by an update,
 /// so that the trigger sees it and its initiator is notified.
 fn insert_unknown(tx: &Tx<'_>, push: &Submission, key: PushKey, position: i64, address: &str) -> Result<()> {
-    let nobody = flows::ensure_nobody(tx, push.now)?;
+    let nobody = destinations::ensure_nobody(tx, push.now)?;
     tx.sql
         .prepare_cached(
             "INSERT INTO dispatches (push, position, address, flow, priority, shared, due, deadline, state, code)
@@ -210,9 +212,9 @@ fn insert_unknown(tx: &Tx<'_>, push: &Submission, key: PushKey, position: i64, a
             push.deliver_after,
             push.deliver_before,
             State::Scheduled.number(),
-            dispatch::OK,
+            delivery_state::OK,
         ])?;
-    dispatch::reject(tx, tx.sql.last_insert_rowid(), dispatch::UNKNOWN, push.now)
+    delivery_state::reject(tx, tx.sql.last_insert_rowid(), delivery_state::UNKNOWN, push.now)
 }
 
 /// The flow of every address, and those that name nothing known.
@@ -247,7 +249,7 @@ fn resolve_meaning<'a>(tx: &Tx<'_>, meaning: &'a Meaning, push: &Submission) -> 
             .prepare_cached("SELECT id, members, last_seq FROM flows WHERE kind = 0 AND name = ?1")?
             .query_row([group.as_str()], named),
         Target::User(user) if meaning.connected => {
-            let flow = flows::ensure_user(tx, user, push.now)?;
+            let flow = destinations::ensure_user(tx, user, push.now)?;
             tx.sql.prepare_cached("SELECT id, 1, last_seq FROM flows WHERE id = ?1")?.query_row([flow], named)
         }
         // Known by a binding to a group.

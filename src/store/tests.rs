@@ -247,7 +247,7 @@ async fn pushes_that_come_faster_than_the_disk_takes_them_filled_the_memory() {
     });
     beginning.await.unwrap();
     let size = 4 << 20;
-    let waiting: Vec<_> = (0..intake::WAITING / size - 1)
+    let waiting: Vec<_> = (0..admission::WAITING / size - 1)
         .map(|n| {
             let store = open.store.clone();
             tokio::spawn(async move { store.submit(push(&format!("p{n}"), size)).await })
@@ -308,8 +308,8 @@ async fn who_had_been_away_walked_over_the_whole_history_of_a_busy_group() {
     let (portion, taken) = open
         .store
         .read(move |sql| {
-            let portion = fetch::fetch_in(sql, fetch)?;
-            Ok((portion.unwrap(), steps(sql, fetch::OWED)))
+            let portion = backlog::fetch_in(sql, fetch)?;
+            Ok((portion.unwrap(), steps(sql, backlog::OWED)))
         })
         .await
         .unwrap();
@@ -321,7 +321,7 @@ async fn who_had_been_away_walked_over_the_whole_history_of_a_busy_group() {
     let skipped = Exception { seq: from + 1, kind: ExceptionKind::Skipped { upto: portion.scanned - 1 } };
     let cursor = CursorMove { binding: alice.binding, from, upto: portion.scanned, exceptions: vec![skipped] };
     open.store.settle(vec![cursor], 21).await.unwrap();
-    let taken = open.store.write(|tx| Ok(steps(tx.sql, cursors::SPAN))).await.unwrap();
+    let taken = open.store.write(|tx| Ok(steps(tx.sql, acknowledge::SPAN))).await.unwrap();
     assert!(taken < 500, "{taken} steps to write down one acknowledgement");
     let view = open.store.push("i".into(), "last".into()).await.unwrap().unwrap();
     assert_eq!((view.addresses[0].state, view.addresses[0].delivered), (State::Delivered, 1));
@@ -402,7 +402,7 @@ async fn a_push_of_very_many_addresses_was_forgotten_in_one_transaction() {
 #[tokio::test]
 async fn a_page_of_members_or_of_those_who_wait_sorted_the_whole_group() {
     let open = open().await;
-    for text in [views::MEMBERS, requests::PAGE] {
+    for text in [views::MEMBERS, pending_joins::PAGE] {
         let plan: Vec<String> = open
             .store
             .read(move |sql| {

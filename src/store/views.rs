@@ -2,11 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::asked;
+use super::address_lookup;
 use super::duplicates::original;
 use super::submit::{UNCONFIRMED, priority};
 use super::{
-    AddressView, BindingView, GroupView, MemberView, NotificationView, PushView, Result, Source, State, Store, flows,
+    AddressView, BindingView, GroupView, MemberView, NotificationView, PushView, Result, Source, State, Store,
+    destinations,
 };
 use crate::ids::{GroupId, UserId};
 use crate::parcel::{FlowId, PushKey};
@@ -106,7 +107,7 @@ fn with_addresses(sql: &Connection, mut view: PushView) -> Result<PushView> {
             }
             None => None,
         };
-        Ok(AddressView { notification, target: asked::target(row, 12, 13)?, ..address_row(row)? })
+        Ok(AddressView { notification, target: address_lookup::target(row, 12, 13)?, ..address_row(row)? })
     })?;
     view.addresses = rows.collect::<rusqlite::Result<_>>()?;
     Ok(view)
@@ -133,7 +134,7 @@ const GROUP: &str = "SELECT name, policy, members FROM flows WHERE kind = 0 AND 
 /// Rows whose name is no group ID belong to deleted groups.
 fn group_row(row: &Row<'_>) -> rusqlite::Result<Option<GroupView>> {
     let name: String = row.get(0)?;
-    let (policy, members) = (flows::policy_from(row.get(1)?), row.get(2)?);
+    let (policy, members) = (destinations::policy_from(row.get(1)?), row.get(2)?);
     Ok(GroupId::parse(&name).ok().map(|id| GroupView { id, policy, members }))
 }
 

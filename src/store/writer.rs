@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::commits::Commits;
-use super::folding::{Folding, fold, seq};
-use super::mark::Lock;
+use super::checkpoint::{Folding, fold, seq};
+use super::commit_health::Commits;
+use super::lock_file::Lock;
 use super::{Error, Event, Result, Store};
 use crate::faults;
 use crate::health::Part;

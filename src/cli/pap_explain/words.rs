@@ -1,6 +1,6 @@
 //! What a request means, fact by fact. The names on the left are those of the specification.
 
-use crate::addressee;
+use crate::address_resolution;
 use crate::clock;
 use crate::ids::Target;
 use crate::pap::address::{self, Address, Client, Kind};
@@ -140,7 +140,7 @@ fn some_or_all(addresses: &[String]) -> String {
 
 /// An address and whom it names.
 fn whom(raw: &str) -> String {
-    let named = addressee::meanings(raw);
+    let named = address_resolution::meanings(raw);
     let name = |target: &Target| match target {
         Target::Group(id) => format!("the group {}", id.as_str()),
         Target::User(id) => format!("the user {}", id.as_str()),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::{Id, JoinSet};
 
-use super::places::Places;
+use super::receiver_shares::Places;
 use crate::store::{Error, Notification};
 
 /// How often the store is asked what is due, unless what it said is used up before.

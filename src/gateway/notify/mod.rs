@@ -6,10 +6,10 @@
 //! after 1 s, 2 s, 4 s … up to an hour, each time by a random part longer, also after a restart of the gateway.
 
 mod attempts;
-mod guard;
-mod message;
-mod places;
-mod post;
+mod http_post;
+mod receiver_shares;
+mod result_document;
+mod ssrf_guard;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub(super) use guard::{check_url, receiver};
-pub use message::{pap_quality, pap_state};
+pub use result_document::{pap_quality, pap_state};
+pub(super) use ssrf_guard::{check_url, receiver};
 
 use attempts::Attempts;
 
@@ -80,11 +80,12 @@ impl Gateway {
 
     /// Whether it was received.
     async fn notify_one(&self, notification: Notification) -> Result<bool, Error> {
-        let (content_type, body) = message::of(&notification);
+        let (content_type, body) = result_document::of(&notification);
         let Rules { allow_private, timeout, .. } = self.notify;
-        let failure = match post::post(&notification.notify.url, content_type, body, allow_private, timeout).await {
+        let failure = match http_post::post(&notification.notify.url, content_type, body, allow_private, timeout).await
+        {
             Ok(answer) => {
-                if let Some(complaint) = message::complaint(answer.content_type.as_deref(), &answer.body) {
+                if let Some(complaint) = result_document::complaint(answer.content_type.as_deref(), &answer.body) {
                     tracing::warn!(
                         push_id = notification.push_id,
                         complaint,

@@ -21,7 +21,7 @@ pub(super) use refusal::{Endpoints, in_pap};
 
 use super::problem::Problem;
 use super::server::Remote;
-use super::{ANYBODY, Api, digest, submit};
+use super::{ANYBODY, Api, repeat_digest, submit};
 use crate::clock;
 use crate::gateway::{self, Content, NAME, PushRequest, Refused};
 use crate::pap::code::Code;
@@ -71,7 +71,7 @@ pub(super) async fn handle(State(api): State<Api>, endpoint: Endpoint, request: 
         return endpoint.tell(&Document::CapabilitiesResponse(response), &dialect, rdf);
     }
     let sender = sender_address(&parts.headers, &parts.uri);
-    let origin = Origin { digest: digest::pap(content_type, &body), sender, dialect: dialect.to_string() };
+    let origin = Origin { digest: repeat_digest::pap(content_type, &body), sender, dialect: dialect.to_string() };
     let document = answer(&api, endpoint, &sent_by, request, origin).await;
     told(&api, endpoint, operation, &document, &dialect)
 }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 
 use crate::ids::UserId;
-use crate::mqtt::outbox::{Outbox, Sink};
+use crate::mqtt::codec::Version;
+use crate::mqtt::inflight_window::{Resume, Window};
+use crate::mqtt::send_buffer::{Outbox, Sink};
 use crate::mqtt::session::{Session, Wanted};
-use crate::mqtt::window::{Resume, Window};
-use crate::mqtt::wire::Version;
 use crate::store::Portion;
 
 /// Pushes that may be under way to one terminal.

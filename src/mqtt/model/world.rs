@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::terminal::{Arrived, Connection};
 use super::{GROUPS, Op, TERMINALS, To, USERS};
 use crate::ids::{GroupId, JoinPolicy, Target, UserId};
-use crate::mqtt::frames::{Frames, Now};
 use crate::mqtt::session::Offer;
+use crate::mqtt::shared_frames::{Frames, Now};
 use crate::parcel::{BindingId, FlowId, Parcel, Seq};
 use crate::store::{
     Address, Asked, Bind, Bound, CursorMove, DeliveryMethod, Digest, Event, Fetch, Limits, Meaning, PendingReply,
@@ -44,7 +44,7 @@ pub(super) struct World {
     pub(super) members: [BTreeSet<usize>; GROUPS],
     pub(super) pushes: Vec<Push>,
     pub(super) terminals: [Option<Connection>; TERMINALS],
-    resumes: [Option<crate::mqtt::window::Resume>; TERMINALS],
+    resumes: [Option<crate::mqtt::inflight_window::Resume>; TERMINALS],
     orphans: Vec<CursorMove>,
     revoked: BTreeSet<Seq>,
     /// Of the groups.

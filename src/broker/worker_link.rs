@@ -1,0 +1,123 @@
+//! A worker's link: it only receives.
+//!
+//! The link pauses after some 200 messages until it is told to go on, and a segment may have rotated by then; the seq
+//! that each message names as the one before it shows the hole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rumqttd::Notification;
+use rumqttd::local::{LinkRx, LinkTx};
+
+use super::wanted_topics::Interest;
+use super::{Channel, Delivery, Error, Link, envelope};
+
+/// The receiving side and its subscriptions.
+pub struct Feed {
+    subscriptions: LinkTx,
+    messages: LinkRx,
+    interest: Arc<Interest>,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Feed")
+    }
+}
+
+/// Where to subscribe while [`FeedMessages`] is being read.
+pub struct FeedWants {
+    link: LinkTx,
+    interest: Arc<Interest>,
+    /// How often each channel is wanted. A second SUBSCRIBE to one filter would double every message.
+    wanted: HashMap<Channel, usize>,
+}
+
+impl std::fmt::Debug for FeedWants {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FeedWants").field("wanted", &self.wanted.len()).finish_non_exhaustive()
+    }
+}
+
+/// The messages of a feed.
+#[derive(Debug)]
+pub struct FeedMessages {
+    link: LinkRx,
+}
+
+impl Feed {
+    pub(super) fn new((subscriptions, messages): Link, interest: Arc<Interest>) -> Self {
+        Self { subscriptions, messages, interest }
+    }
+
+    /// The two halves: one is written to while the other is waited for.
+    #[must_use]
+    pub fn split(self) -> (FeedWants, FeedMessages) {
+        let wants = FeedWants { link: self.subscriptions, interest: self.interest, wanted: HashMap::new() };
+        (wants, FeedMessages { link: self.messages })
+    }
+}
+
+impl FeedWants {
+    /// Wants a channel once more. Whatever is published after this returns will arrive: the router handles our request
+    /// and later publishes in the order in which they were sent. `false`: the router knows too many topics; this one is
+    /// served from the store.
+    pub fn add(&mut self, channel: &Channel) -> bool {
+        if let Some(count) = self.wanted.get_mut(channel) {
+            *count += 1;
+            return true;
+        }
+        if !self.interest.add(channel) {
+            return false;
+        }
+        self.wanted.insert(channel.clone(), 1);
+        self.link.subscribe(channel.topic()).is_ok()
+    }
+
+    /// Wants it once less.
+    pub fn remove(&mut self, channel: &Channel) {
+        let Some(count) = self.wanted.get_mut(channel) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.wanted.remove(channel);
+            self.interest.remove(channel);
+            // What is under way may still arrive; the worker knows by its own table that nobody wants it.
+            let _ = self.link.unsubscribe(channel.topic());
+        }
+    }
+}
+
+impl FeedMessages {
+    /// The next message. Must be called again soon, whatever else there is to do.
+    pub async fn next(&mut self) -> Result<Delivery, Error> {
+        loop {
+            let notification = self.link.next().await.map_err(|error| Error::Stopped(error.to_string()))?;
+            match notification {
+                Some(Notification::Forward(forward)) => {
+                    let payload = forward.publish.payload;
+                    let topic = &forward.publish.topic[..];
+                    if let Some(delivery) = decode(topic, payload) {
+                        return Ok(delivery);
+                    }
+                    tracing::error!(topic = ?String::from_utf8_lossy(topic), "a message of the embedded broker is unreadable");
+                }
+                Some(Notification::Unschedule) => {
+                    self.link.wake().await.map_err(|error| Error::Stopped(error.to_string()))?;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn decode(topic: &[u8], payload: bytes::Bytes) -> Option<Delivery> {
+    if topic == Channel::Open.topic().as_bytes() {
+        return envelope::decode_open(payload).map(|message| Delivery::Open(Arc::new(message)));
+    }
+    let (parcel, prev) = envelope::decode_push(payload)?;
+    Some(if topic == Channel::Watch.topic().as_bytes() {
+        Delivery::Watched(parcel)
+    } else {
+        Delivery::Push { parcel, prev }
+    })
+}

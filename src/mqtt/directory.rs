@@ -1,0 +1,401 @@
+//! Which worker has which client and which users: the only thing the workers share. It answers the gateway's questions
+//! about terminals and passes its orders on.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::detached_sessions::Parked;
+use super::inflight_window::Resume;
+use super::take_over::{Claimed, Claims};
+use super::unanswered_pushes::Unanswered;
+use super::wills::Wills;
+use crate::budget::Budget;
+use crate::gateway::{Connection, Later, Terminals};
+use crate::ids::UserId;
+use crate::parcel::{BindingId, FlowId, Seq};
+use crate::store::{Membership, PendingReply};
+
+/// A connection within its worker; never used twice.
+pub(super) type ConnId = u64;
+
+/// Where a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ConnRef {
+    pub(super) worker: usize,
+    pub(super) id: ConnId,
+}
+
+/// An order to a worker.
+#[derive(Debug)]
+pub(super) enum Command {
+    Accept {
+        stream: std::net::TcpStream,
+        remote: std::net::SocketAddr,
+    },
+    /// Another connection wants this client id. It gets it when the old one is gone and all it knew is stored.
+    TakeOver {
+        conn: ConnId,
+    },
+    Attach {
+        conn: ConnId,
+        membership: Membership,
+        reply: oneshot::Sender<()>,
+    },
+    Detach {
+        conn: ConnId,
+        flow: FlowId,
+        reply: oneshot::Sender<()>,
+    },
+    Settle {
+        reply: oneshot::Sender<()>,
+    },
+    Answer {
+        conn: ConnId,
+        reply: PendingReply,
+        payload: Vec<u8>,
+    },
+    /// These dispatches were cancelled: they are not sent from now on.
+    Revoke {
+        seqs: Arc<[Seq]>,
+        reply: oneshot::Sender<()>,
+    },
+    /// These dispatches are not sent until they are let go. The answer names the bindings to which they are under way.
+    HoldBack {
+        dispatches: Arc<[(FlowId, Seq)]>,
+        reply: oneshot::Sender<Vec<(BindingId, Seq)>>,
+    },
+    LetGo {
+        dispatches: Arc<[(FlowId, Seq)]>,
+    },
+    Stop {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+pub(super) type WorkerHandle = mpsc::UnboundedSender<Command>;
+
+/// What the configuration says all connections may hold together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) connections: usize,
+    /// Bytes of packets that have not come whole.
+    pub(super) unfinished: usize,
+    /// Bytes of wills.
+    pub(super) wills: usize,
+    pub(super) watchers: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Registry {
+    workers: Vec<WorkerHandle>,
+    bounds: Bounds,
+    /// Bytes of packets that have not come whole, of all connections.
+    pub(super) unfinished: Budget,
+    pub(super) wills: Wills,
+    /// Clients whose last connection ended with pushes unanswered.
+    pub(super) unanswered: Unanswered,
+    watchers: AtomicUsize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Accepted sockets, with or without a CONNECT.
+    sockets: usize,
+    claims: Claims,
+    users: HashMap<UserId, Vec<(ConnRef, Connection)>>,
+    /// Pushes under way on connections that are just ending, or just beginning: no session has them now, and they are not
+    /// parked.
+    between: HashMap<ConnRef, Vec<(BindingId, Seq)>>,
+    /// What interrupted sessions had under way, until they come back or end.
+    parked: Parked,
+}
+
+/// What a connection gets that wants a client id.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// It has it, with what the session had under way.
+    Granted(Resume),
+    /// Somebody has it and was asked to go. Its turn comes with what the session had under way, or the other end is
+    /// dropped because a newer connection wants it.
+    Wait(oneshot::Receiver<Resume>),
+}
+
+impl Registry {
+    pub(super) fn new(workers: Vec<WorkerHandle>, bounds: Bounds) -> Self {
+        Self {
+            workers,
+            bounds,
+            unfinished: Budget::new(bounds.unfinished),
+            wills: Wills::new(bounds.wills),
+            unanswered: Unanswered::default(),
+            watchers: AtomicUsize::new(0),
+            inner: Mutex::default(),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a new socket; `false` where there are enough.
+    pub(super) fn open_socket(&self) -> bool {
+        let mut inner = self.inner();
+        if inner.sockets >= self.bounds.connections {
+            return false;
+        }
+        inner.sockets += 1;
+        true
+    }
+
+    pub(super) fn close_socket(&self) {
+        self.inner().sockets -= 1;
+    }
+
+    /// Whether one more connection may watch.
+    pub(super) fn may_watch(&self) -> bool {
+        self.watchers.load(Ordering::Relaxed) < self.bounds.watchers
+    }
+
+    /// A connection begins or ceases to watch.
+    pub(super) fn count_watcher(&self, begins: bool) {
+        if begins {
+            self.watchers.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.watchers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Claims a client id for a new connection. Whoever has it is asked to go; whoever waits for it has waited in vain.
+    pub(super) fn claim(&self, client: &str, at: ConnRef) -> Claim {
+        let mut inner = self.inner();
+        match inner.claims.claim(client, at) {
+            Claimed::Free => {
+                let resume = inner.parked.remove(client).unwrap_or_default();
+                inner.put_between(at, resume.pushes().collect());
+                Claim::Granted(resume)
+            }
+            Claimed::Wait { turn, ask } => {
+                drop(inner);
+                if let Some(old) = ask {
+                    self.send(old.worker, Command::TakeOver { conn: old.id });
+                }
+                Claim::Wait(turn)
+            }
+        }
+    }
+
+    /// Gives a client id back, with what its session had under way: the next connection gets both, or that is parked until
+    /// the client comes back.
+    pub(super) fn release(&self, client: &str, at: ConnRef, resume: Resume) {
+        let mut inner = self.inner();
+        let under_way = resume.pushes().collect();
+        match inner.claims.release(client, at, resume) {
+            Ok(next) => inner.put_between(next, under_way),
+            // Only who had it knows anything; whoever merely waited must not replace what is parked.
+            Err(resume) if !resume.is_empty() => inner.parked.insert(client, resume),
+            Err(_) => {}
+        }
+        inner.between.remove(&at);
+    }
+
+    /// A connection is gone that could not say so itself.
+    pub(super) fn purge(&self, at: ConnRef) {
+        let claimed = self.inner().claims.of(at);
+        for client in claimed {
+            self.release(&client, at, Resume::default());
+        }
+        let mut inner = self.inner();
+        inner.between.remove(&at);
+        inner.users.retain(|_, present| {
+            present.retain(|(known, _)| *known != at);
+            !present.is_empty()
+        });
+    }
+
+    /// A connection begins to end; what it has under way stays so until it gives its client id back.
+    pub(super) fn ending(&self, at: ConnRef, under_way: Vec<(BindingId, Seq)>) {
+        self.inner().put_between(at, under_way);
+    }
+
+    /// A session has begun, and has by itself what was under way.
+    pub(super) fn begun(&self, at: ConnRef) {
+        self.inner().between.remove(&at);
+    }
+
+    /// The bindings to which these dispatches are under way though no session has them now.
+    fn interrupted(&self, dispatches: &[(FlowId, Seq)]) -> Vec<(BindingId, Seq)> {
+        let inner = self.inner();
+        let mut found = Vec::new();
+        for &(_, seq) in dispatches {
+            found.extend(inner.between.values().flatten().filter(|(_, known)| *known == seq));
+            found.extend(inner.parked.holders(seq).map(|binding| (binding, seq)));
+        }
+        found
+    }
+
+    pub(super) fn enter(&self, user: UserId, at: ConnRef, connection: Connection) {
+        self.inner().users.entry(user).or_default().push((at, connection));
+    }
+
+    pub(super) fn leave(&self, user: &UserId, at: ConnRef) {
+        let mut inner = self.inner();
+        if let Some(present) = inner.users.get_mut(user) {
+            present.retain(|(known, _)| *known != at);
+            if present.is_empty() {
+                inner.users.remove(user);
+            }
+        }
+    }
+
+    pub(super) fn send(&self, worker: usize, command: Command) {
+        if let Some(handle) = self.workers.get(worker) {
+            // A worker that has stopped drops the reply in the command, which answers it.
+            let _ = handle.send(command);
+        }
+    }
+
+    fn present(&self, user: &UserId) -> Vec<ConnRef> {
+        self.inner().users.get(user).map(|present| present.iter().map(|(at, _)| *at).collect()).unwrap_or_default()
+    }
+
+    /// Sends one order to each connection of a user and waits for all of them.
+    async fn order(&self, user: &UserId, command: impl Fn(ConnId, oneshot::Sender<()>) -> Command) {
+        let mut replies = Vec::new();
+        for at in self.present(user) {
+            let (reply, done) = oneshot::channel();
+            self.send(at.worker, command(at.id, reply));
+            replies.push(done);
+        }
+        for done in replies {
+            let _ = done.await;
+        }
+    }
+
+    /// Sends one order to these workers and waits for all of them.
+    async fn order_some(
+        &self,
+        workers: impl IntoIterator<Item = usize>,
+        command: impl Fn(oneshot::Sender<()>) -> Command,
+    ) {
+        let mut replies = Vec::new();
+        for worker in workers {
+            let (reply, done) = oneshot::channel();
+            self.send(worker, command(reply));
+            replies.push(done);
+        }
+        for done in replies {
+            let _ = done.await;
+        }
+    }
+
+    async fn order_workers(&self, command: impl Fn(oneshot::Sender<()>) -> Command) {
+        self.order_some(0..self.workers.len(), command).await;
+    }
+
+    /// Closes every connection and waits until all that they knew is stored.
+    pub(super) async fn stop(&self) {
+        self.order_workers(|reply| Command::Stop { reply }).await;
+    }
+}
+
+impl Inner {
+    fn put_between(&mut self, at: ConnRef, under_way: Vec<(BindingId, Seq)>) {
+        if !under_way.is_empty() {
+            self.between.insert(at, under_way);
+        }
+    }
+}
+
+impl Terminals for Registry {
+    fn connections(&self, user: &UserId) -> Vec<Connection> {
+        let inner = self.inner();
+        let present = inner.users.get(user).map(|present| present.iter().map(|(_, connection)| connection.clone()));
+        present.map(Iterator::collect).unwrap_or_default()
+    }
+
+    fn is_here(&self, user: &UserId) -> bool {
+        self.inner().users.contains_key(user)
+    }
+
+    fn is_connected(&self, client: &str) -> bool {
+        self.inner().claims.has(client)
+    }
+
+    fn settle<'a>(&'a self, user: &'a UserId) -> Later<'a, ()> {
+        Box::pin(async move {
+            let mut workers: Vec<usize> = self.present(user).iter().map(|at| at.worker).collect();
+            workers.sort_unstable();
+            workers.dedup();
+            self.order_some(workers, |reply| Command::Settle { reply }).await;
+        })
+    }
+
+    fn attach<'a>(&'a self, user: &'a UserId, membership: Membership) -> Later<'a, ()> {
+        Box::pin(async move {
+            self.order(user, |conn, reply| Command::Attach { conn, membership: membership.clone(), reply }).await;
+        })
+    }
+
+    fn detach<'a>(&'a self, user: &'a UserId, flow: FlowId) -> Later<'a, ()> {
+        Box::pin(self.order(user, move |conn, reply| Command::Detach { conn, flow, reply }))
+    }
+
+    fn answer<'a>(&'a self, user: &'a UserId, reply: PendingReply, payload: Vec<u8>) -> Later<'a, ()> {
+        Box::pin(async move {
+            for at in self.present(user) {
+                self.send(at.worker, Command::Answer { conn: at.id, reply: reply.clone(), payload: payload.clone() });
+            }
+        })
+    }
+
+    fn revoke<'a>(&'a self, seqs: &'a [Seq]) -> Later<'a, ()> {
+        Box::pin(async move {
+            if !seqs.is_empty() {
+                let seqs: Arc<[Seq]> = seqs.into();
+                self.order_workers(|reply| Command::Revoke { seqs: Arc::clone(&seqs), reply }).await;
+            }
+        })
+    }
+
+    fn hold_back<'a>(&'a self, dispatches: &'a [(FlowId, Seq)]) -> Later<'a, Vec<(BindingId, Seq)>> {
+        Box::pin(async move {
+            let dispatches: Arc<[(FlowId, Seq)]> = dispatches.into();
+            // Before the workers: a session that is just being resumed is found here.
+            let mut holders = self.interrupted(&dispatches);
+            let replies: Vec<_> = (0..self.workers.len())
+                .map(|worker| {
+                    let (reply, holders) = oneshot::channel();
+                    self.send(worker, Command::HoldBack { dispatches: Arc::clone(&dispatches), reply });
+                    holders
+                })
+                .collect();
+            for reply in replies {
+                holders.extend(reply.await.unwrap_or_default());
+            }
+            // And after them: a connection that has ended meanwhile is found here.
+            holders.extend(self.interrupted(&dispatches));
+            holders.sort_unstable();
+            holders.dedup();
+            holders
+        })
+    }
+
+    fn let_go(&self, dispatches: &[(FlowId, Seq)]) {
+        let dispatches: Arc<[(FlowId, Seq)]> = dispatches.into();
+        for worker in 0..self.workers.len() {
+            self.send(worker, Command::LetGo { dispatches: Arc::clone(&dispatches) });
+        }
+    }
+
+    fn forget_session(&self, client: &str) {
+        self.inner().parked.remove(client);
+    }
+
+    fn settle_all(&self) -> Later<'_, ()> {
+        Box::pin(self.order_workers(|reply| Command::Settle { reply }))
+    }
+}

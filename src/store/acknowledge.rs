@@ -1,0 +1,402 @@
+//! The write-behind of acknowledgements: cursors, counters, exceptions and final states change in one transaction
+//! (docs/ledger.md, rules 3, 4, 6, 8 and 15).
+
+use std::collections::HashMap;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::delivery_state::{self, Counts};
+use super::writer::Tx;
+use super::{CursorMove, Exception, ExceptionKind, Result, Store};
+use crate::clock::Millis;
+use crate::parcel::{BindingId, FlowId, Seq};
+
+// Kinds of rows in `exceptions`.
+pub(super) const GOT: i64 = 1;
+pub(super) const REFUSED: i64 = 2;
+const SKIPPED: i64 = 3;
+const LATE: i64 = 4;
+pub(super) const HELD: i64 = 5;
+
+impl Store {
+    /// Applies moved cursors.
+    pub async fn settle(&self, moves: Vec<CursorMove>, now: Millis) -> Result<()> {
+        if moves.is_empty() {
+            return Ok(());
+        }
+        let said = merge(moves);
+        self.write(move |tx| settle_in(tx, &said, now)).await
+    }
+}
+
+/// One binding whose cursor moves over `(after, upto]`.
+struct Step<'a> {
+    said: &'a Said,
+    flow: FlowId,
+    after: Seq,
+    upto: Seq,
+    rows: bool,
+}
+
+/// What the terminals of one user say of one binding.
+struct Said {
+    cursor: CursorMove,
+    /// Each terminal's own words, where there are several.
+    each: Vec<CursorMove>,
+}
+
+impl Said {
+    /// Whether one of them got `seq`, and had not spoken of it before.
+    fn claims(&self, seq: Seq) -> bool {
+        let spoken = if self.each.is_empty() { std::slice::from_ref(&self.cursor) } else { &self.each };
+        spoken.iter().any(|cursor| cursor.from < seq && cursor.got(seq))
+    }
+}
+
+/// Two terminals of one user may speak of the same binding: a cursor only rises, nobody is counted twice, and what one of
+/// them got was got (rule 15).
+fn merge(moves: Vec<CursorMove>) -> Vec<Said> {
+    let mut by_binding: HashMap<BindingId, Vec<CursorMove>> = HashMap::with_capacity(moves.len());
+    for cursor in moves {
+        by_binding.entry(cursor.binding).or_default().push(cursor);
+    }
+    by_binding.into_values().filter_map(merge_one).collect()
+}
+
+fn merge_one(mut moves: Vec<CursorMove>) -> Option<Said> {
+    if moves.len() == 1 {
+        return moves.pop().map(|cursor| Said { cursor, each: Vec::new() });
+    }
+    let binding = moves.first()?.binding;
+    let from = moves.iter().map(|cursor| cursor.from).min()?;
+    let upto = moves.iter().map(|cursor| cursor.upto).max()?;
+    let mut exceptions: Vec<Exception> = Vec::new();
+    for (at, cursor) in moves.iter().enumerate() {
+        for exception in &cursor.exceptions {
+            let got_elsewhere =
+                moves.iter().enumerate().any(|(other, known)| other != at && known.got(exception.last()));
+            if exception.kind == ExceptionKind::Got || !got_elsewhere {
+                exceptions.push(*exception);
+            }
+        }
+    }
+    exceptions.sort_by_key(|exception| (exception.seq, exception.rank()));
+    exceptions.dedup_by_key(|exception| exception.seq);
+    Some(Said { cursor: CursorMove { binding, from, upto, exceptions }, each: moves })
+}
+
+impl CursorMove {
+    /// Whether this terminal says that it got `seq`.
+    fn got(&self, seq: Seq) -> bool {
+        let said = self.exceptions.iter().filter(|exception| exception.covers(seq));
+        let mut kinds = said.map(|exception| exception.kind).peekable();
+        if kinds.peek().is_none() {
+            return seq <= self.upto;
+        }
+        kinds.any(|kind| kind == ExceptionKind::Got)
+    }
+}
+
+impl Exception {
+    fn covers(&self, seq: Seq) -> bool {
+        self.seq <= seq && seq <= self.last()
+    }
+
+    fn last(&self) -> Seq {
+        match self.kind {
+            ExceptionKind::Skipped { upto } => upto,
+            ExceptionKind::Got | ExceptionKind::Refused { .. } => self.seq,
+        }
+    }
+
+    /// Got beats refused beats skipped.
+    fn rank(&self) -> u8 {
+        match self.kind {
+            ExceptionKind::Got => 0,
+            ExceptionKind::Refused { .. } => 1,
+            ExceptionKind::Skipped { .. } => 2,
+        }
+    }
+}
+
+fn settle_in(tx: &mut Tx<'_>, said: &[Said], now: Millis) -> Result<()> {
+    let mut by_flow: HashMap<FlowId, Vec<Step<'_>>> = HashMap::new();
+    for said in said {
+        match load(tx, said)? {
+            Some(step) => by_flow.entry(step.flow).or_default().push(step),
+            None => note_late(tx, &said.cursor, now)?,
+        }
+    }
+    for (flow, steps) in by_flow {
+        settle_flow(tx, flow, &steps, now)?;
+    }
+    Ok(())
+}
+
+/// The binding was closed: its open dispatches were counted as gone, and nothing moves a counter twice. That it was got or
+/// refused all the same is kept, so that the push does not come again by another address (rules 3 and 12).
+fn note_late(tx: &Tx<'_>, cursor: &CursorMove, now: Millis) -> Result<()> {
+    for exception in &cursor.exceptions {
+        let code = match exception.kind {
+            ExceptionKind::Got => 0,
+            ExceptionKind::Refused { code } => code,
+            ExceptionKind::Skipped { .. } => continue,
+        };
+        let known = tx
+            .sql
+            .prepare_cached("UPDATE bindings SET exceptions = 1 WHERE id = ?1 AND acked_seq < ?2")?
+            .execute(params![cursor.binding, exception.seq])?;
+        if known > 0 {
+            write_row(tx, cursor.binding, exception.seq, LATE, exception.seq, code, now)?;
+        }
+    }
+    Ok(())
+}
+
+/// `None` for a binding that was closed.
+fn load<'a>(tx: &Tx<'_>, said: &'a Said) -> Result<Option<Step<'a>>> {
+    let cursor = &said.cursor;
+    let step = tx
+        .sql
+        .prepare_cached(
+            "SELECT flow, max(joined_seq, acked_seq), exceptions FROM bindings WHERE id = ?1 AND left_seq IS NULL",
+        )?
+        .query_row([cursor.binding], |row| {
+            let after: Seq = row.get(1)?;
+            Ok(Step { said, flow: row.get(0)?, after, upto: cursor.upto.max(after), rows: row.get(2)? })
+        });
+    Ok(step.optional()?)
+}
+
+/// The dispatches of one flow that a flush touches.
+struct Ledger {
+    entries: Vec<Line>,
+}
+
+struct Line {
+    seq: Seq,
+    pending: bool,
+    counts: Counts,
+}
+
+/// The dispatches of a flow in `(after, upto]`.
+pub(super) const SPAN: &str =
+    "SELECT seq, state = 1 FROM dispatches WHERE flow = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq";
+
+impl Ledger {
+    /// Loads what the steps touch and nothing between: one member that is far behind must not make every flush of a
+    /// busy flow read its whole history, nor one that steps over it.
+    fn load(tx: &Tx<'_>, flow: FlowId, steps: &[Step<'_>], overruled: &[Vec<Seq>]) -> Result<Self> {
+        let mut ranges: Vec<(Seq, Seq)> = steps.iter().flat_map(Step::spans).collect();
+        ranges.extend(overruled.iter().flatten().map(|seq| (seq - 1, *seq)));
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, known| {
+            let overlap = next.0 <= known.1;
+            if overlap {
+                known.1 = known.1.max(next.1);
+            }
+            overlap
+        });
+        let mut entries = Vec::new();
+        for (after, upto) in ranges {
+            let mut query = tx.sql.prepare_cached(SPAN)?;
+            let lines = query.query_map([flow, after, upto], |row| {
+                Ok(Line { seq: row.get(0)?, pending: row.get(1)?, counts: Counts::default() })
+            })?;
+            entries.extend(lines.collect::<rusqlite::Result<Vec<Line>>>()?);
+        }
+        Ok(Self { entries })
+    }
+
+    /// Positions of the entries with `after < seq <= upto`.
+    fn range(&self, after: Seq, upto: Seq) -> std::ops::Range<usize> {
+        let start = self.entries.partition_point(|entry| entry.seq <= after);
+        let end = self.entries.partition_point(|entry| entry.seq <= upto);
+        start..end.max(start)
+    }
+
+    fn at(&mut self, seq: Seq) -> Option<&mut Line> {
+        let at = self.entries.binary_search_by_key(&seq, |entry| entry.seq).ok()?;
+        self.entries.get_mut(at)
+    }
+}
+
+fn settle_flow(tx: &mut Tx<'_>, flow: FlowId, steps: &[Step<'_>], now: Millis) -> Result<()> {
+    let overruled = steps.iter().map(|step| overruled(tx, step)).collect::<Result<Vec<_>>>()?;
+    let mut ledger = Ledger::load(tx, flow, steps, &overruled)?;
+    for (step, overruled) in steps.iter().zip(&overruled) {
+        for seq in overruled {
+            overrule(tx, step, *seq, &mut ledger, now)?;
+        }
+        let stated = stated(tx, step)?;
+        let mut rows = false;
+        for exception in &step.said.cursor.exceptions {
+            rows |= apply_exception(tx, step, *exception, &stated, &mut ledger, now)?;
+        }
+        rows |= count_range(tx, step, &stated, &mut ledger, now)?;
+        tx.sql
+            .prepare_cached(
+                "UPDATE bindings SET acked_seq = max(acked_seq, ?2), exceptions = exceptions | ?3 WHERE id = ?1",
+            )?
+            .execute(params![step.said.cursor.binding, step.upto, rows])?;
+    }
+    for entry in ledger.entries.iter().filter(|entry| entry.counts != Counts::default()) {
+        delivery_state::count(tx, entry.seq, entry.counts, now)?;
+    }
+    Ok(())
+}
+
+/// Refusals that another terminal of the user speaks against by now.
+fn overruled(tx: &Tx<'_>, step: &Step<'_>) -> Result<Vec<Seq>> {
+    if !step.rows {
+        return Ok(Vec::new());
+    }
+    let mut query = tx
+        .sql
+        .prepare_cached("SELECT seq FROM exceptions WHERE binding = ?1 AND seq > ?2 AND seq <= ?3 AND kind = ?4")?;
+    let cursor = &step.said.cursor;
+    let refused: Vec<Seq> = query
+        .query_map(params![cursor.binding, cursor.from, step.reach(), REFUSED], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(refused.into_iter().filter(|seq| step.said.claims(*seq)).collect())
+}
+
+/// Got beats refused for as long as the dispatch is not over (rules 3 and 15).
+fn overrule(tx: &Tx<'_>, step: &Step<'_>, seq: Seq, ledger: &mut Ledger, now: Millis) -> Result<()> {
+    let Some(entry) = ledger.at(seq).filter(|entry| entry.pending) else { return Ok(()) };
+    entry.counts.refused -= 1;
+    entry.counts.delivered += 1;
+    let binding = step.said.cursor.binding;
+    tx.sql
+        .prepare_cached("DELETE FROM exceptions WHERE binding = ?1 AND seq = ?2 AND kind = ?3")?
+        .execute(params![binding, seq, REFUSED])?;
+    // A row of its own: a third terminal may have stepped over what was refused.
+    write_row(tx, binding, seq, GOT, seq, 0, now)
+}
+
+impl Step<'_> {
+    /// The newest seq this step speaks of.
+    fn reach(&self) -> Seq {
+        self.said.cursor.exceptions.iter().map(Exception::last).max().unwrap_or(0).max(self.upto)
+    }
+
+    /// The ranges `(after, upto]` in which this step counts something: what the cursor passes, without what was stepped
+    /// over, and what was answered by name.
+    fn spans(&self) -> Vec<(Seq, Seq)> {
+        let (mut spans, mut skipped) = (Vec::new(), Vec::new());
+        for exception in &self.said.cursor.exceptions {
+            match exception.kind {
+                ExceptionKind::Skipped { upto } => skipped.push((exception.seq, upto)),
+                ExceptionKind::Got | ExceptionKind::Refused { .. } => spans.push((exception.seq - 1, exception.seq)),
+            }
+        }
+        skipped.sort_unstable();
+        let mut from = self.after;
+        for (seq, upto) in skipped {
+            spans.push((from, (seq - 1).min(self.upto)));
+            from = from.max(upto);
+        }
+        spans.push((from, self.upto));
+        spans.retain(|(after, upto)| after < upto);
+        spans
+    }
+}
+
+/// Rows that already say something about this binding: `(seq, upto, kind)`.
+type Stated = Vec<(Seq, Seq, i64)>;
+
+fn stated(tx: &Tx<'_>, step: &Step<'_>) -> Result<Stated> {
+    if !step.rows {
+        return Ok(Vec::new());
+    }
+    let rows = tx
+        .sql
+        .prepare_cached("SELECT seq, upto, kind FROM exceptions WHERE binding = ?1 AND upto > ?2 ORDER BY seq")?
+        .query_map([step.said.cursor.binding, step.after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(rows)
+}
+
+fn says(stated: &Stated, seq: Seq, kind: i64) -> bool {
+    stated.iter().any(|&(from, upto, stated)| stated == kind && from <= seq && seq <= upto)
+}
+
+/// Writes one exception and counts it. Got beats refused (rule 15); what is final moves no counter (rule 3).
+fn apply_exception(
+    tx: &Tx<'_>,
+    step: &Step<'_>,
+    exception: Exception,
+    stated: &Stated,
+    ledger: &mut Ledger,
+    now: Millis,
+) -> Result<bool> {
+    let seq = exception.seq;
+    let binding = step.said.cursor.binding;
+    if let ExceptionKind::Skipped { upto } = exception.kind {
+        // Another terminal may have got what this one stepped over.
+        let from = seq.max(step.after + 1);
+        if from <= upto {
+            write_row(tx, binding, from, SKIPPED, upto, 0, now)?;
+        }
+        return Ok(from <= upto);
+    }
+    if seq <= step.after || says(stated, seq, GOT) {
+        return Ok(false);
+    }
+    let Some(entry) = ledger.at(seq) else { return Ok(false) };
+    let was_refused = says(stated, seq, REFUSED);
+    match exception.kind {
+        ExceptionKind::Got => {
+            if was_refused {
+                return Ok(false);
+            }
+            let kind = if entry.pending { GOT } else { LATE };
+            entry.counts.delivered += i64::from(entry.pending);
+            write_row(tx, binding, seq, kind, seq, 0, now)?;
+        }
+        ExceptionKind::Refused { code } => {
+            if was_refused {
+                return Ok(false);
+            }
+            if entry.pending {
+                entry.counts.refused += 1;
+                entry.counts.code = Some(code);
+            }
+            let kind = if entry.pending { REFUSED } else { LATE };
+            write_row(tx, binding, seq, kind, seq, code, now)?;
+        }
+        ExceptionKind::Skipped { .. } => {}
+    }
+    Ok(true)
+}
+
+/// Counts what the cursor passes as got, unless a row says otherwise.
+fn count_range(tx: &Tx<'_>, step: &Step<'_>, stated: &Stated, ledger: &mut Ledger, now: Millis) -> Result<bool> {
+    let mut late = false;
+    let range = ledger.range(step.after, step.upto);
+    for entry in &mut ledger.entries[range] {
+        let excepted = stated.iter().any(|&(from, upto, kind)| kind != HELD && from <= entry.seq && entry.seq <= upto)
+            || step.said.cursor.exceptions.iter().any(|exception| exception.covers(entry.seq));
+        if excepted {
+            continue;
+        }
+        if entry.pending {
+            entry.counts.delivered += 1;
+        } else {
+            write_row(tx, step.said.cursor.binding, entry.seq, LATE, entry.seq, 0, now)?;
+            late = true;
+        }
+    }
+    Ok(late)
+}
+
+fn write_row(tx: &Tx<'_>, binding: BindingId, seq: Seq, kind: i64, upto: Seq, code: u16, now: Millis) -> Result<()> {
+    tx.sql
+        .prepare_cached(
+            // After a crash more may be stepped over from the same place.
+            "INSERT INTO exceptions (binding, seq, kind, upto, code, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET upto = max(upto, excluded.upto)",
+        )?
+        .execute(params![binding, seq, kind, upto, code, now])?;
+    Ok(())
+}

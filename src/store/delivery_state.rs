@@ -1,0 +1,138 @@
+//! Dispatch: a push to one address gets the next seq, and from then on its members owe an answer. And the end of it:
+//! when everybody has answered, nobody is left, or the deadline has come.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::params;
+
+use super::writer::Tx;
+use super::{Event, Result, State, destinations, replace};
+use crate::clock::Millis;
+use crate::ids::Target;
+use crate::parcel::{FlowId, Parcel, PushKey, Seq};
+
+/// PAP 1000: OK.
+pub(super) const OK: i64 = 1000;
+/// A group without members.
+pub(super) const NOBODY: i64 = 4510;
+/// PAP 2002: the address names nothing known.
+pub(super) const UNKNOWN: i64 = 2002;
+/// PAP 2008: what it should replace cannot be taken back.
+pub(super) const NOT_CANCELLABLE: i64 = 2008;
+/// Its deliver-before came.
+pub(super) const EXPIRED: i64 = 4500;
+
+/// One address that is due.
+pub(super) struct Due<'a> {
+    pub(super) push: PushKey,
+    pub(super) flow: FlowId,
+    pub(super) target: &'a Target,
+    pub(super) address: &'a str,
+    pub(super) shared: bool,
+    /// The dispatch whose recipients are left out.
+    pub(super) replaces: Option<Seq>,
+    pub(super) content: &'a Content<'a>,
+}
+
+/// What all addresses of one push have in common.
+pub(super) struct Content<'a> {
+    pub(super) push_id: &'a str,
+    pub(super) confirmed: bool,
+    pub(super) deadline: Millis,
+    pub(super) content_type: &'a str,
+    pub(super) headers: &'a [(String, String)],
+    pub(super) body: &'a Bytes,
+}
+
+/// The place of a dispatch in the order of all, and in that of its flow.
+pub(super) struct Place {
+    pub(super) seq: Seq,
+    pub(super) prev: Seq,
+}
+
+/// Gives an address that was stored before its seq. The cost is the same for every size of group: the members are a number
+/// kept with it.
+pub(super) fn dispatch(tx: &mut Tx<'_>, row: i64, due: &Due<'_>, now: Millis) -> Result<()> {
+    let (prev, all): (Seq, i64) = tx
+        .sql
+        .prepare_cached("SELECT last_seq, members FROM flows WHERE id = ?1")?
+        .query_row([due.flow], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let left_out = due.replaces.map_or(Ok(0), |old| replace::left_out(tx.sql, due.flow, old))?;
+    let members = (all - left_out).max(0);
+    let place = Place { seq: tx.next_seq(), prev };
+    tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute([due.flow, place.seq])?;
+    let (state, code) = if members == 0 { (State::Undeliverable, NOBODY) } else { (State::Pending, OK) };
+    tx.sql
+        .prepare_cached(
+            "UPDATE dispatches SET seq = ?2, prev_seq = ?3, state = ?4, code = ?5, recipients = ?6, event_at = ?7 WHERE id = ?1",
+        )?
+        .execute(params![row, place.seq, place.prev, state.number(), code, members, (members == 0).then_some(now)])?;
+    announce(tx, due, &place);
+    Ok(())
+}
+
+/// Once it is committed, the push is on its way to the workers.
+pub(super) fn announce(tx: &mut Tx<'_>, due: &Due<'_>, place: &Place) {
+    let &Place { seq, prev } = place;
+    let topic_prev = if destinations::kind(due.target) == destinations::USER { tx.advance_direct(seq) } else { prev };
+    let content = due.content;
+    tx.emit(Event::Dispatched {
+        topic_prev,
+        parcel: Arc::new(Parcel {
+            seq,
+            prev,
+            flow: due.flow,
+            target: due.target.clone(),
+            push: due.push,
+            // Who is left out is known to the store only.
+            shared: due.shared || due.replaces.is_some(),
+            confirmed: content.confirmed,
+            deadline: content.deadline,
+            push_id: content.push_id.to_owned(),
+            address: due.address.to_owned(),
+            content_type: content.content_type.to_owned(),
+            headers: content.headers.to_vec(),
+            body: content.body.clone(),
+        }),
+    });
+}
+
+/// Ends an address that was not dispatched.
+pub(super) fn reject(tx: &Tx<'_>, row: i64, code: i64, now: Millis) -> Result<()> {
+    tx.sql
+        .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id = ?1")?
+        .execute(params![row, State::Rejected.number(), code, now])?;
+    Ok(())
+}
+
+/// What a flush adds to one dispatch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) delivered: i64,
+    pub(super) refused: i64,
+    pub(super) gone: i64,
+    /// The code of the last refusal.
+    pub(super) code: Option<u16>,
+}
+
+/// Adds to the counters of a pending dispatch and ends it if that was the last answer.
+pub(super) fn count(tx: &mut Tx<'_>, seq: Seq, counts: Counts, now: Millis) -> Result<()> {
+    tx.sql
+        .prepare_cached(
+            "UPDATE dispatches SET delivered = delivered + ?2, refused = refused + ?3, gone = gone + ?4,
+                refusal = coalesce(?5, refusal) WHERE seq = ?1 AND state = 1",
+        )?
+        .execute(params![seq, counts.delivered, counts.refused, counts.gone, counts.code])?;
+    // All members answered: delivered where all that remained have it, aborted where one refused, and undeliverable
+    // where everybody left first.
+    tx.sql
+        .prepare_cached(
+            "UPDATE dispatches SET event_at = ?2,
+                state = CASE WHEN refused > 0 THEN 5 WHEN delivered > 0 THEN 2 ELSE 3 END,
+                code  = CASE WHEN refused > 0 THEN refusal WHEN delivered > 0 THEN 1000 ELSE 4510 END
+             WHERE seq = ?1 AND state = 1 AND delivered + refused + gone >= recipients",
+        )?
+        .execute(params![seq, now])?;
+    Ok(())
+}
