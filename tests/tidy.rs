@@ -1,6 +1,7 @@
 //! The house rules: who imports whom, how long files are, that every module says what it is for.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -272,6 +273,107 @@ fn the_table_of_limits_says_what_the_configuration_says() {
     for key in ["mqtt", "http", "groups", "push"].map(|section| (section, defaults[section].as_table().unwrap())) {
         for name in key.1.keys().filter(|name| name.starts_with("max")) {
             assert!(page.contains(&format!("`{}.{name}`", key.0)), "{}.{name} is not in docs/limits.md", key.0);
+        }
+    }
+}
+
+/// A file as a module: `mqtt::session::client_messages`.
+fn module(path: &Path) -> Vec<String> {
+    let mut parts: Vec<String> =
+        path.with_extension("").iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    if parts.last().is_some_and(|last| last == "mod") {
+        parts.pop();
+    }
+    parts
+}
+
+/// The paths that a `use` list stands for: `super::{a, b::{C, d}}` is `super::a`, `super::b::C`, `super::b::d`.
+fn expand(prefix: &str, list: &str, into: &mut Vec<String>) {
+    let (mut depth, mut start) = (0, 0);
+    let mut items = Vec::new();
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                items.push(&list[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    items.push(&list[start..]);
+    for item in items.into_iter().map(str::trim).filter(|item| !item.is_empty()) {
+        match item.split_once('{') {
+            Some((head, rest)) => expand(&format!("{prefix}{head}"), rest.trim_end().trim_end_matches('}'), into),
+            None => into.push(format!("{prefix}{item}")),
+        }
+    }
+}
+
+/// Every path of ours that a file names, in `use` or where it stands.
+fn paths(text: &str) -> Vec<String> {
+    let text: String = code(text).lines().map(|line| line.split("//").next().unwrap().to_owned() + "\n").collect();
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("use ") {
+        let statement = text[at + 4..].split(';').next().unwrap();
+        if statement.starts_with("super::") || statement.starts_with("crate::") || statement.starts_with("self::") {
+            expand("", statement, &mut found);
+        }
+    }
+    for start in ["super::", "crate::", "self::"] {
+        for (at, _) in text.match_indices(start) {
+            let path: String =
+                text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':')).collect();
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The file that a path in `from` leads to, as far as the path names modules.
+fn resolve(from: &[String], path: &str, modules: &HashSet<Vec<String>>) -> Option<Vec<String>> {
+    let mut at = from.to_vec();
+    let mut found = None;
+    for part in path.split("::").map(|part| part.split_whitespace().next().unwrap_or("")) {
+        match part {
+            "crate" => at.clear(),
+            "super" => drop(at.pop()),
+            "self" => {}
+            name => at.push(name.to_owned()),
+        }
+        if modules.contains(&at) {
+            found = Some(at.clone());
+        }
+    }
+    found
+}
+
+/// A file that imports what imports it, over however many steps, cannot be read alone. A folder's own file only puts its
+/// folder together; it does not count.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let files: Vec<(Vec<String>, String)> =
+        sources().into_iter().map(|(path, text)| (module(&path), text)).filter(|(at, _)| !at.iter().any(|part| part == "tests" || part == "model")).collect();
+    let modules: HashSet<Vec<String>> = files.iter().map(|(at, _)| at.clone()).collect();
+    let is_folder = |at: &[String]| modules.iter().any(|other| other.len() > at.len() && other.starts_with(at));
+    let mut imports: HashMap<&[String], Vec<Vec<String>>> = HashMap::new();
+    for (at, text) in &files {
+        let wanted = paths(text).into_iter().filter_map(|path| resolve(at, &path, &modules));
+        let wanted = wanted.filter(|other| other != at && !is_folder(other) && other.first() == at.first());
+        imports.insert(at, wanted.collect());
+    }
+    assert!(imports.values().map(Vec::len).sum::<usize>() > 300, "the imports were read");
+    for (begin, _) in &files {
+        let mut seen = HashSet::new();
+        let mut next: Vec<(Vec<String>, String)> =
+            imports[begin.as_slice()].iter().map(|other| (other.clone(), other.join("/"))).collect();
+        while let Some((at, way)) = next.pop() {
+            assert!(at != *begin, "{} imports itself by way of {way}", begin.join("/"));
+            if seen.insert(at.clone()) {
+                let further = imports[at.as_slice()].iter();
+                next.extend(further.map(|other| (other.clone(), format!("{way} -> {}", other.join("/")))));
+            }
         }
     }
 }

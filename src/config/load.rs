@@ -10,8 +10,6 @@ use super::{Config, names};
 /// The commented default, also printed by `papcast config default`.
 pub const DEFAULT_TOML: &str = include_str!("../../broker.toml");
 
-pub(super) const ENV_PREFIX: &str = "PAPCAST_";
-
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("{path}: cannot be read: {source}")]

@@ -2,7 +2,8 @@
 
 use toml::{Table, Value};
 
-use super::load::ENV_PREFIX;
+/// What environment variables of papcast begin with.
+pub(super) const ENV_PREFIX: &str = "PAPCAST_";
 
 /// Variables that are no settings of the gateway and still papcast's: the command line's, and the test harness's.
 const OTHERS: [&str; 2] = ["PAPCAST_GATEWAY", "PAPCAST_CRASH"];

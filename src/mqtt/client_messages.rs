@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use super::codec::{Publish, reason};
 use super::connection::{Conn, Subscription};
-use super::directory::ConnId;
+use super::connection_id::ConnId;
 use super::routes::Table;
 use super::shared_frames::Now;
 use super::worker::Worker;
-use super::{topic_filters, wildcard_watch};
-use crate::broker::{OpenMessage, OpenProperties};
-use crate::clock;
+use super::{client_publish, topic_filters, wildcard_watch};
+use crate::broker::OpenMessage;
 use crate::ids::Target;
 
 /// A granted filter enters the worker's tables; filters on our own topics are not kept there, but for those that watch.
@@ -37,12 +36,11 @@ pub(super) fn remove(table: &mut Table, filter: &str, conn: ConnId) {
 
 /// Called after a filter was taken from `left`.
 pub(super) fn remove_wild(worker: &Worker, left: &[Subscription], conn: ConnId) {
-    let mut table = worker.table.borrow_mut();
     if !left.iter().any(|known| topic_filters::has_wildcard(&known.filter)) {
-        table.remove_wild(conn);
+        worker.table.borrow_mut().remove_wild(conn);
     }
-    if !left.iter().any(|known| wildcard_watch::is_watching(&known.filter)) && table.unwatch(conn) {
-        worker.registry.count_watcher(false);
+    if !left.iter().any(|known| wildcard_watch::is_watching(&known.filter)) {
+        worker.unwatch(conn);
     }
 }
 
@@ -56,25 +54,10 @@ pub(super) fn publish(worker: &Worker, conn: &Conn, publish: Publish) -> u8 {
         })
     };
     let Some(client) = allowed else { return reason::NOT_AUTHORIZED };
-    if worker.settings.publisher.open(message(&client, publish)) { reason::SUCCESS } else { reason::QUOTA_EXCEEDED }
-}
-
-/// What a publish of this client becomes on its way to the subscribers.
-pub(super) fn message(client: &str, publish: Publish) -> OpenMessage {
-    let properties = publish.properties;
-    OpenMessage {
-        topic: publish.topic,
-        qos: publish.qos.min(1),
-        client: client.to_owned(),
-        payload: publish.payload,
-        properties: OpenProperties {
-            content_type: properties.content_type,
-            response_topic: properties.response_topic,
-            correlation: properties.correlation,
-            is_utf8: properties.is_utf8,
-            expires_at: properties.expiry.map_or(0, |seconds| clock::now() + i64::from(seconds) * 1000),
-            user: properties.user,
-        },
+    if worker.settings.publisher.open(client_publish::message(&client, publish)) {
+        reason::SUCCESS
+    } else {
+        reason::QUOTA_EXCEEDED
     }
 }
 

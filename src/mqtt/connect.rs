@@ -3,13 +3,13 @@
 use std::rc::Rc;
 
 use super::codec::{self, BadPacket, ConnAck, Connect, ConnectFault, Packet, Reply, Version, reason};
-use super::connection::{Close, Conn, Subscription};
+use super::connection::{Close, Conn, RECEIVE_MAX, Subscription};
 use super::directory::Claim;
 use super::inflight_window::{Resume, Window};
 use super::session::Session;
-use super::wills::{self, KeptWill};
+use super::wills::KeptWill;
 use super::worker::Worker;
-use super::{client_messages, connection_task, subscribe};
+use super::{attach, client_messages, subscribe};
 use crate::config::UserIdFrom;
 use crate::ids::UserId;
 use crate::log_limit::LogLimit;
@@ -17,8 +17,6 @@ use crate::store::{Arrival, Error};
 
 /// Longest client id; the specification asks for 23 characters at least.
 const CLIENT_ID_MAX: usize = 1_024;
-/// QoS 1 and 2 publishes of a client that may be unanswered at once (MQTT 5 Receive Maximum).
-pub(super) const RECEIVE_MAX: u16 = 64;
 
 /// Refused CONNECTs: a few lines a minute, the rest is counted.
 static REFUSED: LogLimit = LogLimit::new(20);
@@ -108,13 +106,15 @@ fn arriving(worker: &Worker, mut connect: Connect) -> Result<Arriving, Refusal> 
     let (client_id, assigned) = client_id(&connect)?;
     let user = user_of(worker.settings.user_id, &connect, &client_id, assigned)?;
     let will = match connect.will.take() {
-        Some(will) => wills::accept(worker, will, user.as_ref(), &client_id).map_err(|code| {
-            let why = match code {
-                reason::QUOTA_EXCEEDED => "there is no room for its will (mqtt.max_wills)",
-                _ => "its will has a topic that is none",
-            };
-            Refusal::new(code, why)
-        })?,
+        Some(will) => {
+            worker.registry.wills.accept(&worker.settings, will, user.as_ref(), &client_id).map_err(|code| {
+                let why = match code {
+                    reason::QUOTA_EXCEEDED => "there is no room for its will (mqtt.max_wills)",
+                    _ => "its will has a topic that is none",
+                };
+                Refusal::new(code, why)
+            })?
+        }
         None => None,
     };
     Ok(Arriving { connect, client_id, assigned, user, will })
@@ -162,6 +162,8 @@ async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Resu
     };
     // Without a user nothing is stored, so nothing can be resumed.
     let expiry = if user.is_some() { expiry } else { 0 };
+    // From here on it may have to wait for others.
+    conn.has_arrived();
     let resume = claim(worker, conn, &client_id).await.ok_or(Close::Gone)?;
     // Not before: whoever was taken over may have left a will just now.
     worker.registry.wills.client_is_back(&client_id, connect.clean);
@@ -315,17 +317,17 @@ impl Start {
         self.install(worker, conn, subscriptions, present);
         if let Some(user) = &self.user {
             // Before the answer: who has it may push to this user at once.
-            connection_task::enter_user(worker, conn, user);
+            attach::enter_user(worker, conn, user);
         }
         conn.reply(self.connect.version, &Reply::ConnAck(Box::new(self.connack(worker, present))));
         if self.user.is_some() {
-            connection_task::attach_all(worker, conn, &arrival.memberships, direct);
+            attach::attach_all(worker, conn, &arrival.memberships, direct);
             subscribe::set_qos(worker, conn);
         }
         if let Some(user) = self.user.as_ref().filter(|_| arrival.answers) {
             worker.gateway.send_answers(user).await;
         }
-        connection_task::go_on(worker, conn);
+        attach::go_on(worker, conn);
         tracing::debug!(client = self.client_id, remote = %conn.remote, "connected");
         Ok(None)
     }

@@ -10,10 +10,13 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::codec::{self, Reply, Version, reason};
-use super::directory::ConnId;
+use super::connection_id::ConnId;
 use super::send_buffer::Outbox;
 use super::session::Session;
 use super::wills::KeptWill;
+
+/// QoS 1 and 2 publishes of a client that may be unanswered at once (MQTT 5 Receive Maximum).
+pub(super) const RECEIVE_MAX: u16 = 64;
 
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,10 @@ impl Subscription {
     }
 }
 
+/// One of the connections that have been accepted and not been looked at. They are few: whoever accepts waits for those
+/// who have to deal with it, and further ones wait in the accept queue of the system.
+pub(super) type Arrival = tokio::sync::OwnedSemaphorePermit;
+
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) id: ConnId,
@@ -63,6 +70,8 @@ pub(super) struct Conn {
     pub(super) pumping: Cell<bool>,
     /// Its user's bindings are being read.
     pub(super) looking: Cell<bool>,
+    /// Until it has said its CONNECT, or has nothing to say yet.
+    arrival: RefCell<Option<Arrival>>,
     /// It stands in the worker's list of those who have something to be written down.
     pub(super) listed: Cell<bool>,
 }
@@ -91,7 +100,7 @@ pub(super) struct State {
 }
 
 impl Conn {
-    pub(super) fn new(id: ConnId, remote: SocketAddr, socket: TcpStream) -> Self {
+    pub(super) fn new(id: ConnId, remote: SocketAddr, socket: TcpStream, arrival: Arrival) -> Self {
         let now = Instant::now();
         Self {
             id,
@@ -102,6 +111,7 @@ impl Conn {
             pumping: Cell::new(false),
             looking: Cell::new(false),
             listed: Cell::new(false),
+            arrival: RefCell::new(Some(arrival)),
             state: RefCell::new(State {
                 session: None,
                 outbox: Outbox::default(),
@@ -132,6 +142,11 @@ impl Conn {
         }
         self.state.borrow_mut().dismissed.get_or_insert(reason);
         self.wake.notify_one();
+    }
+
+    /// It has been looked at.
+    pub(super) fn has_arrived(&self) {
+        self.arrival.borrow_mut().take();
     }
 
     /// Waits until somebody ends the connection. For its own task, before its session has begun.

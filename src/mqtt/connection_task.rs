@@ -7,18 +7,14 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 use tokio::io::Interest;
 
+use super::attach::{go_on, last_seen};
 use super::codec::{self, BadPacket, Reply, Version, reason};
 use super::connection::{Close, Conn, State};
-use super::directory::ConnRef;
 use super::inflight_window::Resume;
 use super::session::Session;
 use super::worker::Worker;
-use super::{catch_up, client_messages, connect, packets, wills};
-use crate::clock;
-use crate::ids::{Target, UserId};
+use super::{client_messages, connect, packets};
 use crate::log_limit::LogLimit;
-use crate::parcel::Seq;
-use crate::store::{Membership, TerminalSeen};
 
 /// How long the last bytes to a connection that we end may take, and the last ones from one that broke.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -46,10 +42,20 @@ impl Drop for OnPanic {
     }
 }
 
+/// So long others may have to wait to be accepted until a new connection says something.
+const FIRST_WORD: Duration = Duration::from_millis(10);
+
 pub(super) async fn serve(worker: Rc<Worker>, conn: Rc<Conn>) {
     let _on_panic = OnPanic { worker: Rc::clone(&worker), conn: Rc::clone(&conn) };
     let mut buffer = BytesMut::new();
     let mut unfinished = worker.registry.unfinished.hold();
+    // Who has nothing to say yet keeps nobody waiting.
+    if tokio::time::timeout(FIRST_WORD, conn.socket.readable()).await.is_ok()
+        && let Err(close) = turn(&worker, &conn, &mut buffer).await
+    {
+        conn.close(close);
+    }
+    conn.has_arrived();
     let close = loop {
         if let Some(close) = ending(&worker, &conn, &mut buffer).await {
             break close;
@@ -155,17 +161,6 @@ fn drain(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     }
 }
 
-/// There is room again: in the socket, or in the window.
-pub(super) fn go_on(worker: &Rc<Worker>, conn: &Rc<Conn>) {
-    let behind = conn.with_session(|session, outbox, socket| {
-        session.send_queued(outbox, socket, super::shared_frames::Now::read());
-        session.is_behind()
-    });
-    if behind == Some(true) {
-        catch_up::kick(worker, conn);
-    }
-}
-
 /// Reads once into the worker's buffer; `false` where nothing came.
 fn read(worker: &Worker, conn: &Conn, buffer: &mut BytesMut) -> Result<bool, Close> {
     let mut scratch = worker.scratch.borrow_mut();
@@ -259,7 +254,7 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         worker.gateway.connection_ended(&client, &user, expiry).await;
     }
     if let Some(will) = will.filter(|_| close.publishes_will()) {
-        wills::publish(worker, &client, *will, expiry);
+        worker.registry.wills.publish(&worker.settings.publisher, &client, *will, expiry);
     }
     worker.forget(conn);
     log_end(conn, &client, close);
@@ -315,76 +310,4 @@ async fn say_goodbye(conn: &Conn, version: Version, close: Close) {
         }
     };
     let _ = tokio::time::timeout(LAST_WORDS, flushed).await;
-}
-
-/// Reads the user's bindings once more and serves those that are new.
-pub(super) async fn look_up(worker: &Rc<Worker>, conn: &Rc<Conn>) {
-    let user = conn.state.borrow().session.as_ref().and_then(|session| session.user.clone());
-    let Some(user) = user else { return };
-    worker.gateway.while_still(&user, attach_user(worker, conn, &user)).await;
-}
-
-/// Serves all bindings of a user. To be called while no join or leave of this user is under way.
-pub(super) async fn attach_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: &UserId) {
-    let direct = worker.gateway.heads().direct();
-    let memberships = worker.gateway.store().memberships(user.clone()).await;
-    // It may act for somebody else by now.
-    let same = conn.state.borrow().session.as_ref().is_some_and(|session| session.user.as_ref() == Some(user));
-    match memberships {
-        Ok(memberships) if same => attach_all(worker, conn, &memberships, direct),
-        Ok(_) => {}
-        Err(error) => {
-            tracing::error!(%error, "a user's bindings could not be read; its connection is closed");
-            conn.close(Close::Reason(reason::UNAVAILABLE));
-        }
-    }
-}
-
-/// Serves all these bindings. `direct`: the newest direct push before they were read.
-pub(super) fn attach_all(worker: &Rc<Worker>, conn: &Rc<Conn>, memberships: &[Membership], direct: Seq) {
-    let passed = worker.gateway.heads().direct() != direct;
-    let is_own = |membership: &Membership| matches!(membership.target, Target::User(_));
-    for membership in memberships {
-        worker.attach(conn, membership, passed && is_own(membership));
-    }
-    if passed && !memberships.iter().any(is_own) {
-        worker.look_up(conn);
-    }
-}
-
-fn protocol(session: &Session) -> &'static str {
-    if session.version == Version::V5 { "mqtt5" } else { "mqtt3.1.1" }
-}
-
-/// The terminal as it is when it comes or goes.
-fn last_seen(session: &Session) -> Option<TerminalSeen> {
-    let (receive_maximum, maximum_packet) = session.limits();
-    Some(TerminalSeen {
-        client: session.client_id.clone(),
-        user: session.user.clone()?,
-        protocol: protocol(session).to_owned(),
-        receive_maximum,
-        maximum_packet,
-        seen_at: clock::now(),
-    })
-}
-
-/// The connection enters the tables of those who act for a user.
-pub(super) fn enter_user(worker: &Worker, conn: &Conn, user: &UserId) {
-    let connection = {
-        let state = conn.state.borrow();
-        let Some(session) = &state.session else { return };
-        worker.note(last_seen(session));
-        let (receive_maximum, maximum_packet_size) = session.limits();
-        crate::gateway::Connection {
-            client_id: session.client_id.clone(),
-            protocol: protocol(session),
-            remote: conn.remote.to_string(),
-            connected_at: clock::format_utc(clock::now()),
-            receive_maximum,
-            maximum_packet_size,
-        }
-    };
-    worker.table.borrow_mut().enter(user.clone(), conn.id);
-    worker.registry.enter(user.clone(), ConnRef { worker: worker.number, id: conn.id }, connection);
 }

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::connection::Arrival;
+use super::connection_id::{ConnId, ConnRef};
 use super::detached_sessions::Parked;
 use super::inflight_window::Resume;
 use super::take_over::{Claimed, Claims};
@@ -18,22 +20,13 @@ use crate::ids::UserId;
 use crate::parcel::{BindingId, FlowId, Seq};
 use crate::store::{Membership, PendingReply};
 
-/// A connection within its worker; never used twice.
-pub(super) type ConnId = u64;
-
-/// Where a connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct ConnRef {
-    pub(super) worker: usize,
-    pub(super) id: ConnId,
-}
-
 /// An order to a worker.
 #[derive(Debug)]
 pub(super) enum Command {
     Accept {
         stream: std::net::TcpStream,
         remote: std::net::SocketAddr,
+        arrival: Arrival,
     },
     /// Another connection wants this client id. It gets it when the old one is gone and all it knew is stored.
     TakeOver {

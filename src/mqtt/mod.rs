@@ -1,36 +1,43 @@
 //! The MQTT side, and the only thing a terminal ever talks to. It guards (no byte a terminal sends reaches the
 //! broker unchecked) and delivers (packet ids, window, retransmission, keep-alive and acknowledgements are its own).
 //!
+//! From the ground up; no file imports one that stands above it.
+//!
 //! | file | job |
 //! | --- | --- |
-//! | [`worker`] | a thread and its connections; orders from outside, pushes from the broker |
-//! | [`connection_task`], [`connection`], [`send_buffer`] | one connection: its task, its state, what its socket has not taken |
-//! | [`connect`], [`packets`], [`subscribe`], [`group_requests`], [`client_messages`] | what packets do |
-//! | [`wills`], [`wildcard_watch`], [`unanswered_pushes`] | wills, wildcard watchers, clients that leave pushes unanswered |
-//! | [`session`], [`delivery_cursor`], [`inflight_window`], [`catch_up`], [`paused_deliveries`] | delivery: the one rule, the cursor, QoS 1, catching up, what is taken back |
-//! | [`codec`], [`publish_frame`], [`shared_frames`], [`topic_filters`], [`acl`] | bytes and names |
-//! | [`routes`], [`directory`] | who wants what: within a worker, and between workers |
-//! | [`take_over`], [`detached_sessions`] | who has which client id; what interrupted sessions had under way |
+//! | [`codec`], [`publish_frame`], [`shared_frames`], [`topic_filters`], [`acl`], [`client_publish`] | bytes, names, and who may use which topics |
+//! | [`session`], [`delivery_cursor`], [`inflight_window`], [`paused_deliveries`] | delivery to one client: the one rule, the cursor, QoS 1, what is taken back |
+//! | [`connection_id`], [`take_over`], [`detached_sessions`], [`unanswered_pushes`], [`wills`], [`directory`] | what the workers share: who has which client id and which user |
+//! | [`connection`], [`send_buffer`], [`routes`], [`wildcard_watch`], [`worker`] | a worker's state: its connections, and who wants what |
+//! | [`catch_up`], [`attach`], [`client_messages`], [`subscribe`], [`group_requests`], [`answer_size`] | what connections and packets ask for |
+//! | [`connect`], [`packets`], [`connection_task`] | one connection: its CONNECT, its packets, its task |
+//! | [`fan_out`], [`keep_alive`], [`run`] | a worker's thread: pushes from the broker, time, orders from outside |
 
 mod acl;
 mod answer_size;
+mod attach;
 mod catch_up;
 mod client_messages;
+mod client_publish;
 mod codec;
 mod connect;
 mod connection;
+mod connection_id;
 mod connection_task;
 mod delivery_cursor;
 mod detached_sessions;
 mod directory;
+mod fan_out;
 mod group_requests;
 mod inflight_window;
+mod keep_alive;
 #[cfg(test)]
 mod model;
 mod packets;
 mod paused_deliveries;
 mod publish_frame;
 mod routes;
+mod run;
 mod send_buffer;
 mod session;
 mod shared_frames;
@@ -47,8 +54,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, Publisher};
@@ -58,6 +65,7 @@ use crate::gateway::Gateway;
 use crate::health::Health;
 use crate::log_limit::LogLimit;
 use acl::Acl;
+use connection::Arrival;
 use directory::{Bounds, Command, Registry};
 
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +128,19 @@ pub struct Server {
 static NOT_ACCEPTED: LogLimit = LogLimit::new(2);
 static TOO_MANY: LogLimit = LogLimit::new(2);
 
+/// Connections that may have been accepted without having been looked at.
+const ARRIVALS: usize = 256;
+
+async fn accept_one(
+    listener: &TcpListener,
+    arrivals: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, SocketAddr, Arrival)> {
+    // Never closed.
+    let arrival = Arc::clone(arrivals).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, remote) = listener.accept().await?;
+    Ok((stream, remote, arrival))
+}
+
 /// Questions of TCP keep-alive that may stay without an answer, and what they follow each other in.
 const QUESTIONS: u32 = 3;
 const BETWEEN_QUESTIONS: Duration = Duration::from_secs(10);
@@ -148,9 +169,9 @@ impl Server {
         for (number, commands) in queues.into_iter().enumerate() {
             let feed = broker.feed(number)?;
             let (gateway, registry, settings) = (Arc::clone(gateway), Arc::clone(&registry), Arc::clone(&settings));
-            let parts = worker::Parts::new(health, number);
+            let parts = run::Parts::new(health, number);
             std::thread::Builder::new().name(format!("mqtt-worker-{number}")).spawn(move || {
-                if let Err(error) = worker::run(number, parts, feed, commands, gateway, registry, settings) {
+                if let Err(error) = run::run(number, parts, feed, commands, gateway, registry, settings) {
                     tracing::error!(%error, worker = number, "an MQTT worker could not start");
                 }
             })?;
@@ -166,15 +187,16 @@ impl Server {
     /// Takes connections until told to stop. A socket stays with the worker that gets it.
     pub async fn accept(&self, listener: TcpListener, stop: CancellationToken) {
         let mut next = 0;
+        let arrivals = Arc::new(Semaphore::new(ARRIVALS));
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = accept_one(&listener, &arrivals) => accepted,
                 () = stop.cancelled() => return,
             };
             faults::trip("mqtt-accept");
             match accepted {
-                Ok((stream, remote)) => {
-                    self.hand_over(next, stream, remote);
+                Ok((stream, remote, arrival)) => {
+                    self.hand_over(next, stream, remote, arrival);
                     next = (next + 1) % self.workers;
                 }
                 Err(error) => {
@@ -188,7 +210,7 @@ impl Server {
         }
     }
 
-    fn hand_over(&self, worker: usize, stream: tokio::net::TcpStream, remote: SocketAddr) {
+    fn hand_over(&self, worker: usize, stream: TcpStream, remote: SocketAddr, arrival: Arrival) {
         if !self.registry.open_socket() {
             if let Some(left_out) = TOO_MANY.pass() {
                 tracing::warn!(%remote, left_out, "too many MQTT connections (mqtt.max_connections): one was turned away");
@@ -200,7 +222,7 @@ impl Server {
             tracing::debug!(%error, %remote, "TCP keep-alive could not be set");
         }
         match stream.into_std() {
-            Ok(stream) => self.registry.send(worker, Command::Accept { stream, remote }),
+            Ok(stream) => self.registry.send(worker, Command::Accept { stream, remote, arrival }),
             Err(error) => {
                 tracing::warn!(%error, %remote, "a connection could not be handed over");
                 self.registry.close_socket();

@@ -3,10 +3,9 @@
 use std::rc::Rc;
 
 use super::codec::{Packet, Publish, Reply, Version, reason};
-use super::connect::RECEIVE_MAX;
-use super::connection::{Close, Conn};
+use super::connection::{Close, Conn, RECEIVE_MAX};
 use super::worker::Worker;
-use super::{client_messages, connection_task, group_requests, subscribe, topic_filters};
+use super::{attach, client_messages, client_publish, group_requests, subscribe};
 use crate::ids::{GROUP_PREFIX, Target, USER_PREFIX};
 
 pub(super) async fn handle(
@@ -23,7 +22,7 @@ pub(super) async fn handle(
         Packet::PubAck { id, reason } => {
             conn.with_session(|session, _, _| session.acknowledge(id, reason));
             worker.list(conn);
-            connection_task::go_on(worker, conn);
+            attach::go_on(worker, conn);
         }
         Packet::Publish(publish) => Box::pin(take_publish(worker, conn, version, *publish)).await?,
         Packet::PubRel { id } => {
@@ -70,7 +69,7 @@ fn forget_received(conn: &Conn, id: u16) -> bool {
 
 async fn take_publish(worker: &Rc<Worker>, conn: &Rc<Conn>, version: Version, publish: Publish) -> Result<(), Close> {
     let (id, qos) = (publish.id, publish.qos);
-    check_topics(&publish).map_err(Close::Reason)?;
+    client_publish::check_topics(&publish).map_err(Close::Reason)?;
     if publish.retain && version == Version::V5 {
         return Err(Close::Reason(reason::RETAIN_NOT_SUPPORTED));
     }
@@ -90,19 +89,6 @@ async fn take_publish(worker: &Rc<Worker>, conn: &Rc<Conn>, version: Version, pu
         }
     }
     Ok(())
-}
-
-/// Checks its topic, and the one where it wants an answer; an error is the reason code.
-pub(super) fn check_topics(publish: &Publish) -> Result<(), u8> {
-    if !topic_filters::is_name(&publish.topic) {
-        return Err(reason::TOPIC_INVALID);
-    }
-    match publish.properties.response_topic.as_deref() {
-        Some(response) if response.contains(char::is_control) => Err(reason::TOPIC_INVALID),
-        // §3.3.2.3.5: without wildcards.
-        Some(response) if !topic_filters::is_name(response) => Err(reason::PROTOCOL_ERROR),
-        _ => Ok(()),
-    }
 }
 
 /// Remembers the id of a QoS 2 publish until its PUBREL; `false` where it came before.

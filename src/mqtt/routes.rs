@@ -7,7 +7,7 @@ use std::rc::Rc;
 use indexmap::{IndexMap, IndexSet};
 
 use super::connection::Conn;
-use super::directory::ConnId;
+use super::connection_id::ConnId;
 use crate::broker::{Channel, FeedWants};
 use crate::ids::{Target, UserId};
 use crate::parcel::{FlowId, Seq};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::codec::{Filter, Reply, Version, reason};
 use super::connection::{Close, Conn, Subscription};
 use super::worker::Worker;
-use super::{client_messages, topic_filters, wildcard_watch};
+use super::{attach, client_messages, topic_filters, wildcard_watch};
 use crate::gateway::{SubscribeOutcome, Subscribing};
 use crate::ids::{GroupId, Target, UserId};
 
@@ -290,8 +290,8 @@ pub(super) async fn switch_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: User
             if conn.is_closing() {
                 return;
             }
-            super::connection_task::enter_user(worker, conn, &user);
-            super::connection_task::attach_user(worker, conn, &user).await;
+            attach::enter_user(worker, conn, &user);
+            attach::attach_user(worker, conn, &user).await;
             worker.gateway.send_answers(&user).await;
         })
         .await;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use tokio::sync::oneshot;
 
-use super::directory::ConnRef;
+use super::connection_id::ConnRef;
 use super::inflight_window::Resume;
 
 #[derive(Debug, Default)]

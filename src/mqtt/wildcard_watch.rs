@@ -4,24 +4,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::directory::ConnId;
-use super::shared_frames::{Frames, Now};
 use super::topic_filters;
-use super::worker::Worker;
 use crate::log_limit::LogLimit;
 use crate::parcel::Parcel;
 
 /// Pushes that wait for their copies to go out, and bytes of their bodies.
 const QUEUE: usize = 256;
 const QUEUE_BYTES: usize = 8 << 20;
-/// Copies that go out before others have their turn.
-const PORTION: usize = 32;
-
 static LEFT_OUT: LogLimit = LogLimit::new(1);
 
 /// Whether a filter watches: a wildcard that takes topics of papcast's own.
@@ -53,41 +46,14 @@ impl WatchQueue {
         self.news.notify_one();
     }
 
-    async fn next(&self) -> Arc<Parcel> {
+    /// The next one to be shown.
+    pub(super) async fn next(&self) -> Arc<Parcel> {
         loop {
             if let Some(parcel) = self.waiting.borrow_mut().pop_front() {
                 self.bytes.set(self.bytes.get() - parcel.body.len());
                 return parcel;
             }
             self.news.notified().await;
-        }
-    }
-}
-
-/// Sends copies for as long as the worker lives.
-pub(super) async fn run(worker: Rc<Worker>) {
-    loop {
-        let parcel = worker.watch_queue.next().await;
-        let watchers = worker.table.borrow().watchers();
-        for portion in watchers.chunks(PORTION) {
-            show(&worker, &parcel, portion);
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-fn show(worker: &Worker, parcel: &Parcel, watchers: &[ConnId]) {
-    if worker.withheld.is_withheld(parcel.seq) {
-        return;
-    }
-    let mut frames = Frames::new(parcel, false);
-    let topic = parcel.target.topic();
-    for id in watchers {
-        let Some(conn) = worker.conn(*id) else { continue };
-        let matches =
-            conn.state.borrow().subscriptions.iter().any(|known| topic_filters::matches(&known.filter, &topic));
-        if matches {
-            conn.with_session(|session, outbox, socket| session.show(&mut frames, outbox, socket, Now::read()));
         }
     }
 }

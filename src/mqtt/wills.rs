@@ -2,15 +2,14 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
-use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::codec::{Publish, Will, reason};
-use super::worker::Worker;
-use super::{client_messages, packets};
+use super::{Settings, client_publish};
+use crate::broker::Publisher;
 use crate::budget::{Budget, Held};
 use crate::ids::UserId;
 
@@ -28,11 +27,11 @@ pub(super) struct KeptWill {
     held: Held,
 }
 
-/// The wills of all connections.
-#[derive(Debug)]
+/// The wills of all connections; clones share them.
+#[derive(Debug, Clone)]
 pub(super) struct Wills {
     budget: Budget,
-    inner: Mutex<Inner>,
+    inner: Arc<Mutex<Inner>>,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +65,7 @@ impl Inner {
 
 impl Wills {
     pub(super) fn new(most: usize) -> Self {
-        Self { budget: Budget::new(most), inner: Mutex::default() }
+        Self { budget: Budget::new(most), inner: Arc::default() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -93,33 +92,63 @@ impl Wills {
             inner.waiting.remove(client);
         }
     }
-}
 
-/// Takes the will of a CONNECT, or refuses the CONNECT with a reason code. A will that may not be published is put aside:
-/// stock firmware has one, and could never connect otherwise.
-pub(super) fn accept(worker: &Worker, will: Will, user: Option<&UserId>, client: &str) -> Result<Option<KeptWill>, u8> {
-    let Will { publish, delay } = will;
-    packets::check_topics(&publish)?;
-    let wills = &worker.registry.wills;
-    let closed = publish.topic.len() > worker.settings.max_topic
-        || !worker.settings.acl.may_publish(&publish.topic, user, client);
-    if closed || publish.retain {
-        let (name_it, put_aside) = {
-            let mut inner = wills.inner();
-            (inner.put_aside(client), inner.put_aside)
-        };
-        if name_it {
-            let why = if closed { "no [[acl]] opens its topic" } else { "it asks to be retained" };
-            let topic: String = publish.topic.chars().take(100).collect();
-            tracing::info!(client, topic, why, put_aside, "a will is not going to be published");
+    /// Takes the will of a CONNECT, or refuses the CONNECT with a reason code. A will that may not be published is put aside:
+    /// stock firmware has one, and could never connect otherwise.
+    pub(super) fn accept(
+        &self,
+        settings: &Settings,
+        will: Will,
+        user: Option<&UserId>,
+        client: &str,
+    ) -> Result<Option<KeptWill>, u8> {
+        let Will { publish, delay } = will;
+        client_publish::check_topics(&publish)?;
+        let closed =
+            publish.topic.len() > settings.max_topic || !settings.acl.may_publish(&publish.topic, user, client);
+        if closed || publish.retain {
+            let (name_it, put_aside) = {
+                let mut inner = self.inner();
+                (inner.put_aside(client), inner.put_aside)
+            };
+            if name_it {
+                let why = if closed { "no [[acl]] opens its topic" } else { "it asks to be retained" };
+                let topic: String = publish.topic.chars().take(100).collect();
+                tracing::info!(client, topic, why, put_aside, "a will is not going to be published");
+            }
+            return Ok(None);
         }
-        return Ok(None);
+        let mut held = self.budget.hold();
+        if !held.resize(OVERHEAD + size(&publish)) {
+            return Err(reason::QUOTA_EXCEEDED);
+        }
+        Ok(Some(KeptWill { publish, delay, held }))
     }
-    let mut held = wills.budget.hold();
-    if !held.resize(OVERHEAD + size(&publish)) {
-        return Err(reason::QUOTA_EXCEEDED);
+
+    /// Publishes a will, after its delay and only if the client has not come back by then.
+    pub(super) fn publish(&self, publisher: &Publisher, client: &str, will: KeptWill, expiry: i64) {
+        let KeptWill { publish, delay, held } = will;
+        let delay = (i64::from(delay) * 1000).min(expiry);
+        if delay == 0 {
+            let _ = publisher.open(client_publish::message(client, publish));
+            return;
+        }
+        let told = self.wait(client);
+        let (wills, publisher, client) = (self.clone(), publisher.clone(), client.to_owned());
+        tokio::task::spawn_local(async move {
+            let due = tokio::time::sleep(Duration::from_millis(delay.unsigned_abs()));
+            let now = tokio::select! {
+                () = due => true,
+                told = told => told.unwrap_or(false),
+            };
+            if now {
+                let _ = publisher.open(client_publish::message(&client, publish));
+            }
+            // Not before: it counts for as long as it waits.
+            drop(held);
+            wills.is_dealt_with(&client);
+        });
     }
-    Ok(Some(KeptWill { publish, delay, held }))
 }
 
 fn size(publish: &Publish) -> usize {
@@ -130,31 +159,6 @@ fn size(publish: &Publish) -> usize {
         + properties.user.len()
         + properties.correlation.as_ref().map_or(0, bytes::Bytes::len)
         + texts.into_iter().flatten().map(String::len).sum::<usize>()
-}
-
-/// Publishes a will, after its delay and only if the client has not come back by then.
-pub(super) fn publish(worker: &Rc<Worker>, client: &str, will: KeptWill, expiry: i64) {
-    let KeptWill { publish, delay, held } = will;
-    let delay = (i64::from(delay) * 1000).min(expiry);
-    if delay == 0 {
-        let _ = worker.settings.publisher.open(client_messages::message(client, publish));
-        return;
-    }
-    let told = worker.registry.wills.wait(client);
-    let (worker, client) = (Rc::clone(worker), client.to_owned());
-    tokio::task::spawn_local(async move {
-        let due = tokio::time::sleep(Duration::from_millis(delay.unsigned_abs()));
-        let now = tokio::select! {
-            () = due => true,
-            told = told => told.unwrap_or(false),
-        };
-        if now {
-            let _ = worker.settings.publisher.open(client_messages::message(&client, publish));
-        }
-        // Not before: it counts for as long as it waits.
-        drop(held);
-        worker.registry.wills.is_dealt_with(&client);
-    });
 }
 
 #[cfg(test)]

@@ -6,17 +6,11 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, params};
 
 use super::delivery_state::{self, Counts};
+use super::exception_kinds::{GOT, HELD, LATE, REFUSED, SKIPPED};
 use super::writer::Tx;
 use super::{CursorMove, Exception, ExceptionKind, Result, Store};
 use crate::clock::Millis;
 use crate::parcel::{BindingId, FlowId, Seq};
-
-// Kinds of rows in `exceptions`.
-pub(super) const GOT: i64 = 1;
-pub(super) const REFUSED: i64 = 2;
-const SKIPPED: i64 = 3;
-const LATE: i64 = 4;
-pub(super) const HELD: i64 = 5;
 
 impl Store {
     /// Applies moved cursors.

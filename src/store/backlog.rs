@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::duplicates::original;
 use super::submit::UNCONFIRMED;
-use super::{Error, Fetch, Owed, Portion, Result, Settled, Store, destinations, replace};
+use super::{Error, Fetch, Owed, Portion, Result, Settled, Store, destinations, left_out};
 use crate::parcel::{FlowId, Parcel, PushKey, Seq};
 
 impl Store {
@@ -66,7 +66,7 @@ pub(super) fn fetch_in(sql: &Connection, fetch: Fetch) -> Result<Option<Portion>
             break;
         }
         let replaces: Option<Seq> = row.get(14)?;
-        if replaces.map_or(Ok(false), |old| replace::is_left_out(sql, binding.flow, binding.user, old))? {
+        if replaces.map_or(Ok(false), |old| left_out::is_left_out(sql, binding.flow, binding.user, old))? {
             continue;
         }
         let mut parcel = parcel(row)?;

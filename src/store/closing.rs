@@ -8,7 +8,7 @@ use rusqlite::params;
 use super::delivery_state::{self, Counts};
 use super::memberships::Open;
 use super::writer::Tx;
-use super::{Result, replace};
+use super::{Result, left_out};
 use crate::clock::Millis;
 use crate::parcel::{FlowId, Seq};
 
@@ -62,7 +62,7 @@ impl Closing {
             .collect::<rusqlite::Result<_>>()?;
         self.rows += 1 + owed.len();
         for (seq, replaces) in owed {
-            if !replaces.map_or(Ok(false), |old| replace::is_left_out(tx.sql, open.flow, open.user, old))? {
+            if !replaces.map_or(Ok(false), |old| left_out::is_left_out(tx.sql, open.flow, open.user, old))? {
                 *self.gone.entry(seq).or_default() += 1;
             }
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rusqlite::params;
 
 use super::writer::Tx;
-use super::{Event, Result, State, destinations, replace};
+use super::{Event, Result, State, destinations, left_out};
 use crate::clock::Millis;
 use crate::ids::Target;
 use crate::parcel::{FlowId, Parcel, PushKey, Seq};
@@ -58,7 +58,7 @@ pub(super) fn dispatch(tx: &mut Tx<'_>, row: i64, due: &Due<'_>, now: Millis) ->
         .sql
         .prepare_cached("SELECT last_seq, members FROM flows WHERE id = ?1")?
         .query_row([due.flow], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let left_out = due.replaces.map_or(Ok(0), |old| replace::left_out(tx.sql, due.flow, old))?;
+    let left_out = due.replaces.map_or(Ok(0), |old| left_out::left_out(tx.sql, due.flow, old))?;
     let members = (all - left_out).max(0);
     let place = Place { seq: tx.next_seq(), prev };
     tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute([due.flow, place.seq])?;

@@ -1,128 +1,19 @@
-//! Joining and leaving: bindings as intervals of the one order of dispatches (docs/ledger.md, rules 1 to 3).
+//! Memberships: bindings as intervals of the one order of dispatches (docs/ledger.md, rules 1 to 3). Rows; `join.rs` is
+//! about joining and leaving.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::closing::Closing;
 use super::writer::Tx;
-use super::{
-    Bind, Bound, Error, JoinOutcome, Limit, Membership, Removal, Result, Source, Store, Unbound, destinations,
-    late_answers, pending_joins,
-};
+use super::{Membership, Result, Source, Store, destinations};
 use crate::clock::Millis;
 use crate::ids::{GroupId, JoinPolicy, UserId};
 use crate::parcel::{BindingId, FlowId, Seq};
 
 impl Store {
-    /// Binds a user to a group, as far as the group's policy allows.
-    pub async fn bind(&self, bind: Bind) -> Result<Bound> {
-        self.write(move |tx| bind_in(tx, &bind)).await
-    }
-
-    /// Takes away reasons for a binding, and the binding with the last of them. The user's cursors have to be settled
-    /// before this.
-    pub async fn unbind(&self, user: UserId, group: GroupId, removal: Removal, now: Millis) -> Result<Unbound> {
-        self.write(move |tx| {
-            let Some(open) = find_open(tx.sql, &user, &group)? else {
-                if removal == Removal::Leave {
-                    withdraw(tx, &user, &group)?;
-                }
-                return Ok(Unbound::NotBound);
-            };
-            late_answers::withdraw(tx, open.user, group.as_str())?;
-            match removal {
-                Removal::Everything => {
-                    tx.sql.prepare_cached("DELETE FROM subscriptions WHERE binding = ?1")?.execute([open.id])?;
-                    let mut closing = Closing::new(now);
-                    closing.close(tx, &open)?;
-                    closing.finish(tx)?;
-                    Ok(Unbound::Left(open.flow))
-                }
-                Removal::Leave => {
-                    let mut closing = Closing::new(now);
-                    let left = remove_sources(tx, &open, !Source::Subscribe.bit(), &mut closing)?;
-                    closing.finish(tx)?;
-                    Ok(if left { Unbound::Left(open.flow) } else { Unbound::StillSubscribed })
-                }
-            }
-        })
-        .await
-    }
-
     /// The user's open bindings, its own pushes among them; empty for a user never heard of.
     pub async fn memberships(&self, user: UserId) -> Result<Vec<Membership>> {
         self.read(move |sql| memberships(sql, &user)).await
     }
-}
-
-/// Who leaves before a decision does not ask to be in any more.
-fn withdraw(tx: &mut Tx<'_>, user: &UserId, group: &GroupId) -> Result<()> {
-    let group = destinations::find(tx.sql, destinations::GROUP, group.as_str())?;
-    if let (Some(group), Some(user)) = (group, destinations::find(tx.sql, destinations::USER, user.as_str())?) {
-        pending_joins::take(tx, group, user)?;
-    }
-    Ok(())
-}
-
-pub(super) fn bind_in(tx: &mut Tx<'_>, bind: &Bind) -> Result<Bound> {
-    let known = group_row(tx.sql, &bind.group)?;
-    let on_purpose = matches!(bind.source, Source::Operator | Source::Assign);
-    if let Some(open) = find_open(tx.sql, &bind.user, &bind.group)? {
-        add_source(tx, &open, bind.source)?;
-        if on_purpose {
-            destinations::keep_group(tx, open.flow)?;
-        }
-        return member(tx.sql, open.id, false, false);
-    }
-    // Nothing is made for who is refused.
-    let Some(policy) = known.map(|(_, policy)| policy).or(bind.create) else { return Ok(Bound::Unknown) };
-    let free = policy == JoinPolicy::Open || on_purpose;
-    if !free && policy == JoinPolicy::Closed {
-        return Ok(Bound::Closed);
-    }
-    if let Some(limit) = over_limit(tx, bind, known.map(|(flow, _)| flow), free)? {
-        return Ok(Bound::LimitReached(limit));
-    }
-    let flow = match known {
-        Some((flow, _)) => flow,
-        None => destinations::insert_group(tx, &bind.group, policy, bind.now)?,
-    };
-    if on_purpose {
-        destinations::keep_group(tx, flow)?;
-    }
-    let user = destinations::ensure_user(tx, &bind.user, bind.now)?;
-    if !free {
-        pending_joins::record(tx, flow, user, bind)?;
-        return Ok(Bound::Pending);
-    }
-    let binding = insert(tx, flow, user, bind.source, bind.now)?;
-    let waited = pending_joins::take(tx, flow, user)?;
-    // Who asks again and is accepted by now has that answer.
-    let answer = waited.filter(|waited| bind.source != Source::Join || *waited != bind.reply);
-    if let Some(reply) = &answer {
-        late_answers::record(tx, user, bind.group.as_str(), JoinOutcome::Accepted, reply, bind.now)?;
-        late_answers::trim(tx)?;
-    }
-    member(tx.sql, binding, true, answer.is_some())
-}
-
-/// The limit that a new binding, or a new join that waits for a decision, would exceed. A join that waits counts as a group
-/// of its user.
-fn over_limit(tx: &Tx<'_>, bind: &Bind, group: Option<FlowId>, free: bool) -> Result<Option<Limit>> {
-    let limits = &bind.limits;
-    if group.is_none() && tx.groups() >= limits.groups {
-        return Ok(Some(Limit::Groups));
-    }
-    let user = destinations::find(tx.sql, destinations::USER, bind.user.as_str())?;
-    let waits = match (group, user) {
-        (Some(group), Some(user)) => pending_joins::exists(tx.sql, group, user)?,
-        _ => false,
-    };
-    if let Some(user) = user.filter(|_| !waits)
-        && count_groups(tx.sql, user)? + pending_joins::count(tx.sql, user)? >= i64::from(limits.of_user)
-    {
-        return Ok(Some(Limit::GroupsOfUser));
-    }
-    Ok((!free && !waits && tx.requests() >= limits.requests).then_some(Limit::Requests))
 }
 
 /// A new interval that begins after the newest dispatch: what was sent before is not owed.
@@ -138,7 +29,7 @@ pub(super) fn insert(tx: &Tx<'_>, flow: FlowId, user: FlowId, source: Source, no
     Ok(binding)
 }
 
-fn group_row(sql: &Connection, group: &GroupId) -> Result<Option<(FlowId, JoinPolicy)>> {
+pub(super) fn group_row(sql: &Connection, group: &GroupId) -> Result<Option<(FlowId, JoinPolicy)>> {
     let mut query = sql.prepare_cached("SELECT id, policy FROM flows WHERE kind = 0 AND name = ?1")?;
     let row = query.query_row([group.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     Ok(row.map(|(id, policy)| (id, destinations::policy_from(policy))))
@@ -156,7 +47,7 @@ pub(super) struct Open {
     pub(super) id: BindingId,
     pub(super) flow: FlowId,
     pub(super) user: FlowId,
-    sources: i64,
+    pub(super) sources: i64,
     pub(super) joined: Seq,
     pub(super) acked: Seq,
 }
@@ -198,23 +89,6 @@ pub(super) fn add_source(tx: &Tx<'_>, open: &Open, source: Source) -> Result<()>
             .execute([open.id, source.bit()])?;
     }
     Ok(())
-}
-
-/// Takes reasons away; closes the binding with the last one. Answers whether it was closed.
-pub(super) fn remove_sources(tx: &Tx<'_>, open: &Open, bits: i64, closing: &mut Closing) -> Result<bool> {
-    let left = open.sources & !bits;
-    if left == 0 {
-        closing.close(tx, open)?;
-        return Ok(true);
-    }
-    tx.sql.prepare_cached("UPDATE bindings SET sources = ?2 WHERE id = ?1")?.execute([open.id, left])?;
-    Ok(false)
-}
-
-fn member(sql: &Connection, binding: BindingId, fresh: bool, waited: bool) -> Result<Bound> {
-    let membership =
-        membership(sql, binding)?.ok_or_else(|| Error::Unreadable("a binding without its group".into()))?;
-    Ok(Bound::Member { membership, fresh, waited })
 }
 
 /// What is left of a group that is being deleted (policy 3) is served to nobody.

@@ -4,12 +4,9 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::writer::Tx;
-use super::{
-    Bind, Decided, JoinOutcome, PendingReply, RequestView, Result, Source, Store, destinations, late_answers,
-    memberships,
-};
+use super::{Bind, PendingReply, RequestView, Result, Source, Store, destinations};
 use crate::clock::Millis;
-use crate::ids::{GroupId, UserId};
+use crate::ids::GroupId;
 use crate::parcel::FlowId;
 
 /// Requests that one transaction takes away.
@@ -89,48 +86,6 @@ pub(super) fn reply(row: &Row<'_>, at: usize) -> rusqlite::Result<PendingReply> 
 }
 
 impl Store {
-    /// Decides a pending join. An approval makes a lasting binding, unless the user has `limit` of them.
-    pub async fn decide(
-        &self,
-        group: GroupId,
-        user: UserId,
-        approve: bool,
-        limit: u32,
-        now: Millis,
-    ) -> Result<Decided> {
-        self.write(move |tx| {
-            let Some(flow) = destinations::find(tx.sql, destinations::GROUP, group.as_str())? else {
-                return Ok(Decided::NotPending);
-            };
-            let Some(asker) = destinations::find(tx.sql, destinations::USER, user.as_str())? else {
-                return Ok(Decided::NotPending);
-            };
-            if !exists(tx.sql, flow, asker)? {
-                return Ok(Decided::NotPending);
-            }
-            let open = memberships::find_open(tx.sql, &user, &group)?;
-            if approve && open.is_none() && memberships::count_groups(tx.sql, asker)? >= i64::from(limit) {
-                return Ok(Decided::LimitReached);
-            }
-            let reply = take(tx, flow, asker)?.unwrap_or_default();
-            let outcome = if approve { JoinOutcome::Accepted } else { JoinOutcome::Declined };
-            late_answers::record(tx, asker, group.as_str(), outcome, &reply, now)?;
-            late_answers::trim(tx)?;
-            if !approve {
-                return Ok(Decided::Rejected);
-            }
-            let binding = match open {
-                Some(open) => {
-                    memberships::add_source(tx, &open, Source::Join)?;
-                    open.id
-                }
-                None => memberships::insert(tx, flow, asker, Source::Join, now)?,
-            };
-            Ok(memberships::membership(tx.sql, binding)?.map_or(Decided::NotPending, Decided::Approved))
-        })
-        .await
-    }
-
     /// Forgets joins that have waited since before `until`; answers how many. Call again while it answers more than 0.
     pub async fn forget_requests(&self, until: Millis) -> Result<usize> {
         self.write(move |tx| {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Recipient, RecipientPage, Result, State, Store, replace};
+use super::{Recipient, RecipientPage, Result, State, Store, left_out};
 use crate::parcel::{FlowId, Seq};
 
 /// Bindings that one answer looks at: a filter that few fit must not make it read for ever.
@@ -53,12 +53,12 @@ fn page(sql: &Connection, push: i64, wanted: Option<State>, after: (i64, i64), l
              WHERE b.flow = ?1 AND b.id > ?2 AND b.joined_seq < ?3 AND (b.left_seq IS NULL OR b.left_seq >= ?3) ORDER BY b.id",
         )?;
         let mut rows = query.query(params![dispatch.flow, from, dispatch.seq])?;
-        let replaced = dispatch.replaces.map(|old| replace::chain(sql, old)).transpose()?.unwrap_or_default();
+        let replaced = dispatch.replaces.map(|old| left_out::chain(sql, old)).transpose()?.unwrap_or_default();
         while let Some(row) = rows.next()? {
             let binding: i64 = row.get(0)?;
             looked += 1;
             let user: FlowId = row.get(6)?;
-            let left_out = replace::has_any(sql, dispatch.flow, user, &replaced)?;
+            let left_out = left_out::has_any(sql, dispatch.flow, user, &replaced)?;
             let stated = if row.get(4)? { exception(sql, binding, dispatch.seq)? } else { None };
             let recipient = recipient(&dispatch, row.get(1)?, row.get(2)?, stated, row.get(5)?);
             if !left_out && wanted.is_none_or(|wanted| wanted == recipient.state) {

@@ -11,9 +11,9 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::acknowledge::{GOT, HELD, REFUSED};
+use super::exception_kinds::HELD;
 use super::writer::Tx;
-use super::{Replacing, Result, State, Store, delivery_state};
+use super::{Replacing, Result, State, Store, delivery_state, left_out};
 use crate::clock::Millis;
 use crate::parcel::{BindingId, FlowId, Seq};
 
@@ -131,7 +131,7 @@ pub(super) fn take_back(
         if !held_back.contains(&seq) {
             return Ok(Err(NotReplaced::NotHeldBack));
         }
-        if replacing.pending_only && chain(tx.sql, seq)?.len() >= MAX_REPLACED {
+        if replacing.pending_only && left_out::chain(tx.sql, seq)?.len() >= MAX_REPLACED {
             return Ok(Err(NotReplaced::LongChain));
         }
     }
@@ -220,61 +220,4 @@ fn hold(tx: &Tx<'_>, holders: &[BindingId], row: i64, seq: Seq, now: Millis) -> 
         .prepare_cached("UPDATE dispatches SET held = ?2 WHERE id = ?1")?
         .execute(params![row, holders.len() as i64])?;
     Ok(())
-}
-
-/// A dispatch and those it replaced, newest first.
-pub(super) fn chain(sql: &Connection, newest: Seq) -> Result<Vec<Seq>> {
-    let mut query = sql.prepare_cached("SELECT replaces FROM dispatches WHERE seq = ?1")?;
-    let mut seqs = vec![newest];
-    let mut seq = newest;
-    while let Some(Some(older)) = query.query_row([seq], |row| row.get::<_, Option<Seq>>(0)).optional()? {
-        seqs.push(older);
-        seq = older;
-    }
-    Ok(seqs)
-}
-
-/// Whether the user is left out of what replaces `old`.
-pub(super) fn is_left_out(sql: &Connection, flow: FlowId, user: FlowId, old: Seq) -> Result<bool> {
-    has_any(sql, flow, user, &chain(sql, old)?)
-}
-
-/// Whether the user is left out of what replaces the newest of `chain`: it got, refused or holds that dispatch, or one
-/// that it replaced. What is known of it after it was final (late) does not count: the new push had been promised by then.
-pub(super) fn has_any(sql: &Connection, flow: FlowId, user: FlowId, chain: &[Seq]) -> Result<bool> {
-    let mut query = sql.prepare_cached(
-        "SELECT 1 FROM bindings b INDEXED BY bindings_user WHERE b.user = ?1 AND b.flow = ?2 AND b.joined_seq < ?3
-           AND (b.left_seq IS NULL OR ?3 <= b.left_seq)
-           AND (EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.seq = ?3 AND e.kind IN (?4, ?5, ?6))
-                OR (?3 <= b.acked_seq AND NOT EXISTS
-                    (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.seq <= ?3 AND ?3 <= e.upto)))
-         LIMIT 1",
-    )?;
-    for &seq in chain {
-        if query.query_row(params![user, flow, seq, GOT, REFUSED, HELD], |_| Ok(())).optional()?.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// How many of the present members are left out of what replaces `old`. Reckoned from the counters, which are final, and
-/// those who left since: the members themselves are not looked at.
-pub(super) fn left_out(sql: &Connection, flow: FlowId, old: Seq) -> Result<i64> {
-    let chain = chain(sql, old)?;
-    let mut reached = 0;
-    for seq in &chain {
-        let mut query = sql.prepare_cached("SELECT delivered + refused + held FROM dispatches WHERE seq = ?1")?;
-        reached += query.query_row([seq], |row| row.get::<_, i64>(0)).optional()?.unwrap_or(0);
-    }
-    let oldest = chain.last().copied().unwrap_or(old);
-    let mut query = sql.prepare_cached(
-        "SELECT DISTINCT user FROM bindings b WHERE flow = ?1 AND left_seq >= ?2 AND joined_seq < ?3
-         AND NOT EXISTS (SELECT 1 FROM bindings o WHERE o.flow = ?1 AND o.user = b.user AND o.left_seq IS NULL)",
-    )?;
-    let gone: Vec<FlowId> = query.query_map([flow, oldest, old], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for user in gone {
-        reached -= i64::from(has_any(sql, flow, user, &chain)?);
-    }
-    Ok(reached)
 }

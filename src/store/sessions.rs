@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::closing::Closing;
 use super::writer::Tx;
-use super::{Arrival, Bind, Bound, Ended, Fate, Released, Result, Source, Store, StoredSession, memberships};
+use super::{Arrival, Bind, Bound, Ended, Fate, Released, Result, Source, Store, StoredSession, join, memberships};
 use crate::clock::Millis;
 use crate::ids::UserId;
 use crate::parcel::BindingId;
@@ -31,7 +31,7 @@ fn subscribe_in(
     user: &UserId,
     wish: &Wish,
 ) -> Result<(Option<Bound>, Option<BindingId>)> {
-    let bound = wish.bind.as_ref().map(|bind| memberships::bind_in(tx, bind)).transpose()?;
+    let bound = wish.bind.as_ref().map(|bind| join::bind_in(tx, bind)).transpose()?;
     let binding = match &bound {
         Some(Bound::Member { membership, .. }) => Some(membership.binding),
         Some(_) => return Ok((bound, None)),
@@ -363,7 +363,7 @@ fn release(tx: &Tx<'_>, binding: i64, closing: &mut Closing) -> Result<Option<Re
         return Ok(None);
     }
     let Some(open) = memberships::find_open_by_id(tx.sql, binding)? else { return Ok(None) };
-    if !memberships::remove_sources(tx, &open, Source::Subscribe.bit(), closing)? {
+    if !join::remove_sources(tx, &open, Source::Subscribe.bit(), closing)? {
         return Ok(None);
     }
     let user: String = tx

@@ -1,0 +1,31 @@
+//! Connections that time ends: silent for longer than their keep-alive, without a CONNECT, or without an acknowledgement.
+
+use std::time::Instant;
+
+use super::codec::reason;
+use super::connection::Close;
+use super::worker::Worker;
+
+/// Ends connections that are silent, that never said CONNECT, or that stopped acknowledging.
+pub(super) fn check_clocks(worker: &Worker) {
+    let now = Instant::now();
+    for conn in worker.all_conns() {
+        let close = {
+            let state = conn.state.borrow();
+            match &state.session {
+                None if now.duration_since(conn.opened) > worker.settings.connect_timeout => Some(Close::Gone),
+                None => None,
+                Some(_) if state.keep_alive.is_some_and(|limit| now.duration_since(state.heard) > limit) => {
+                    Some(Close::Reason(reason::KEEP_ALIVE_TIMEOUT))
+                }
+                Some(session) => session
+                    .stuck_since()
+                    .filter(|since| now.duration_since(*since) > worker.settings.ack_timeout)
+                    .map(|_| Close::Reason(reason::ADMINISTRATIVE)),
+            }
+        };
+        if let Some(close) = close {
+            conn.close(close);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A worker's thread: its tasks, and the orders that other threads give it.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::codec::reason;
+use super::connection::Arrival;
+use super::directory::{Command, Registry};
+use super::worker::Worker;
+use super::{Settings, attach, connection_task, fan_out, group_requests, keep_alive};
+use crate::broker::Feed;
+use crate::faults;
+use crate::gateway::Gateway;
+use crate::health::{Health, Part};
+
+const TICK: Duration = Duration::from_secs(1);
+
+/// A worker's thread and its tasks, as parts of the process's health.
+#[derive(Debug)]
+pub(super) struct Parts {
+    worker: Part,
+    deliver: Part,
+    acknowledge: Part,
+    tick: Part,
+    watch: Part,
+}
+
+impl Parts {
+    pub(super) fn new(health: &Health, number: usize) -> Self {
+        let part = |name: &str| health.part(format!("mqtt-worker-{number}{name}"));
+        Self {
+            worker: part(""),
+            deliver: part("-deliver"),
+            acknowledge: part("-acknowledge"),
+            tick: part("-tick"),
+            watch: part("-watch"),
+        }
+    }
+}
+
+/// Starts a task that must not end before its worker.
+fn spawn_part(part: Part, task: impl Future<Output = ()> + 'static) {
+    tokio::task::spawn_local(async move {
+        let _part = part;
+        task.await;
+    });
+}
+
+/// Runs a worker until it is told to stop.
+pub(super) fn run(
+    number: usize,
+    parts: Parts,
+    feed: Feed,
+    commands: mpsc::UnboundedReceiver<Command>,
+    gateway: Arc<Gateway>,
+    registry: Arc<Registry>,
+    settings: Arc<Settings>,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (wants, messages) = feed.split();
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        let worker = Rc::new(Worker::new(number, wants, gateway, registry, settings));
+        spawn_part(parts.deliver, fan_out::deliver(Rc::clone(&worker), messages));
+        spawn_part(parts.acknowledge, write_behind(Rc::clone(&worker)));
+        spawn_part(parts.tick, tick(Rc::clone(&worker)));
+        spawn_part(parts.watch, fan_out::show_to_watchers(Rc::clone(&worker)));
+        obey(&worker, commands).await;
+        drop(parts.worker);
+    });
+    Ok(())
+}
+
+async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
+    let (stopped, mut all_gone) = mpsc::channel::<()>(1);
+    let mut stopping = false;
+    loop {
+        // While the connections end, their orders to each other still have to be obeyed.
+        let command = tokio::select! {
+            command = commands.recv() => command,
+            _ = all_gone.recv() => return,
+        };
+        let Some(command) = command else { return };
+        faults::trip("mqtt-worker");
+        match command {
+            Command::Accept { .. } if stopping => worker.registry.close_socket(),
+            Command::Accept { stream, remote, arrival } => accept(worker, stream, remote, arrival),
+            Command::TakeOver { conn } => {
+                // One that has gone meanwhile has given its client id back.
+                if let Some(conn) = worker.conn(conn) {
+                    conn.dismiss(reason::TAKEN_OVER);
+                }
+            }
+            Command::Attach { conn, membership, reply } => {
+                if let Some(conn) = worker.conn(conn) {
+                    attach::attach(worker, &conn, &membership, false);
+                }
+                let _ = reply.send(());
+            }
+            Command::Detach { conn, flow, reply } => {
+                if let Some(conn) = worker.conn(conn) {
+                    worker.detach(&conn, flow);
+                }
+                let _ = reply.send(());
+            }
+            Command::Settle { reply } => {
+                let worker = Rc::clone(worker);
+                tokio::task::spawn_local(async move {
+                    worker.settle().await;
+                    let _ = reply.send(());
+                });
+            }
+            Command::Answer { conn, reply, payload } => {
+                if let Some(conn) = worker.conn(conn) {
+                    group_requests::send_answer(&conn, &reply, payload);
+                }
+            }
+            Command::Revoke { seqs, reply } => {
+                worker.withheld.revoke(&seqs, Instant::now());
+                let _ = reply.send(());
+            }
+            Command::HoldBack { dispatches, reply } => {
+                let _ = reply.send(worker.hold_back(&dispatches));
+            }
+            Command::LetGo { dispatches } => worker.withheld.let_go(dispatches.iter().map(|(_, seq)| *seq)),
+            Command::Stop { reply } => {
+                stopping = true;
+                let (worker, stopped) = (Rc::clone(worker), stopped.clone());
+                tokio::task::spawn_local(async move {
+                    stop(&worker).await;
+                    let _ = reply.send(());
+                    let _ = stopped.send(()).await;
+                });
+            }
+        }
+    }
+}
+
+fn accept(worker: &Rc<Worker>, stream: std::net::TcpStream, remote: SocketAddr, arrival: Arrival) {
+    let socket = match tokio::net::TcpStream::from_std(stream) {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::warn!(%error, %remote, "a connection could not be taken");
+            worker.registry.close_socket();
+            return;
+        }
+    };
+    let conn = worker.take_in(socket, remote, arrival);
+    tokio::task::spawn_local(connection_task::serve(Rc::clone(worker), conn));
+}
+
+async fn stop(worker: &Worker) {
+    for conn in worker.all_conns() {
+        conn.dismiss(reason::SHUTTING_DOWN);
+    }
+    worker.until_empty().await;
+    worker.settle().await;
+    worker.write_seen().await;
+}
+
+async fn write_behind(worker: Rc<Worker>) {
+    loop {
+        tokio::time::sleep(worker.settings.flush_interval).await;
+        faults::trip("mqtt-worker-acknowledge");
+        worker.settle().await;
+        worker.write_seen().await;
+    }
+}
+
+async fn tick(worker: Rc<Worker>) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        faults::trip("mqtt-worker-tick");
+        keep_alive::check_clocks(&worker);
+        worker.withheld.prune(Instant::now());
+        fan_out::check_heads(&worker);
+    }
+}
