@@ -1,7 +1,7 @@
 //! This build against another one, in turns in one run: ratios of CPU time.
 //!
 //! ```text
-//! PAPCAST_OTHER=/path/to/another/papcast cargo bench --bench compare
+//! PAPCAST_OTHER=/path/to/another/papcast cargo bench --bench compare [-- fanout ingest memory]
 //! ```
 //!
 //! The machine may be shared and noisy: the ratios are what to look at, round by round.
@@ -32,11 +32,19 @@ fn main() {
     };
     rlimit::increase_nofile_limit(20_000).unwrap();
     let start = || [Gateway::start(), Gateway::start_other(&other)];
-    let gateways = start();
-    fan_out(&gateways, 1_000, 100, "unconfirmed", 0);
-    fan_out(&gateways, 1_000, 100, "confirmed", 1);
-    ingest(&start(), 4_000);
-    memory(&start(), 5_000);
+    let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let wanted = |name: &str| named.is_empty() || named.iter().any(|one| one == name);
+    if wanted("fanout") {
+        let gateways = start();
+        fan_out(&gateways, 1_000, 100, "unconfirmed", 0);
+        fan_out(&gateways, 1_000, 100, "confirmed", 1);
+    }
+    if wanted("ingest") {
+        ingest(&start(), 4_000);
+    }
+    if wanted("memory") {
+        memory(&start(), 5_000);
+    }
 }
 
 fn tell(what: &str, unit: &str, new: Vec<f64>, old: Vec<f64>) {

@@ -14,10 +14,10 @@ use crate::broker::{self, Broker, Watchdog};
 use crate::clock;
 use crate::config::Config;
 use crate::gateway::{self, Gateway, Heads};
-use crate::health::Health;
 use crate::http::{self, Readiness};
 use crate::mqtt;
 use crate::store::Store;
+use crate::supervision::Health;
 
 /// All of the stop has to happen within this.
 const GRACE: Duration = Duration::from_secs(10);

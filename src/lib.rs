@@ -1,23 +1,23 @@
 //! papcast: one PAP push to a group ID reaches every bound MQTT terminal.
 //!
-//! papcast is a program; `papcast serve` runs the gateway, and the README says how to use it. This library is what the program
-//! and its tests are made of. It promises no stable interface to other programs: those talk HTTP (PAP, JSON) and MQTT.
-//!
-//! The map for developers; imports go downwards only (`tests/tidy.rs` holds that):
+//! The map of the house; imports go downwards only, and no files import each other in a circle (`tests/tidy.rs` holds both).
+//! `docs/architecture.md` walks through it with one push and one group request.
 //!
 //! | module | job |
 //! | --- | --- |
 //! | [`cli`] | the commands |
-//! | [`app`] | puts the parts together, binds the listeners, runs until told to stop |
-//! | [`http`] | PAP endpoint and JSON API |
-//! | [`mqtt`] | the MQTT side: the only thing a terminal ever talks to |
-//! | [`gateway`] | what papcast does: group requests, submitting, settling |
+//! | [`app`] | puts the parts together, binds the listeners, watches the parts, runs until told to stop |
+//! | [`http`] | PAP endpoint, JSON API, health |
+//! | [`mqtt`] | the MQTT side: the only thing a terminal ever talks to; it delivers and takes acknowledgements |
+//! | [`gateway`] | what papcast does: group requests, submission, cancel, replace, notifications |
 //! | [`terminal`] | the reference terminal |
-//! | [`store`] | SQLite remembers bindings, pushes and who has what |
+//! | [`store`] | SQLite remembers memberships, pushes and who has what |
 //! | [`broker`] | rumqttd's router fans one publish out to the MQTT workers |
 //! | [`address_resolution`] | whom the address of a push names |
 //! | [`pap`] | the Push Access Protocol on the wire; pure |
-//! | [`config`], [`telemetry`], [`metrics`], [`clock`], [`ids`], [`parcel`] | settings, logs, counters, time, names, and what travels |
+//! | [`parcel`] | what travels: one push on its way to one destination |
+//! | [`config`], [`telemetry`], [`metrics`] | settings, logs, counters |
+//! | [`supervision`], [`faults`], [`log_limit`], [`budget`], [`clock`], [`ids`] | which parts live, faults for tests, repeated log lines, shared bounds, time, names |
 
 pub mod address_resolution;
 pub mod app;
@@ -28,7 +28,6 @@ pub mod clock;
 pub mod config;
 pub mod faults;
 pub mod gateway;
-pub mod health;
 pub mod http;
 pub mod ids;
 pub mod log_limit;
@@ -37,5 +36,6 @@ pub mod mqtt;
 pub mod pap;
 pub mod parcel;
 pub mod store;
+pub mod supervision;
 pub mod telemetry;
 pub mod terminal;

@@ -10,7 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("budget", &[]),
     ("clock", &[]),
     ("faults", &[]),
-    ("health", &[]),
+    ("supervision", &[]),
     ("ids", &[]),
     ("log_limit", &[]),
     ("metrics", &[]),
@@ -19,8 +19,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("address_resolution", &["ids", "pap"]),
     ("config", &["ids"]),
     ("telemetry", &["config"]),
-    ("store", &["clock", "faults", "health", "ids", "log_limit", "parcel"]),
-    ("broker", &["clock", "faults", "health", "ids", "parcel"]),
+    ("store", &["clock", "faults", "supervision", "ids", "log_limit", "parcel"]),
+    ("broker", &["clock", "faults", "supervision", "ids", "parcel"]),
     (
         "gateway",
         &[
@@ -29,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "faults",
-            "health",
+            "supervision",
             "ids",
             "log_limit",
             "pap",
@@ -39,7 +39,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "mqtt",
-        &["broker", "budget", "clock", "config", "faults", "gateway", "health", "ids", "log_limit", "parcel", "store"],
+        &[
+            "broker",
+            "budget",
+            "clock",
+            "config",
+            "faults",
+            "gateway",
+            "supervision",
+            "ids",
+            "log_limit",
+            "parcel",
+            "store",
+        ],
     ),
     (
         "http",
@@ -50,7 +62,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "faults",
             "gateway",
-            "health",
+            "supervision",
             "ids",
             "log_limit",
             "metrics",
@@ -59,7 +71,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("terminal", &[]),
-    ("app", &["broker", "clock", "config", "mqtt", "gateway", "health", "http", "store"]),
+    ("app", &["broker", "clock", "config", "mqtt", "gateway", "supervision", "http", "store"]),
     ("cli", &["address_resolution", "app", "clock", "config", "ids", "pap", "store", "telemetry", "terminal"]),
     ("main", &["cli"]),
     ("lib", &[]),
@@ -279,8 +291,7 @@ fn the_table_of_limits_says_what_the_configuration_says() {
 
 /// A file as a module: `mqtt::session::client_messages`.
 fn module(path: &Path) -> Vec<String> {
-    let mut parts: Vec<String> =
-        path.with_extension("").iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    let mut parts: Vec<String> = path.with_extension("").iter().map(|part| part.to_str().unwrap().to_owned()).collect();
     if parts.last().is_some_and(|last| last == "mod") {
         parts.pop();
     }
@@ -353,8 +364,11 @@ fn resolve(from: &[String], path: &str, modules: &HashSet<Vec<String>>) -> Optio
 /// folder together; it does not count.
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    let files: Vec<(Vec<String>, String)> =
-        sources().into_iter().map(|(path, text)| (module(&path), text)).filter(|(at, _)| !at.iter().any(|part| part == "tests" || part == "model")).collect();
+    let files: Vec<(Vec<String>, String)> = sources()
+        .into_iter()
+        .map(|(path, text)| (module(&path), text))
+        .filter(|(at, _)| !at.iter().any(|part| part == "tests" || part == "model"))
+        .collect();
     let modules: HashSet<Vec<String>> = files.iter().map(|(at, _)| at.clone()).collect();
     let is_folder = |at: &[String]| modules.iter().any(|other| other.len() > at.len() && other.starts_with(at));
     let mut imports: HashMap<&[String], Vec<Vec<String>>> = HashMap::new();

@@ -3,8 +3,8 @@
 //! Only our own links ever reach it: no device, no topic and no client id that a device chose. What that spares us, and
 //! how its links have to be handled, is in `docs/broker.md`; each rule has a test here.
 //!
-//! Everything stays possible to replace by an existing MQTT cluster: outside this folder there are only [`Channel`],
-//! [`Delivery`] and [`crate::parcel::Parcel`].
+//! What the rest of papcast sees of it: [`Broker`] starts it, a [`Publisher`] sends a [`crate::parcel::Parcel`], each worker
+//! has a [`Feed`] and says with [`FeedWants`] which topics it wants, and a [`Watchdog`] tells when the router stands still.
 
 mod envelope;
 mod publisher;
@@ -22,9 +22,9 @@ pub use worker_link::{Feed, FeedMessages, FeedWants};
 
 use wanted_topics::Interest;
 
-use crate::health::Health;
 use crate::ids::Target;
 use crate::parcel::{Parcel, Seq};
+use crate::supervision::Health;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use super::wanted_topics::Interest;
 use super::{Channel, Error, Link, OpenMessage, envelope};
 use crate::faults;
-use crate::health::Health;
 use crate::parcel::{Parcel, Seq};
+use crate::supervision::Health;
 
 /// What may wait for the router: messages, and bytes of bodies. Beyond it a push is dropped here; the workers see the
 /// hole and fetch it from the store.

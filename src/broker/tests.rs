@@ -12,8 +12,11 @@ use crate::ids::{GroupId, UserId};
 const DEADLINE: Duration = Duration::from_secs(20);
 
 fn broker(segment_size: usize, max_topics: usize) -> (Broker, Watchdog) {
-    Broker::start(Settings { max_topics, segment_size, segment_count: 2, feeds: 2 }, &crate::health::Health::default())
-        .unwrap()
+    Broker::start(
+        Settings { max_topics, segment_size, segment_count: 2, feeds: 2 },
+        &crate::supervision::Health::default(),
+    )
+    .unwrap()
 }
 
 fn parcel(group: &str, seq: Seq, prev: Seq, size: usize) -> Arc<Parcel> {

@@ -71,10 +71,11 @@ fn enough_files(terminals: u32) -> anyhow::Result<()> {
     let needed = 2 * u64::from(terminals) + OTHER_FILES;
     let allowed = rlimit::increase_nofile_limit(needed).unwrap_or(needed);
     let fit = allowed.saturating_sub(OTHER_FILES) / 2;
+    let fewer = if fit > 0 { format!("ask for fewer (--terminals {fit}), or ") } else { String::new() };
     anyhow::ensure!(
         allowed >= needed,
         "{terminals} terminals need {needed} open files, and the system allows this program {allowed}: \
-         ask for fewer (--terminals {fit}), or raise the limit (ulimit -n {needed})"
+         {fewer}raise the limit (ulimit -n {needed})"
     );
     Ok(())
 }

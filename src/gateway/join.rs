@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::{Answer, Gateway, GroupEntry, Op, Reason, Status, Turn};
+use super::{Answer, Gateway, GroupEntry, Op, Reason, Status, Turn, group_assignment};
 use crate::clock;
-use crate::config::AssignRule;
 use crate::ids::{GroupId, UserId};
 use crate::log_limit::LogLimit;
 use crate::store::{Bind, Bound, Error, Limit, PendingReply, Released, Removal, Source, Unbound, Wish};
@@ -84,7 +83,7 @@ impl Gateway {
                 let group = group.clone();
                 self.join(request, group, Source::Join).await
             }
-            (Op::Join, None) => match assigned(&self.rules.assign, &request.user) {
+            (Op::Join, None) => match group_assignment::assigned(&self.rules.assign, &request.user) {
                 Some(group) => self.join(request, group, Source::Assign).await,
                 None => Ok(Answer::rejected(
                     Some(Op::Join),
@@ -300,50 +299,4 @@ fn unavailable(op: Op, error: &Error) -> Answer {
         tracing::error!(%error, ?op, left_out, "a group request failed");
     }
     Answer::rejected(Some(op), Reason::Unavailable, "the gateway cannot do this now; try again")
-}
-
-/// The group of the first rule whose pattern matches. Patterns and groups were checked with the configuration.
-fn assigned(rules: &[AssignRule], user: &UserId) -> Option<GroupId> {
-    rules.iter().find(|rule| matches(&rule.pattern, user.as_str())).and_then(|rule| GroupId::parse(&rule.group).ok())
-}
-
-/// `*` matches any run of characters, everything else itself. Linear in practice and never worse than length × stars.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or("");
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut last = None;
-    for part in parts {
-        if let Some(middle) = last.replace(part) {
-            let middle: &str = middle;
-            let Some(at) = rest.find(middle) else { return false };
-            rest = &rest[at + middle.len()..];
-        }
-    }
-    match last {
-        None => rest.is_empty(),
-        Some(end) => rest.ends_with(end),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_match_like_a_shell_star() {
-        for (pattern, text, expected) in [
-            ("*", "", true),
-            ("sip:*@factory.example", "sip:a@factory.example", true),
-            ("sip:*@factory.example", "sip:a@other.example", false),
-            ("a*b*c", "a-b-b-c", true),
-            ("a*b*c", "a-c-b", false),
-            ("ab", "ab", true),
-            ("ab", "abc", false),
-            ("*ab*ab", "xab", false),
-            ("*ab*ab", "ab-ab", true),
-        ] {
-            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
-        }
-    }
 }

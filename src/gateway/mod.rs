@@ -6,6 +6,7 @@ mod cancel;
 mod capabilities;
 mod delete_group;
 mod group_answer;
+mod group_assignment;
 mod high_water_marks;
 mod housekeeping;
 mod join;

@@ -84,7 +84,7 @@ struct World {
 fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     let config = crate::config::load(None, [], &[]).unwrap();
-    let store = Store::open(&dir.path().join("g.db"), 1, &crate::health::Health::default(), |_| {}).unwrap();
+    let store = Store::open(&dir.path().join("g.db"), 1, &crate::supervision::Health::default(), |_| {}).unwrap();
     let gateway = Arc::new(Gateway::new(store, Arc::default(), &config));
     let terminals = Arc::new(Stub::default());
     gateway.set_terminals(Arc::clone(&terminals) as Arc<dyn Terminals>);
@@ -250,11 +250,11 @@ async fn rule_14_whoever_changes_the_groups_of_a_user_waits_for_its_turn() {
         world.join("alice", joined).await;
     }
     for subscribed in ["unsubscribed", "ended"] {
-        subscribe_group(&gateway, subscribed, &alice, group(subscribed), 1).await;
+        subscribe_group(gateway, subscribed, &alice, group(subscribed), 1).await;
     }
     // A session of another user that holds a binding of hers.
-    subscribe_group(&gateway, "guest", &user("bob"), group("his"), 1).await;
-    subscribe_group(&gateway, "guest", &alice, group("hers"), 1).await;
+    subscribe_group(gateway, "guest", &user("bob"), group("his"), 1).await;
+    subscribe_group(gateway, "guest", &alice, group("hers"), 1).await;
     world.expired_session("expires", "alice", "expired").await;
     gateway.put_group(group("vip"), Some(JoinPolicy::Approval)).await.unwrap();
     let asked = gateway.bind(alice.clone(), group("vip"), Source::Join, PendingReply::default()).await.unwrap();
@@ -263,7 +263,7 @@ async fn rule_14_whoever_changes_the_groups_of_a_user_waits_for_its_turn() {
     let bind = gateway.bind(alice.clone(), group("joined"), Source::Join, PendingReply::default());
     world.waits_its_turn("a join", bind).await;
     world.waits_its_turn("a leave", gateway.unbind(&alice, group("leaves"), Removal::Leave)).await;
-    world.waits_its_turn("a SUBSCRIBE", subscribe_group(&gateway, "s", &alice, group("subscribed"), 1)).await;
+    world.waits_its_turn("a SUBSCRIBE", subscribe_group(gateway, "s", &alice, group("subscribed"), 1)).await;
     let filter = group("unsubscribed").topic();
     world.waits_its_turn("an UNSUBSCRIBE", gateway.unsubscribe_group("unsubscribed", &alice, &filter)).await;
     world.waits_its_turn("a decision", gateway.decide(group("vip"), &alice, true)).await;

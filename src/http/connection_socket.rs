@@ -1,4 +1,4 @@
-//! The socket of one HTTP connection, as hyper sees it: request heads come through [`head`](super::head), and it is closed so
+//! The socket of one HTTP connection, as hyper sees it: request heads come through [`folded_headers`], and it is closed so
 //! that the last answer arrives. Who closes a socket on which something still comes in resets the connection, and the reset
 //! takes away what the other side has not read yet.
 

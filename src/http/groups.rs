@@ -52,14 +52,14 @@ fn too_many(api: &Api, limit: Limit) -> Problem {
     Problem::new(StatusCode::CONFLICT, api.gateway.limit_text(limit))
 }
 
-pub(super) async fn list(State(api): State<Api>, Query(page): Query<Page>) -> Result<Json<Groups>, Problem> {
+pub(super) async fn list(State(api): State<Arc<Api>>, Query(page): Query<Page>) -> Result<Json<Groups>, Problem> {
     let limit = page.limit();
     let views = api.gateway.store().groups(page.after, limit).await?;
     let next = next(&views, limit, |view| view.id.to_string());
     Ok(Json(Groups { groups: views.into_iter().map(Into::into).collect(), next }))
 }
 
-pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<ShownGroup>, Problem> {
+pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<ShownGroup>, Problem> {
     let view = api.gateway.store().group(group_id(&id)?).await?;
     view.map(|view| Json(view.into())).ok_or_else(|| unknown_group(&id))
 }
@@ -73,7 +73,7 @@ struct NewGroup {
 
 /// The body may be missing, and is not looked at for its Content-Type.
 pub(super) async fn put(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<ShownGroup>), Problem> {
@@ -97,7 +97,7 @@ struct ShownRemoval {
 
 /// 204, or what it has done to who asks for that with `Prefer: return=representation` (RFC 7240).
 pub(super) async fn delete(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -127,7 +127,7 @@ struct ShownMember {
 }
 
 pub(super) async fn members(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Path(id): Path<String>,
     Query(page): Query<Page>,
 ) -> Result<Json<Members>, Problem> {
@@ -152,7 +152,7 @@ pub(super) struct ShownBinding {
 }
 
 pub(super) async fn bind(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Path((id, user)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<ShownBinding>), Problem> {
     let (group, user) = (group_id(&id)?, user_id(&user)?);
@@ -168,7 +168,7 @@ pub(super) async fn bind(
 }
 
 pub(super) async fn unbind(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Path((id, user)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     let (group, member) = (group_id(&id)?, user_id(&user)?);
@@ -192,7 +192,7 @@ struct ShownRequest {
 }
 
 pub(super) async fn requests(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Path(id): Path<String>,
     Query(page): Query<Page>,
 ) -> Result<Json<Requests>, Problem> {
@@ -220,7 +220,7 @@ enum Verdict {
 }
 
 pub(super) async fn decide(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Path((id, user)): Path<(String, String)>,
     Body(decision): Body<Decision>,
 ) -> Result<StatusCode, Problem> {

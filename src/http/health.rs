@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::Api;
 use crate::broker::Pulse;
-use crate::health::Health;
 use crate::store::Store;
+use crate::supervision::Health;
 
 /// Whoever asks whether commits work waits so long for one.
 const COMMIT: Duration = Duration::from_secs(2);
@@ -72,12 +72,12 @@ impl Report {
     }
 }
 
-pub(super) async fn alive(State(api): State<Api>) -> (StatusCode, Json<Report>) {
+pub(super) async fn alive(State(api): State<Arc<Api>>) -> (StatusCode, Json<Report>) {
     let parts = api.readiness.health.parts().into_iter();
     Report::new(parts.map(|(name, lives)| (name, if lives { Ok(()) } else { Err("ended".into()) })))
 }
 
-pub(super) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Report>) {
+pub(super) async fn ready(State(api): State<Arc<Api>>) -> (StatusCode, Json<Report>) {
     let readiness = &api.readiness;
     let intake = if readiness.is_taking_work() { Ok(()) } else { Err("stopping".into()) };
     let router = if readiness.router.is_there() { Ok(()) } else { Err("does not answer".into()) };

@@ -5,7 +5,7 @@
 //! | [`server`] | connections, timeouts, graceful stop |
 //! | [`connection_socket`], [`folded_headers`] | one connection: folded headers put right, closed so that the last answer arrives |
 //! | [`connection_slots`] | places for connections, and who goes when there are too few |
-//! | [`request_body`] | how large and how slow a request body may be |
+//! | [`request_body`] | how large and how slow a request body may be, and who comes too late |
 //! | [`health`] | `/healthz` and `/readyz` |
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
@@ -32,10 +32,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post, put};
 
 pub use health::Readiness;
@@ -48,7 +46,7 @@ use crate::gateway::{Accepted, Gateway, PushRequest, Refused};
 const ANYBODY: &str = "anonymous";
 
 /// What every handler gets.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Api {
     gateway: Arc<Gateway>,
     readiness: Readiness,
@@ -68,6 +66,7 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         header_line: config.pap.max_header_line,
         strict: false,
     };
+    let intake = request_body::Intake::new(&config.http, readiness.clone());
     let api = Api { gateway, readiness, limits, observer: pap::Observer::default() };
     let mut endpoints = HashMap::new();
     let mut router = Router::new()
@@ -99,37 +98,11 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
     router
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(axum::middleware::from_fn(in_time))
-        .layer(axum::middleware::from_fn_with_state(request_body::Bounds::new(&config.http), request_body::collect))
+        .layer(axum::middleware::from_fn_with_state(Arc::new(intake), request_body::collect))
         // The layer above has the limit already.
         .layer(DefaultBodyLimit::disable())
-        .layer(axum::middleware::from_fn_with_state(api.readiness.clone(), while_ready))
-        .layer(axum::middleware::from_fn_with_state(endpoints, pap::in_pap))
-        .with_state(api)
-}
-
-/// The request came when the stop had begun.
-#[derive(Debug, Clone, Copy)]
-struct Late;
-
-/// No new work once the stop has begun; who only looks is still answered.
-async fn while_ready(State(readiness): State<Readiness>, mut request: Request, next: Next) -> Response {
-    if !readiness.is_taking_work() && !matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics") {
-        request.extensions_mut().insert(Late);
-    }
-    next.run(request).await
-}
-
-/// Turns late requests away, once their bodies have been read: an initiator is told so in its own version of PAP.
-async fn in_time(request: Request, next: Next) -> Response {
-    if request.extensions().get::<Late>().is_none() {
-        return next.run(request).await;
-    }
-    let problem = problem::Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping; try again later");
-    let mut response = problem.into_response();
-    let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap_or_default();
-    response.extensions_mut().insert(crate::pap::doctype::guess(&body).for_answer());
-    response
+        .layer(axum::middleware::from_fn_with_state(Arc::new(endpoints), pap::in_pap))
+        .with_state(Arc::new(api))
 }
 
 /// Finishes work that must not stop half-way, even if the client that asked for it goes away.
@@ -148,7 +121,7 @@ async fn submit(gateway: Arc<Gateway>, request: PushRequest) -> Result<Result<Ac
     to_the_end(async move { gateway.submit(request).await }).await
 }
 
-async fn metrics(State(api): State<Api>) -> impl axum::response::IntoResponse {
+async fn metrics(State(api): State<Arc<Api>>) -> impl axum::response::IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(axum::http::header::CONTENT_TYPE, kind)], api.observer.metrics.render())
 }

@@ -112,7 +112,7 @@ pub(super) struct Taken {
 }
 
 pub(super) async fn submit(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     extensions: Extensions,
     body: Result<Body<NewPush>, Problem>,
 ) -> Result<(StatusCode, Json<Taken>), Problem> {
@@ -358,7 +358,7 @@ pub(super) struct Pushes {
 }
 
 pub(super) async fn list(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Query(page): Query<Page>,
     Query(whose): Query<Whose>,
 ) -> Result<Json<Pushes>, Problem> {
@@ -373,7 +373,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn show(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Path(push_id): Path<String>,
     Query(whose): Query<Whose>,
 ) -> Result<Json<ShownPush>, Problem> {
@@ -384,7 +384,7 @@ pub(super) async fn show(
 
 /// Cancels what is not over yet, and shows the push as it is then.
 pub(super) async fn cancel(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Path(push_id): Path<String>,
     Query(whose): Query<Whose>,
     extensions: Extensions,

@@ -1,5 +1,7 @@
 //! `/api/v1/pushes/{push_id}/recipients`: who has it, who has not, why.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -47,7 +49,7 @@ impl From<Recipient> for Shown {
 }
 
 pub(super) async fn list(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Path(push_id): Path<String>,
     Query(filter): Query<Filter>,
     Query(page): Query<Page>,

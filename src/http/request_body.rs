@@ -1,4 +1,5 @@
-//! Request bodies are read here, whole: one place for how large and how slow they may be.
+//! Request bodies are read here, whole: one place for how large and how slow they may be. One layer for this and for who
+//! comes too late: each costs every request some microseconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +13,33 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 
 use super::connection_slots::Slot;
+use super::health::Readiness;
 use super::problem::Problem;
 use crate::budget::{Budget, Held};
 use crate::config;
 
-#[derive(Debug, Clone)]
-pub(super) struct Bounds {
+#[derive(Debug)]
+pub(super) struct Intake {
+    readiness: Readiness,
     size: usize,
     time: Duration,
     /// Bytes of all bodies that are being read or served.
     under_way: Budget,
 }
 
-impl Bounds {
-    pub(super) fn new(config: &config::Http) -> Self {
-        Self { size: config.max_body, time: config.body_timeout, under_way: Budget::new(config.max_under_way) }
+impl Intake {
+    pub(super) fn new(config: &config::Http, readiness: Readiness) -> Self {
+        Self {
+            readiness,
+            size: config.max_body,
+            time: config.body_timeout,
+            under_way: Budget::new(config.max_under_way),
+        }
+    }
+
+    /// No new work once the stop has begun; who only looks is still answered.
+    fn is_too_late(&self, path: &str) -> bool {
+        !self.readiness.is_taking_work() && !matches!(path, "/healthz" | "/readyz" | "/metrics")
     }
 
     fn too_large(&self) -> Problem {
@@ -39,25 +52,26 @@ impl Bounds {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unreadable(pub(super) &'static str);
 
-pub(super) async fn collect(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
+pub(super) async fn collect(State(intake): State<Arc<Intake>>, request: Request, next: Next) -> Response {
     if let Some(Unreadable(why)) = request.extensions().get() {
         return Problem::bad_request(format!("{why}: write each header on one line")).into_response();
     }
     // Nothing is read of what is too large by its own word: the answer to an `Expect: 100-continue` is no.
     let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if said.is_some_and(|length: u64| length > bounds.size as u64) {
-        return last(bounds.too_large());
+    if said.is_some_and(|length: u64| length > intake.size as u64) {
+        return last(intake.too_large());
     }
+    let too_late = intake.is_too_late(request.uri().path());
     let (parts, body) = request.into_parts();
-    let mut held = bounds.under_way.hold();
-    match tokio::time::timeout(bounds.time, read(body, bounds.size, &mut held)).await {
+    let mut held = intake.under_way.hold();
+    match tokio::time::timeout(intake.time, read(body, intake.size, &mut held)).await {
         Ok(Ok(body)) => {
             if let Some(slot) = parts.extensions.get::<Arc<Slot>>() {
                 slot.serves();
             }
-            next.run(Request::from_parts(parts, Body::from(body))).await
+            if too_late { stopping(&body) } else { next.run(Request::from_parts(parts, Body::from(body))).await }
         }
-        Ok(Err(Fault::TooLarge)) => last(bounds.too_large()),
+        Ok(Err(Fault::TooLarge)) => last(intake.too_large()),
         Ok(Err(Fault::TooMany)) => {
             let text = "too many request bodies are under way (http.max_under_way); try again later";
             last(Problem::new(StatusCode::SERVICE_UNAVAILABLE, text))
@@ -70,6 +84,14 @@ pub(super) async fn collect(State(bounds): State<Bounds>, request: Request, next
             last(Problem::new(StatusCode::REQUEST_TIMEOUT, text))
         }
     }
+}
+
+/// Turns a late request away, now that its body has been read: an initiator is told so in its own version of PAP.
+fn stopping(body: &[u8]) -> Response {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping; try again later");
+    let mut response = problem.into_response();
+    response.extensions_mut().insert(crate::pap::doctype::guess(body).for_answer());
+    response
 }
 
 /// Why a body was not read to its end.

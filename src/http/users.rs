@@ -1,5 +1,7 @@
 //! `/api/v1/users` and `/api/v1/group-requests`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -27,7 +29,7 @@ struct ShownGroup {
     source: String,
 }
 
-pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<ShownUser>, Problem> {
+pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<ShownUser>, Problem> {
     let user = user_id(&id)?;
     let bindings = api.gateway.store().bindings(user.clone()).await?;
     let connections = api.gateway.connections(&user);
@@ -46,7 +48,7 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Resu
 /// The group request of a terminal without MQTT. It is answered with what an MQTT terminal would get; the HTTP code says
 /// the same to those who only look at that.
 pub(super) async fn group_request(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Body(request): Body<GroupRequest>,
 ) -> Result<Response, Problem> {
     let (answer, _) = to_the_end(async move { api.gateway.group_request(request, None).await }).await?;

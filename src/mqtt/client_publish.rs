@@ -18,6 +18,12 @@ pub(super) fn check_topics(publish: &Publish) -> Result<(), u8> {
     }
 }
 
+/// Whether its topic, or the one where it wants an answer, has more bytes than `mqtt.max_topic`.
+pub(super) fn is_too_long(publish: &Publish, longest: usize) -> bool {
+    let response = publish.properties.response_topic.as_ref();
+    publish.topic.len() > longest || response.is_some_and(|topic| topic.len() > longest)
+}
+
 /// What a publish of this client becomes on its way to the subscribers.
 pub(super) fn message(client: &str, publish: Publish) -> OpenMessage {
     let properties = publish.properties;

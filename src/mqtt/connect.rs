@@ -165,12 +165,14 @@ async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Resu
     // From here on it may have to wait for others.
     conn.has_arrived();
     let resume = claim(worker, conn, &client_id).await.ok_or(Close::Gone)?;
-    // Not before: whoever was taken over may have left a will just now.
-    worker.registry.wills.client_is_back(&client_id, connect.clean);
     let claimed = Claimed { worker, conn, client_id: &client_id, version };
-    if let Err(error) = end_foreign_session(worker, &client_id, user.as_ref()).await {
-        return Err(claimed.give_back(resume, &unavailable(&error)));
-    }
+    let ended = match end_foreign_session(worker, &client_id, user.as_ref()).await {
+        Ok(ended) => ended,
+        Err(error) => return Err(claimed.give_back(resume, &unavailable(&error))),
+    };
+    // Not before: whoever was taken over may have left a will just now, and one who is refused is not back.
+    let ends = connect.clean || ended;
+    let is_back = || worker.registry.wills.client_is_back(&client_id, ends);
     if let Some(user) = user.as_ref().filter(|_| !connect.clean) {
         subscribe::reclaim(worker, &client_id, user).await;
     }
@@ -186,9 +188,13 @@ async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Resu
                 let why = "too many connections of its user wait to begin (mqtt.max_waiting)";
                 return Err(claimed.give_back(start.resume, &Refusal::new(reason::QUOTA_EXCEEDED, why)));
             };
+            is_back();
             start.run(worker, conn).await
         }
-        None => start.run(worker, conn).await,
+        None => {
+            is_back();
+            start.run(worker, conn).await
+        }
     };
     match begun {
         Ok(None) => Ok(()),
@@ -264,15 +270,16 @@ async fn claim(worker: &Worker, conn: &Conn, client_id: &str) -> Option<Resume> 
 }
 
 /// A session that another user left under this client id is over. Not under this user's lock: it takes the other's.
-async fn end_foreign_session(worker: &Worker, client_id: &str, user: Option<&UserId>) -> Result<(), Error> {
-    let Some(owner) = worker.gateway.store().session_user(client_id.to_owned()).await? else { return Ok(()) };
+async fn end_foreign_session(worker: &Worker, client_id: &str, user: Option<&UserId>) -> Result<bool, Error> {
+    let Some(owner) = worker.gateway.store().session_user(client_id.to_owned()).await? else { return Ok(false) };
     if user.is_some_and(|user| user.as_str() == owner) {
-        return Ok(());
+        return Ok(false);
     }
     match UserId::parse(&owner) {
-        Ok(owner) => worker.gateway.end_session(client_id, &owner).await,
-        Err(_) => Ok(()),
+        Ok(owner) => worker.gateway.end_session(client_id, &owner).await?,
+        Err(_) => return Ok(false),
     }
+    Ok(true)
 }
 
 /// Everything a session needs to begin.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::broker::OpenMessage;
 use crate::parcel::{BindingId, PushKey, Seq};
@@ -50,6 +50,9 @@ pub(super) struct Resume {
     pub(super) received: Vec<u16>,
 }
 
+/// A client that a push ends has ended by then.
+const STAYS: Duration = Duration::from_secs(1);
+
 /// What one session may have under way at most, over all its connections.
 const RESUME: usize = 2_048;
 
@@ -95,6 +98,18 @@ impl Window {
     pub(super) fn carefully(mut self) -> Self {
         self.limit = 1;
         self
+    }
+
+    /// Widens as if there had been an answer, once what went out last has been out for [`STAYS`]: a client that is still here
+    /// was not ended by it, and what it leaves unanswered must not keep everything else from it.
+    pub(super) fn widen(&mut self, now: Instant) -> bool {
+        let stays = self.limit < self.max
+            && !self.has_room()
+            && self.inflight.back().is_some_and(|newest| now.duration_since(newest.since) >= STAYS);
+        if stays {
+            self.limit = self.max.min(self.limit * 2);
+        }
+        stays
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -246,6 +261,23 @@ mod tests {
             assert!(window.close(id).is_some());
         }
         assert_eq!((limits, window.room()), (vec![1, 2, 4, 6], 6));
+    }
+
+    #[test]
+    fn one_push_that_was_never_answered_kept_the_window_at_one() {
+        let mut window = Window::new(6, vec![]).carefully();
+        let begin = Instant::now();
+        let mut limits = Vec::new();
+        for seq in 1..=5 {
+            let now = begin + STAYS * (seq - 1);
+            window.widen(now);
+            limits.push(window.limit);
+            while window.has_room() {
+                window.open(push(Seq::from(seq)), now);
+            }
+            assert!(!window.widen(now + STAYS / 2), "it may still be ended by that");
+        }
+        assert_eq!(limits, [1, 2, 4, 6, 6]);
     }
 
     #[test]

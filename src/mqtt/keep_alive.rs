@@ -1,13 +1,16 @@
 //! Connections that time ends: silent for longer than their keep-alive, without a CONNECT, or without an acknowledgement.
 
+use std::rc::Rc;
 use std::time::Instant;
 
+use super::attach;
 use super::codec::reason;
 use super::connection::Close;
 use super::worker::Worker;
 
-/// Ends connections that are silent, that never said CONNECT, or that stopped acknowledging.
-pub(super) fn check_clocks(worker: &Worker) {
+/// Ends connections that are silent, that never said CONNECT, or that stopped acknowledging; those that stay although they
+/// leave something unanswered get more.
+pub(super) fn check_clocks(worker: &Rc<Worker>) {
     let now = Instant::now();
     for conn in worker.all_conns() {
         let close = {
@@ -26,6 +29,8 @@ pub(super) fn check_clocks(worker: &Worker) {
         };
         if let Some(close) = close {
             conn.close(close);
+        } else if conn.with_session(|session, _, _| session.widen(now)) == Some(true) {
+            attach::go_on(worker, &conn);
         }
     }
 }

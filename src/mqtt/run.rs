@@ -15,7 +15,7 @@ use super::{Settings, attach, connection_task, fan_out, group_requests, keep_ali
 use crate::broker::Feed;
 use crate::faults;
 use crate::gateway::Gateway;
-use crate::health::{Health, Part};
+use crate::supervision::{Health, Part};
 
 const TICK: Duration = Duration::from_secs(1);
 

@@ -395,6 +395,11 @@ impl Session {
         publish_frame::build(self.version, false, message).len()
     }
 
+    /// Whether more may be under way from now on, as time has passed.
+    pub(super) fn widen(&mut self, now: Instant) -> bool {
+        self.window.widen(now)
+    }
+
     /// Since when the oldest push is unanswered, where others wait behind it.
     pub(super) fn stuck_since(&self) -> Option<Instant> {
         let crowd = self.window.max() + SLACK;

@@ -123,9 +123,11 @@ fn plan(worker: &Worker, conn: &Conn, filters: Vec<Filter>) -> Vec<Plan> {
         state.subscriptions.iter().map(|known| known.filter.clone()).collect()
     };
     let mut plans = Vec::with_capacity(filters.len());
-    for filter in filters {
-        let full = !known.contains(&filter.text) && known.len() >= worker.settings.max_subscriptions;
-        let plan = if full { Plan::Answer(reason::QUOTA_EXCEEDED) } else { plan_one(worker, conn, filter) };
+    let most = worker.settings.max_subscriptions;
+    for (at, filter) in filters.into_iter().enumerate() {
+        // One packet must not keep its connection busy for long, with the same filter again and again neither.
+        let full = at >= most || (!known.contains(&filter.text) && known.len() >= most);
+        let plan = if full { Plan::Answer(reason::QUOTA_EXCEEDED) } else { plan_one(worker, conn, &filter) };
         if let Plan::Keep { subscription, .. } = &plan {
             known.insert(subscription.filter.clone());
         }
@@ -134,7 +136,7 @@ fn plan(worker: &Worker, conn: &Conn, filters: Vec<Filter>) -> Vec<Plan> {
     plans
 }
 
-fn plan_one(worker: &Worker, conn: &Conn, filter: Filter) -> Plan {
+fn plan_one(worker: &Worker, conn: &Conn, filter: &Filter) -> Plan {
     let qos = filter.qos.min(1);
     let (is_bridge, lasting) = {
         let state = conn.state.borrow();

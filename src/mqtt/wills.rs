@@ -104,8 +104,8 @@ impl Wills {
     ) -> Result<Option<KeptWill>, u8> {
         let Will { publish, delay } = will;
         client_publish::check_topics(&publish)?;
-        let closed =
-            publish.topic.len() > settings.max_topic || !settings.acl.may_publish(&publish.topic, user, client);
+        let closed = client_publish::is_too_long(&publish, settings.max_topic)
+            || !settings.acl.may_publish(&publish.topic, user, client);
         if closed || publish.retain {
             let (name_it, put_aside) = {
                 let mut inner = self.inner();

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::lock_file::Lock;
 use super::{Error, Result};
-use crate::health::Health;
+use crate::supervision::Health;
 
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks without a commit, after which the log is folded in.

@@ -66,7 +66,7 @@ pub use types::*;
 use reader::Readers;
 use writer::Writer;
 
-use crate::health::Health;
+use crate::supervision::Health;
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{Error, Result, Store, open_file};
 use crate::faults;
-use crate::health::Health;
+use crate::supervision::Health;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 

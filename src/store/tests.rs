@@ -27,7 +27,7 @@ async fn open() -> Open {
             seen.lock().unwrap().push(parcel.body.clone());
         }
     };
-    let store = Store::open(&dir.path().join("t.db"), 1, &crate::health::Health::default(), observer).unwrap();
+    let store = Store::open(&dir.path().join("t.db"), 1, &crate::supervision::Health::default(), observer).unwrap();
     let bind = Bind {
         user: UserId::parse("alice").unwrap(),
         group: GroupId::parse("news").unwrap(),

@@ -18,9 +18,9 @@ use super::commit_health::Commits;
 use super::lock_file::Lock;
 use super::{Error, Event, Result, Store};
 use crate::faults;
-use crate::health::Part;
 use crate::log_limit::LogLimit;
 use crate::parcel::Seq;
+use crate::supervision::Part;
 
 /// Requests that share one commit at most. Bounds how long the first of them waits.
 const BATCH: usize = 512;

@@ -202,6 +202,43 @@ fn nothing_in_the_log_named_a_push_that_ended_every_connection() {
 }
 
 #[test]
+fn one_push_that_was_never_answered_kept_everything_else_from_its_client() {
+    let gateway = Gateway::start();
+    let connect = || Connect::v3("poor", "alice");
+    let mut alice = Raw::connect(gateway.mqtt, &connect());
+    alice.join("one");
+    alice.join("two");
+    gateway.http().push("poison", "group:one", "poison");
+    alice.publish_in();
+    drop(alice);
+    let mut alice = Raw::connect(gateway.mqtt, &connect());
+    assert_eq!(alice.publish_in().text(), "poison");
+    // It stays, and answers everything but that one.
+    for (id, to) in [("p1", "group:two"), ("p2", "user:alice"), ("p3", "group:one")] {
+        gateway.http().push(id, to, id);
+        assert_eq!(alice.push().text(), id);
+        gateway.http().wait_outcome(id, "delivered", "1 of 1");
+    }
+}
+
+#[test]
+fn a_response_topic_had_no_longest_length() {
+    let gateway = Gateway::start();
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("c", "alice"));
+    // PUBLISH at QoS 1 with a Response Topic of 1,100 bytes (property 0x08).
+    for topic in ["x/a", "$push/request"] {
+        let response = [&[0x08][..], &text(&"r".repeat(1_100))].concat();
+        let length = response.len();
+        let length = [(length % 128) as u8 | 0x80, (length / 128) as u8];
+        let body = [&text(topic)[..], &[0, 7], &length, &response, br#"{"op":"list"}"#].concat();
+        alice.send(&packet(0x32, &body));
+        let answer = alice.expect(4);
+        assert_eq!(answer.body[2], 0x90, "Topic Name invalid");
+    }
+    alice.assert_silent();
+}
+
+#[test]
 fn a_small_device_never_learned_that_it_is_in() {
     let gateway = Gateway::start();
     let (user, group) = ("u".repeat(70), "g".repeat(56));

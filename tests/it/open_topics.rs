@@ -158,6 +158,11 @@ fn a_delayed_will_is_taken_back_by_resuming_and_hastened_by_a_clean_start() {
     reader.assert_silent();
     resumed.disconnect();
     vanish(60);
-    let _clean = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    let clean = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
     assert_eq!(reader.push().text(), "gone", "the session it belonged to has ended");
+    drop(clean);
+    // A delayed will was lost when another user took the client id.
+    vanish(60);
+    let _other = Raw::connect(gateway.mqtt, &Connect::v5("a", "bob").lasting());
+    assert_eq!(reader.push().text(), "gone", "the session of the other user has ended");
 }

@@ -54,9 +54,10 @@ impl Survey {
         if number.code() == Some(2002) {
             hints.push(format!(
                 "the gateway does not serve the number +{0} (it answers 2002), so most cases will fail. Name a number that \
-                 it serves with --number DIGITS. With papcast, make it a member of a group: papcast member add kit \
-                 tel:+{0}",
-                args.number
+                 it serves with --number DIGITS. With papcast, make it a member of a group: papcast member add {1} \
+                 tel:+{0} --create",
+                args.number,
+                args.group.as_deref().unwrap_or("kit")
             ));
         }
         if let (Some(name), Some(2002)) = (&args.group, group.and_then(Answer::code)) {

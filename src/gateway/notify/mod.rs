@@ -6,12 +6,12 @@
 //! after 1 s, 2 s, 4 s … up to an hour, each time by a random part longer, also after a restart of the gateway.
 
 mod attempts;
+mod backoff;
 mod http_post;
 mod receiver_shares;
 mod result_document;
 mod ssrf_guard;
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,9 +26,6 @@ use super::Gateway;
 use crate::clock::{self, Millis};
 use crate::config::{self, ForbiddenUrl};
 use crate::store::{Error, Notification};
-
-const FIRST_PAUSE: Millis = 1_000;
-const LONGEST_PAUSE: Millis = 3_600_000;
 
 /// `[notify]` of the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +94,7 @@ impl Gateway {
             }
             Err(failure) => failure.to_string(),
         };
-        let next_at = next_attempt(&notification, self.notify.give_up);
+        let next_at = backoff::next_attempt(&notification, self.notify.give_up);
         if next_at.is_none() {
             tracing::warn!(
                 push_id = notification.push_id,
@@ -109,14 +106,4 @@ impl Gateway {
         self.store.not_notified(notification.dispatch, failure, next_at).await?;
         Ok(false)
     }
-}
-
-/// When to try again; `None` where that would be too late.
-fn next_attempt(notification: &Notification, give_up: Millis) -> Option<Millis> {
-    let now = clock::now();
-    let pause = FIRST_PAUSE.saturating_mul(1 << notification.attempts.min(20)).min(LONGEST_PAUSE);
-    // Up to a half longer, so that what failed together is not tried together for ever.
-    let jitter = (RandomState::new().hash_one(notification.dispatch) % 512) as Millis * pause / 1_024;
-    let next = now + pause + jitter;
-    (next - notification.begun_at <= give_up).then_some(next)
 }

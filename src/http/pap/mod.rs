@@ -3,8 +3,9 @@
 mod cancel;
 mod capabilities;
 mod endpoint;
+mod error_code;
+mod http_errors;
 mod observe;
-mod refusal;
 mod status;
 
 use std::sync::Arc;
@@ -16,14 +17,14 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 pub(super) use endpoint::Endpoint;
+pub(super) use http_errors::{Endpoints, in_pap};
 pub(super) use observe::{Observer, Sender};
-pub(super) use refusal::{Endpoints, in_pap};
 
 use super::problem::Problem;
 use super::server::Remote;
 use super::{ANYBODY, Api, repeat_digest, submit};
 use crate::clock;
-use crate::gateway::{self, Content, NAME, PushRequest, Refused};
+use crate::gateway::{self, Content, NAME, PushRequest};
 use crate::pap::code::Code;
 use crate::pap::document::{
     BadMessage, DeliveryMethod, Priority, ProgressNote, PushMessage, PushResponse, ReplaceMethod,
@@ -32,7 +33,7 @@ use crate::pap::{self, Dialect, Document, Failure, Limits};
 use crate::store;
 
 /// Answers one PAP request.
-pub(super) async fn handle(State(api): State<Api>, endpoint: Endpoint, request: Request) -> Response {
+pub(super) async fn handle(State(api): State<Arc<Api>>, endpoint: Endpoint, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     // It is whole, and no larger than allowed: `super::body` has read it.
     let body = match to_bytes(body, usize::MAX).await {
@@ -165,14 +166,17 @@ async fn push(
         Some((code, desc)) => (code, Some(desc)),
         None => match submit(Arc::clone(&api.gateway), push_request(endpoint, message, content, origin)).await {
             Ok(Ok(accepted)) => (Code::ACCEPTED, accepted.skipped),
-            Ok(Err(refused)) => (code_of(&refused), Some(refused.to_string())),
+            Ok(Err(refused)) => (error_code::of_refusal(&refused), Some(refused.to_string())),
             Err(_) => (Code::INTERNAL_ERROR, None),
         },
     };
     if let Some(desc) = &desc {
-        // Also where it was taken, but not for all its addresses.
-        let code = if code.is_success() { Code::ADDRESS_ERROR } else { code };
-        api.observer.refused(sent_by, "push-message", code.0, &format!("push {push_id:?}: {desc}"));
+        let reason = format!("push {push_id:?}: {desc}");
+        if code.is_success() {
+            api.observer.left_out(sent_by, "push-message", Code::ADDRESS_ERROR.0, &reason);
+        } else {
+            api.observer.refused(sent_by, "push-message", code.0, &reason);
+        }
     }
     let desc = desc.map(|desc| if code.is_success() { format!("{}; {desc}", code.meaning()) } else { desc });
     let progress_notes = if asked && code.is_success() { progress(received) } else { Vec::new() };
@@ -195,18 +199,6 @@ fn progress(received: clock::Millis) -> Vec<ProgressNote> {
         time: Some(at / 1000),
     };
     vec![note("received", "the request was read", received), note("stored", "the push is on disk", clock::now())]
-}
-
-fn code_of(refused: &Refused) -> Code {
-    match refused {
-        Refused::BadRequest(_) => Code::BAD_REQUEST,
-        Refused::Expired { .. } | Refused::Notify(_) => Code::FORBIDDEN,
-        Refused::Unknown(_) => Code::ADDRESS_ERROR,
-        Refused::Duplicate(_) => Code::DUPLICATE_PUSH_ID,
-        Refused::UnknownOld(_) => Code::PUSH_ID_NOT_FOUND,
-        Refused::NothingPending(_) | Refused::LongChain(_) => Code::CANCELLATION_NOT_POSSIBLE,
-        Refused::Unavailable => Code::UNAVAILABLE,
-    }
 }
 
 fn push_request(

@@ -32,8 +32,8 @@ pub(in crate::http) struct Sender<'a> {
 /// What is logged once.
 type Logged = (String, Option<IpAddr>, Repair);
 
-/// What is logged some times in a while: sender, operation and code.
-type Refusal = (String, Option<IpAddr>, &'static str, u16);
+/// What is logged some times in a while: sender, operation, code and what happened.
+type Refusal = (String, Option<IpAddr>, &'static str, u16, &'static str);
 
 /// Lines of one kind.
 #[derive(Debug)]
@@ -107,8 +107,17 @@ impl Observer {
 
     /// Something was refused: one line that says who sent it and why it was.
     pub(in crate::http) fn refused(&self, sender: &Sender<'_>, operation: &'static str, code: u16, reason: &str) {
+        self.tell(sender, operation, code, reason, "a request was refused");
+    }
+
+    /// Something was taken, but not for all its addresses.
+    pub(super) fn left_out(&self, sender: &Sender<'_>, operation: &'static str, code: u16, reason: &str) {
+        self.tell(sender, operation, code, reason, "a push was accepted without some of its addresses");
+    }
+
+    fn tell(&self, sender: &Sender<'_>, operation: &'static str, code: u16, reason: &str, what: &'static str) {
         let remote = sender.remote.map(|Remote(address)| address.ip());
-        let kind = (sender.initiator.to_owned(), remote, operation, code);
+        let kind = (sender.initiator.to_owned(), remote, operation, code, what);
         let counted = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).count(kind, Instant::now());
         let Some(left_out) = counted else { return };
         let reason: String = mask_user_info(reason).chars().take(REASON).collect();
@@ -120,7 +129,7 @@ impl Observer {
             code,
             reason = reason.as_str(),
             not_logged = (left_out > 0).then_some(left_out),
-            "a request was refused"
+            "{what}"
         );
     }
 }
@@ -132,7 +141,7 @@ mod tests {
     #[test]
     fn refusals_of_one_kind_are_logged_some_times_and_then_counted() {
         let mut refusals = Refusals::default();
-        let kind = |code: u16| ("a".to_owned(), None, "push-message", code);
+        let kind = |code: u16| ("a".to_owned(), None, "push-message", code, "a request was refused");
         let begin = Instant::now();
         for _ in 0..LINES {
             assert_eq!(refusals.count(kind(2002), begin), Some(0));
@@ -148,7 +157,7 @@ mod tests {
     #[test]
     fn however_many_send_nonsense_so_many_are_remembered() {
         let mut refusals = Refusals::default();
-        let kind = |number: usize| (number.to_string(), None, "push-message", 2000);
+        let kind = |number: usize| (number.to_string(), None, "push-message", 2000, "a request was refused");
         let begin = Instant::now();
         for number in 0..REMEMBERED {
             assert_eq!(refusals.count(kind(number), begin), Some(0));

@@ -79,7 +79,7 @@ pub(super) fn target(to: To) -> Target {
 
 fn open(path: &std::path::Path, under_way: &Arc<Mutex<VecDeque<Arc<Parcel>>>>) -> Store {
     let heard = Arc::clone(under_way);
-    Store::open(path, 1, &crate::health::Health::default(), move |event| match event {
+    Store::open(path, 1, &crate::supervision::Health::default(), move |event| match event {
         Event::Dispatched { parcel, .. } => heard.lock().unwrap().push_back(parcel),
     })
     .unwrap()

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::observe::{Observer, Sender};
-use super::{ANYBODY, Endpoint};
+use super::{ANYBODY, Endpoint, error_code};
 use crate::http::problem::Told;
 use crate::http::server::Remote;
 use crate::pap::code::Code;
@@ -19,26 +19,26 @@ use crate::pap::document::BadMessage;
 use crate::pap::{self, Dialect, Document, Version};
 
 /// The endpoints by their paths.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(in crate::http) struct Endpoints {
-    by_path: Arc<HashMap<String, Endpoint>>,
+    by_path: HashMap<String, Endpoint>,
     observer: Observer,
 }
 
 impl Endpoints {
     pub(in crate::http) fn new(by_path: HashMap<String, Endpoint>, observer: Observer) -> Self {
-        Self { by_path: Arc::new(by_path), observer }
+        Self { by_path, observer }
     }
 }
 
-pub(in crate::http) async fn in_pap(State(endpoints): State<Endpoints>, request: Request, next: Next) -> Response {
+pub(in crate::http) async fn in_pap(State(endpoints): State<Arc<Endpoints>>, request: Request, next: Next) -> Response {
     let Some(endpoint) = endpoints.by_path.get(request.uri().path()).copied() else { return next.run(request).await };
-    let path = request.uri().path().to_owned();
+    let uri = request.uri().clone();
     let remote = Remote::of(request.extensions());
     let mut response = next.run(request).await;
     let Some(Told { detail, code }) = response.extensions_mut().remove() else { return response };
-    let code = code.map_or_else(|| code_of(response.status()), Code);
-    let sender = Sender { initiator: ANYBODY, endpoint: &path, remote };
+    let code = code.map_or_else(|| error_code::of_status(response.status()), Code);
+    let sender = Sender { initiator: ANYBODY, endpoint: uri.path(), remote };
     endpoints.observer.request("unreadable", code.0);
     endpoints.observer.refused(
         &sender,
@@ -54,12 +54,4 @@ pub(in crate::http) async fn in_pap(State(endpoints): State<Endpoints>, request:
     response.headers_mut().remove(header::CONTENT_LENGTH);
     *response.body_mut() = Body::from(pap::encode(&document, &dialect));
     response
-}
-
-fn code_of(status: StatusCode) -> Code {
-    match status {
-        StatusCode::SERVICE_UNAVAILABLE => Code::UNAVAILABLE,
-        status if status.is_server_error() => Code::INTERNAL_ERROR,
-        _ => Code::BAD_REQUEST,
-    }
 }

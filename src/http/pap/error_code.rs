@@ -1,0 +1,26 @@
+//! Which PAP code an error gets (WAP-247 §9.13): of a push that is refused, and of HTTP's own errors on the paths of PAP.
+
+use axum::http::StatusCode;
+
+use crate::gateway::Refused;
+use crate::pap::code::Code;
+
+pub(super) fn of_refusal(refused: &Refused) -> Code {
+    match refused {
+        Refused::BadRequest(_) => Code::BAD_REQUEST,
+        Refused::Expired { .. } | Refused::Notify(_) => Code::FORBIDDEN,
+        Refused::Unknown(_) => Code::ADDRESS_ERROR,
+        Refused::Duplicate(_) => Code::DUPLICATE_PUSH_ID,
+        Refused::UnknownOld(_) => Code::PUSH_ID_NOT_FOUND,
+        Refused::NothingPending(_) | Refused::LongChain(_) => Code::CANCELLATION_NOT_POSSIBLE,
+        Refused::Unavailable => Code::UNAVAILABLE,
+    }
+}
+
+pub(super) fn of_status(status: StatusCode) -> Code {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => Code::UNAVAILABLE,
+        status if status.is_server_error() => Code::INTERNAL_ERROR,
+        _ => Code::BAD_REQUEST,
+    }
+}
