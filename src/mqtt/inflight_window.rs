@@ -94,7 +94,7 @@ impl Window {
     }
 
     /// Begins with one at a time and doubles with each answer: if the connection ends again, the push that ended it is
-    /// known (docs/ledger.md, rule 20).
+    /// known.
     pub(super) fn carefully(mut self) -> Self {
         self.limit = 1;
         self

@@ -1,5 +1,5 @@
 //! Clients whose last connection ended with pushes unanswered, and on which push. Their next connection begins with one
-//! push at a time (docs/ledger.md, rule 20), and the log names a push that ends one connection after the other.
+//! push at a time, and the log names a push that ends one connection after the other.
 
 use std::sync::{Mutex, PoisonError};
 
