@@ -107,7 +107,7 @@ fn note_received(conn: &Conn, id: u16) -> Result<bool, Close> {
 /// Does what a publish asks for; answers the reason code of its acknowledgement.
 async fn act_on(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publish) -> u8 {
     let topic = &publish.topic;
-    if client_publish::is_too_long(&publish, worker.settings.max_topic) {
+    if topic.len() > worker.settings.max_topic {
         return reason::TOPIC_INVALID;
     }
     if topic.starts_with(group_requests::PREFIX) {
@@ -120,6 +120,9 @@ async fn act_on(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publish) -> u8 {
     }
     if topic.starts_with('$') {
         return reason::NOT_AUTHORIZED;
+    }
+    if client_publish::is_too_long(&publish, worker.settings.max_topic) {
+        return reason::TOPIC_INVALID;
     }
     client_messages::publish(worker, conn, publish)
 }
