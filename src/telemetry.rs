@@ -31,8 +31,9 @@ pub fn is_filter(level: &str) -> bool {
 }
 
 fn filter(level: &str) -> Option<EnvFilter> {
-    // rumqttd reports every link of ours as news.
-    EnvFilter::try_new(format!("rumqttd=error,{level}")).ok()
+    // rumqttd reports every link of ours as news. A filter that names targets only leaves the others at `info`: without that
+    // one with a misspelt target silences everything.
+    EnvFilter::try_new(format!("info,rumqttd=error,{level}")).ok()
 }
 
 /// Colours only for a terminal that has them, and for who has not said no (no-color.org).
@@ -43,6 +44,14 @@ fn has_colours(terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_for_an_unknown_target_silenced_the_whole_log() {
+        let said = |level| filter(level).unwrap().to_string();
+        assert!(said("loud=debug").split(',').any(|directive| directive == "info"), "{}", said("loud=debug"));
+        assert!(!said("loud=debug,warn").split(',').any(|directive| directive == "info"));
+        assert!(said("loud=debug,warn").split(',').any(|directive| directive == "warn"));
+    }
 
     #[test]
     fn who_wanted_no_colours_got_them() {

@@ -33,6 +33,19 @@ fn wrong_usage_is_exit_code_2() {
 }
 
 #[test]
+fn wrong_usage_was_told_in_five_lines_or_called_a_failure() {
+    let no_time = &["push", "a", "--text", "x", "--deliver-before", "yesterday"][..];
+    let no_limit = &["push", "a", "--text", "x", "--timeout", "0"][..];
+    for args in [&["fly"][..], &["status"], &["push", "--to", "a"], no_time, no_limit, &["demo", "--terminals", "0"]] {
+        let output = papcast(args);
+        assert_eq!(output.code, Some(2), "{args:?}: {output:?}");
+        assert!(output.err.starts_with("papcast: ") && output.err.trim_end().ends_with(" --help"), "{}", output.err);
+        assert_eq!(output.err.lines().count(), 1, "{}", output.err);
+    }
+    assert!(papcast(no_time).err.contains("expected a time such as 2026-11-22T10:00:00Z"));
+}
+
+#[test]
 fn who_asked_for_help_without_dashes_or_for_nothing_was_sent_away() {
     let bare = papcast(&[]);
     assert_eq!((bare.code, bare.err.as_str()), (Some(0), ""));

@@ -26,7 +26,7 @@ pub(super) struct Gateway {
     gateway: Uri,
     /// Give up after so many seconds. Where nothing is said: 30 for each answer of the gateway, and no limit for what
     /// `push --wait` waits for.
-    #[arg(long, value_name = "SECONDS", global = true)]
+    #[arg(long, value_name = "SECONDS", global = true, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
 }
 

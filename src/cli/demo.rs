@@ -21,7 +21,7 @@ use crate::terminal::{Event, MAX_PACKET, Options, Terminal};
 /// Start a gateway, let terminals join a group, post one PAP message, and watch it arrive.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// How many terminals. Each takes some 50 KB of memory and two open files.
+    /// How many terminals. Each takes some 50 KB of memory and two open files; 200 more are open besides.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     terminals: u32,
     /// Print the result as JSON, and nothing else on stdout.
@@ -36,8 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     enough_files(args.terminals)?;
-    let mut interrupt = Interrupt::watch().context("signals cannot be watched")?;
     let folder = Folder::new()?;
+    let mut interrupt = Interrupt::watch().context("signals cannot be watched")?;
     let flags = [
         ("http.listen", "127.0.0.1:0".to_owned()),
         ("mqtt.listen", "127.0.0.1:0".to_owned()),
@@ -86,7 +86,8 @@ struct Folder(PathBuf);
 impl Folder {
     fn new() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("papcast-demo-{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir(&path).with_context(|| format!("{}: cannot be made", path.display()))?;
+        std::fs::create_dir(&path)
+            .with_context(|| format!("{}: the folder for the demo cannot be made (TMPDIR)", path.display()))?;
         Ok(Self(path))
     }
 }

@@ -1,6 +1,7 @@
 //! How a command ends that did not succeed.
 
 use super::out::NOBODY_READS;
+use super::usage::WRONG_USAGE;
 
 /// Ends with an exit code of their own; every other failure has 1.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,9 @@ pub(super) enum Ending {
     TooLate(String),
     #[error("{0}")]
     NoGateway(String),
+    /// What was asked for makes no sense, and clap could not see that.
+    #[error("{0}")]
+    Usage(String),
     #[error("nobody reads the output")]
     NobodyReads,
 }
@@ -19,6 +23,7 @@ pub(super) enum Ending {
 impl Ending {
     pub(super) fn code(&self) -> u8 {
         match self {
+            Self::Usage(_) => WRONG_USAGE,
             Self::NotAll(_) => 3,
             Self::TooLate(_) => 4,
             Self::NoGateway(_) => 5,

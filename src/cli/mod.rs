@@ -20,6 +20,7 @@ mod serve;
 mod signals;
 mod status;
 mod terminal;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -53,12 +54,16 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// Exit codes: 0 success, 2 wrong usage (clap says which), those of [`ending::Ending`], 1 anything else.
+/// Exit codes: 0 success, 2 wrong usage ([`usage`]), those of [`ending::Ending`], 1 anything else.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Some(command) = Cli::parse().command else {
-        print!("{}", Cli::command().render_help());
-        return ExitCode::SUCCESS;
+    let command = match Cli::try_parse() {
+        Ok(Cli { command: Some(command) }) => command,
+        Ok(Cli { command: None }) => {
+            print!("{}", Cli::command().render_help());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return usage::report(&error),
     };
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,

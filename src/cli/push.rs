@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::{CommandFactory as _, ValueEnum};
+use clap::ValueEnum;
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -41,11 +41,11 @@ pub(super) struct Args {
     #[arg(long, default_value = "medium")]
     priority: Urgency,
     /// Not before this time, YYYY-MM-DDThh:mm:ssZ.
-    #[arg(long, value_name = "TIME")]
-    deliver_after: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    deliver_after: Option<i64>,
     /// Not from this time on, YYYY-MM-DDThh:mm:ssZ.
-    #[arg(long, value_name = "TIME")]
-    deliver_before: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    deliver_before: Option<i64>,
     /// URL that the gateway posts the result to, once for each address.
     #[arg(long, value_name = "URL")]
     notify: Option<String>,
@@ -93,7 +93,7 @@ async fn push(args: &Args) -> anyhow::Result<()> {
     let body = content(args)?;
     let Endpoint { gateway, path, json } = &args.endpoint;
     let push_id = args.push_id.clone().unwrap_or_else(|| format!("{}@papcast", uuid::Uuid::new_v4()));
-    let message = message(args, &push_id)?;
+    let message = message(args, &push_id);
     let answer = submit(gateway, path, message, &args.content_type, &body).await?;
     let (code, desc) = (answer.code, answer.desc);
     if code != 1001 {
@@ -117,11 +117,11 @@ async fn push(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn message(args: &Args, push_id: &str) -> anyhow::Result<PushMessage> {
-    Ok(PushMessage {
+fn message(args: &Args, push_id: &str) -> PushMessage {
+    PushMessage {
         push_id: push_id.to_owned(),
-        deliver_after: time("--deliver-after", args.deliver_after.as_deref())?,
-        deliver_before: time("--deliver-before", args.deliver_before.as_deref())?,
+        deliver_after: args.deliver_after,
+        deliver_before: args.deliver_before,
         notify_requested_to: args.notify.clone(),
         addresses: [&args.addresses[..], &args.to[..]].concat(),
         replace: args.replace.clone().map(|push_id| Replace {
@@ -138,7 +138,7 @@ fn message(args: &Args, push_id: &str) -> anyhow::Result<PushMessage> {
             ..QualityOfService::default()
         }),
         ..PushMessage::default()
-    })
+    }
 }
 
 /// What is to be sent.
@@ -151,27 +151,24 @@ fn content(args: &Args) -> anyhow::Result<Vec<u8>> {
         }
         (Some(text), _) => Ok(text.as_bytes().to_vec()),
         (None, Some(file)) => std::fs::read(Path::new(file)).with_context(|| format!("{file}: cannot be read")),
-        (None, None) => no_content(args),
+        (None, None) => Err(no_content(args).into()),
     }
 }
 
 /// Wrong usage. Whoever writes the text behind the addresses is told how it is meant.
-fn no_content(args: &Args) -> ! {
+fn no_content(args: &Args) -> Ending {
     let last = args.to.last().or(args.addresses.last());
     let many = args.to.len() + args.addresses.len() > 1;
     let hint = match last.filter(|_| many) {
         Some(last) => format!(" ({last:?} counts as an address; is it the text? --text {last:?})"),
         None => String::new(),
     };
-    let text = format!("a push needs --text TEXT or --file FILE{hint}");
-    super::Cli::command().error(clap::error::ErrorKind::MissingRequiredArgument, text).exit()
+    Ending::Usage(format!("a push needs --text TEXT or --file FILE{hint}; see papcast push --help"))
 }
 
-fn time(name: &str, text: Option<&str>) -> anyhow::Result<Option<i64>> {
-    let Some(text) = text else { return Ok(None) };
-    let (at, _) = pap::time::parse(text)
-        .with_context(|| format!("{name}: {text:?} is not a time such as 2026-11-22T10:00:00Z"))?;
-    Ok(Some(at))
+fn time(text: &str) -> Result<i64, String> {
+    let (at, _) = pap::time::parse(text).ok_or("expected a time such as 2026-11-22T10:00:00Z")?;
+    Ok(at)
 }
 
 /// The answer to a submission.

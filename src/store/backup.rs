@@ -19,6 +19,10 @@ pub fn backup(store: &Path, target: &Path) -> Result<u64> {
     if target.exists() {
         return Err(fail(&"there is a file of that name"));
     }
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(fail(&format!("{} is no folder that exists", folder.display())));
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(store, flags).map_err(|error| fail(&error))?;
     connection.busy_timeout(Duration::from_secs(10)).map_err(|error| fail(&error))?;

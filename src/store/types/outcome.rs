@@ -4,6 +4,7 @@ use super::state::State;
 use super::submission::{Notify, Priority};
 use crate::clock::Millis;
 use crate::ids::Target;
+use crate::pap::address::{self, Address, Client, Kind};
 use crate::parcel::PushKey;
 
 /// A result notification that is due.
@@ -89,7 +90,11 @@ impl AddressView {
     #[must_use]
     pub fn describe(&self) -> String {
         if self.state == State::Rejected && self.code == UNKNOWN {
-            return "no group or user of this name was known; the push went to its other addresses".into();
+            let why = match address::parse(&self.address) {
+                Ok(Address::Client(Client { kind: Kind::Other(kind), .. })) => format!("TYPE={kind} is not served"),
+                _ => "no group or user of this name was known".into(),
+            };
+            return format!("{why}; the push went to its other addresses");
         }
         let mut desc = format!("{} of {}", self.delivered, self.recipients);
         for (count, what) in [(self.refused, "refused"), (self.gone, "left the group")] {
@@ -101,5 +106,35 @@ impl AddressView {
             desc.push_str(", not due yet");
         }
         desc
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejected(address: &str) -> String {
+        let address = AddressView {
+            address: address.into(),
+            state: State::Rejected,
+            code: UNKNOWN,
+            recipients: 0,
+            delivered: 0,
+            refused: 0,
+            gone: 0,
+            event_at: None,
+            target: None,
+            notification: None,
+        };
+        address.describe()
+    }
+
+    #[test]
+    fn a_skipped_address_of_a_type_that_is_not_served_was_called_an_unknown_name() {
+        assert_eq!(
+            rejected("WAPPUSH=12345678/TYPE=MAN@p"),
+            "TYPE=MAN is not served; the push went to its other addresses"
+        );
+        assert!(rejected("group:nowhere").starts_with("no group or user of this name was known;"));
     }
 }
