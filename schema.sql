@@ -1,16 +1,15 @@
 -- The whole current schema of a papcast store, compiled into the program. Its number is PRAGMA user_version; a change
 -- of it needs a step in src/store/schema_upgrade.rs. All times are milliseconds since 1970 UTC. docs/ledger.md explains seq, cursor and exception.
 
--- One row: the newest seq given to any dispatch, the newest given to a dispatch to a user, and how many there are of what
--- is limited: groups that are not deleted, and joins that wait for a decision.
+-- One row: how many pushes were ever taken, which is the id of the newest one, and how many there are of what is limited:
+-- groups that are not deleted, and joins that wait for a decision.
 CREATE TABLE counter (
     id            INTEGER PRIMARY KEY CHECK (id = 1),
-    seq           INTEGER NOT NULL,
-    direct_seq    INTEGER NOT NULL,
     group_count   INTEGER NOT NULL DEFAULT 0,
-    request_count INTEGER NOT NULL DEFAULT 0
+    request_count INTEGER NOT NULL DEFAULT 0,
+    pushes        INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-INSERT INTO counter (id, seq, direct_seq) VALUES (1, 0, 0);
+INSERT INTO counter (id) VALUES (1);
 
 -- A flow is what can be addressed: a group (kind 0), or a user's own pushes (kind 1, and then it is the user as well).
 -- One more (kind 2, without a name) stands for whatever an address named that was not known.
@@ -59,6 +58,16 @@ CREATE TABLE exceptions (
     PRIMARY KEY (binding, seq, kind)
 ) STRICT, WITHOUT ROWID;
 
+-- Pushes that a client could not take, for now: it closed on them or never answered (docs/ledger.md, rule 20).
+CREATE TABLE set_aside (
+    binding INTEGER NOT NULL REFERENCES bindings (id),
+    seq     INTEGER NOT NULL,
+    client  TEXT    NOT NULL,
+    tries   INTEGER NOT NULL,                -- connections of this client that ended on it, or left it unanswered
+    since   INTEGER NOT NULL,
+    PRIMARY KEY (binding, seq, client)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE pushes (
     id             INTEGER PRIMARY KEY,
     initiator      TEXT    NOT NULL,
@@ -80,7 +89,8 @@ CREATE TABLE pushes (
     UNIQUE (initiator, push_id)
 ) STRICT;
 
--- One push to one address. seq is null until it is dispatched (deliver-after).
+-- One push to one address. seq counts the dispatches of a flow from 1 on, and is null until this one is dispatched
+-- (deliver-after).
 CREATE TABLE dispatches (
     id         INTEGER PRIMARY KEY,
     push       INTEGER NOT NULL REFERENCES pushes (id),
@@ -88,7 +98,6 @@ CREATE TABLE dispatches (
     address    TEXT    NOT NULL,             -- exactly as the initiator wrote it
     flow       INTEGER NOT NULL REFERENCES flows (id),
     seq        INTEGER,
-    prev_seq   INTEGER,                      -- the dispatch before it in this flow
     priority   INTEGER NOT NULL,             -- that of the push
     shared     INTEGER NOT NULL,             -- 1: another address of this push may reach the same user
     due        INTEGER NOT NULL,             -- not to be dispatched before
@@ -102,18 +111,17 @@ CREATE TABLE dispatches (
     refusal    INTEGER NOT NULL DEFAULT 0,   -- code of the last refusal
     gone       INTEGER NOT NULL DEFAULT 0,   -- left while it was pending
     event_at   INTEGER,
-    replaces   INTEGER,                      -- seq of the dispatch whose recipients are left out (replace, pending-only)
+    replaces   INTEGER,                      -- seq of the dispatch of this flow whose recipients are left out (replace, pending-only)
     held       INTEGER NOT NULL DEFAULT 0    -- members for whom it was under way when it was replaced
 ) STRICT;
-CREATE UNIQUE INDEX dispatches_seq  ON dispatches (seq) WHERE seq IS NOT NULL;
-CREATE INDEX        dispatches_flow ON dispatches (flow, seq);
+CREATE UNIQUE INDEX dispatches_flow ON dispatches (flow, seq);
 -- What may still be owed to somebody: a member who was away for long must not walk over all that has expired.
 CREATE INDEX        dispatches_owed ON dispatches (flow, seq) WHERE state IN (1, 2) OR (state = 7 AND held > 0);
 CREATE INDEX        dispatches_push ON dispatches (push, flow);
 CREATE INDEX        dispatches_open ON dispatches (deadline) WHERE state < 2;
 CREATE INDEX        dispatches_due  ON dispatches (priority, due) WHERE state = 0;
 CREATE INDEX        dispatches_over ON dispatches (event_at) WHERE state >= 2;
-CREATE INDEX        dispatches_replaces ON dispatches (replaces) WHERE replaces IS NOT NULL;
+CREATE INDEX        dispatches_replaces ON dispatches (flow, replaces) WHERE replaces IS NOT NULL;
 
 -- Result notifications that wait to be posted: one for each address that is over. Filled by the trigger, so that a final
 -- state and its notification are one transaction whatever it was that ended the dispatch.
@@ -188,7 +196,10 @@ CREATE TABLE terminals (
     protocol        TEXT    NOT NULL,         -- mqtt3.1.1 or mqtt5
     receive_maximum INTEGER NOT NULL,
     maximum_packet  INTEGER,                  -- bytes; null: it did not say
-    seen_at         INTEGER NOT NULL
+    seen_at         INTEGER NOT NULL,
+    sent            INTEGER NOT NULL DEFAULT 0, -- pushes written to it
+    largest_acked   INTEGER NOT NULL DEFAULT 0, -- bytes of the largest packet it ever acknowledged
+    gone            TEXT                      -- why its last connection ended, in words; null while connected
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX terminals_user ON terminals (user);
 CREATE INDEX terminals_seen ON terminals (seen_at);

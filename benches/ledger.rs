@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use common::Gateway;
 use common::http::Pap;
+use papcast::parcel::Seq;
 use papcast::store::{CursorMove, Store};
 use support::{connect, median, resident};
 
@@ -200,12 +201,12 @@ fn fill(path: &Path, bindings: i64, pushes: i64) {
         pushes,
     );
     statement(
-        &format!("INSERT INTO dispatches (push, position, address, flow, seq, prev_seq, priority, shared, due, deadline, state, code, recipients)
-            $n SELECT i, 0, 'group:g' || (1 + i % {groups}), 1 + i % {groups}, i, max(0, i - {groups}), 1, 0, 0, 4000000000000, 1, 1000, {} FROM n", bindings / groups),
+        &format!("INSERT INTO dispatches (push, position, address, flow, seq, priority, shared, due, deadline, state, code, recipients)
+            $n SELECT i, 0, 'group:g' || (1 + i % {groups}), 1 + i % {groups}, 1 + (i - 1) / {groups}, 1, 0, 0, 4000000000000, 1, 1000, {} FROM n", bindings / groups),
         pushes,
     );
     tx.execute_batch(&format!(
-        "UPDATE counter SET seq = {pushes};
+        "UPDATE counter SET pushes = {pushes};
          UPDATE flows SET members = {}, last_seq = (SELECT max(seq) FROM dispatches d WHERE d.flow = flows.id) WHERE kind = 0;",
         bindings / groups
     ))
@@ -242,7 +243,7 @@ fn large_store(bindings: i64, pushes: i64) {
             let moves: Vec<CursorMove> = (1..=bindings / 10)
                 .map(|n| {
                     let binding = n * 10;
-                    CursorMove { binding, from: (round - 1) * 1_000, upto: round * 1_000, exceptions: vec![] }
+                    CursorMove { binding, from: Seq(round - 1), upto: Seq(round), exceptions: vec![] }
                 })
                 .collect();
             let begin = Instant::now();

@@ -13,7 +13,8 @@ use tokio_util::task::TaskTracker;
 use crate::broker::{self, Broker, Watchdog};
 use crate::clock;
 use crate::config::Config;
-use crate::gateway::{self, Gateway, Heads};
+use crate::feed::Feed;
+use crate::gateway::{self, Gateway};
 use crate::http::{self, Readiness};
 use crate::mqtt;
 use crate::store::Store;
@@ -63,8 +64,8 @@ impl App {
             feeds: mqtt::worker_count(&config),
         };
         let (broker, watchdog) = Broker::start(settings, &health)?;
-        let heads = Arc::new(Heads::default());
-        let observer = gateway::announce(Arc::clone(&heads), broker.publisher());
+        let feed = Feed::default();
+        let observer = gateway::announce(feed.clone(), broker.publisher());
         let store = Store::open(&config.store.path, config.store.readers, &health, observer)?;
         let ended = store.begin_sessions(clock::now()).await.with_context(|| {
             format!("{}: sessions of the last process cannot be ended", config.store.path.display())
@@ -72,7 +73,7 @@ impl App {
         if ended > 0 {
             tracing::info!(sessions = ended, "sessions that ended with the last process were cleared");
         }
-        let gateway = Arc::new(Gateway::new(store.clone(), heads, &config));
+        let gateway = Arc::new(Gateway::new(store.clone(), feed, &config));
         let mqtt = Arc::new(mqtt::Server::start(&config, &broker, &gateway, &health)?);
         Ok(Self { addresses, http_listener, mqtt_listener, config, store, gateway, mqtt, watchdog, health })
     }

@@ -21,11 +21,24 @@ mod armed {
         };
         assert!(!tripped, "the injected fault {name}");
     }
+
+    /// Whether the fault of this name is armed; it stays so.
+    #[must_use]
+    pub fn is_set(name: &str) -> bool {
+        ARMED.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|known| known == name)
+    }
 }
 
 #[cfg(debug_assertions)]
-pub use armed::{arm, trip};
+pub use armed::{arm, is_set, trip};
 
 /// Nothing, in a build without debug assertions.
 #[cfg(not(debug_assertions))]
 pub fn trip(_: &str) {}
+
+/// Never, in a build without debug assertions.
+#[cfg(not(debug_assertions))]
+#[must_use]
+pub const fn is_set(_: &str) -> bool {
+    false
+}

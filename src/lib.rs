@@ -1,6 +1,6 @@
 //! papcast: one PAP push to a group ID reaches every bound MQTT terminal.
 //!
-//! The map of the house; imports go downwards only, and no files import each other in a circle (`tests/tidy.rs` holds both).
+//! Which module does what. Imports go downwards only, and no files import each other in a circle (`tests/tidy.rs` holds both).
 //! `docs/architecture.md` walks through it with one push and one group request.
 //!
 //! | module | job |
@@ -15,6 +15,7 @@
 //! | [`broker`] | rumqttd's router fans one publish out to the MQTT workers |
 //! | [`address_resolution`] | whom the address of a push names |
 //! | [`pap`] | the Push Access Protocol on the wire; pure |
+//! | [`feed`] | what has happened, in the order of commits, for those who have to act on it |
 //! | [`parcel`] | what travels: one push on its way to one destination |
 //! | [`config`], [`telemetry`], [`metrics`] | settings, logs, counters |
 //! | [`supervision`], [`faults`], [`log_limit`], [`budget`], [`clock`], [`ids`] | which parts live, faults for tests, repeated log lines, shared bounds, time, names |
@@ -27,6 +28,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod faults;
+pub mod feed;
 pub mod gateway;
 pub mod http;
 pub mod ids;

@@ -1,4 +1,4 @@
-//! The payload of a message inside the router: seq and previous seq first, then the metadata, then the body.
+//! The payload of a message inside the router: the numbers first, then the metadata, then the body.
 //!
 //! Metadata travels here and not in MQTT properties, because the router copies properties once per link and leaves them
 //! out when it counts what a segment holds.
@@ -8,26 +8,30 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{OpenMessage, OpenProperties};
+use crate::feed::Place;
 use crate::ids::{GroupId, Target, UserId};
-use crate::parcel::{Parcel, Seq};
+use crate::parcel::{Parcel, Seq, Siblings};
 
-const SHARED: u8 = 1;
 const CONFIRMED: u8 = 2;
 const TO_USER: u8 = 4;
+
+/// A channel of its own.
+const NO_PLACE: u32 = u32::MAX;
 
 /// No Payload Format Indicator.
 const UNSAID: u8 = 2;
 
-pub(super) fn encode_push(parcel: &Parcel, prev: Seq) -> Bytes {
+pub(super) fn encode_push(parcel: &Parcel, place: Option<Place>) -> Bytes {
     let mut out = BytesMut::with_capacity(parcel.body.len() + 256);
-    out.put_i64(parcel.seq);
-    out.put_i64(prev);
-    out.put_i64(parcel.prev);
+    out.put_i64(parcel.seq.0);
+    out.put_u32(place.map_or(NO_PLACE, |place| place.channel));
+    out.put_u64(place.map_or(0, |place| place.number));
     out.put_i64(parcel.flow);
     out.put_i64(parcel.push);
     out.put_i64(parcel.deadline);
     let to_user = matches!(parcel.target, Target::User(_));
-    out.put_u8(flag(parcel.shared, SHARED) | flag(parcel.confirmed, CONFIRMED) | flag(to_user, TO_USER));
+    out.put_u8(flag(parcel.confirmed, CONFIRMED) | flag(to_user, TO_USER));
+    put_siblings(&mut out, &parcel.siblings);
     put_text(&mut out, parcel.target.id());
     put_text(&mut out, &parcel.push_id);
     put_text(&mut out, &parcel.address);
@@ -38,14 +42,15 @@ pub(super) fn encode_push(parcel: &Parcel, prev: Seq) -> Bytes {
 }
 
 /// `None` for what [`encode_push`] did not write.
-pub(super) fn decode_push(mut from: Bytes) -> Option<(Arc<Parcel>, Seq)> {
-    let seq = from.try_get_i64().ok()?;
-    let channel_prev = from.try_get_i64().ok()?;
-    let prev = from.try_get_i64().ok()?;
+pub(super) fn decode_push(mut from: Bytes) -> Option<(Arc<Parcel>, Option<Place>)> {
+    let seq = Seq(from.try_get_i64().ok()?);
+    let channel = from.try_get_u32().ok()?;
+    let number = from.try_get_u64().ok()?;
     let flow = from.try_get_i64().ok()?;
     let push = from.try_get_i64().ok()?;
     let deadline = from.try_get_i64().ok()?;
     let flags = from.try_get_u8().ok()?;
+    let siblings = get_siblings(&mut from)?;
     let id = get_text(&mut from)?;
     let target = if flags & TO_USER != 0 {
         Target::User(UserId::parse(&id).ok()?)
@@ -54,11 +59,10 @@ pub(super) fn decode_push(mut from: Bytes) -> Option<(Arc<Parcel>, Seq)> {
     };
     let parcel = Parcel {
         seq,
-        prev,
         flow,
         target,
         push,
-        shared: flags & SHARED != 0,
+        siblings,
         confirmed: flags & CONFIRMED != 0,
         deadline,
         push_id: get_text(&mut from)?,
@@ -67,7 +71,7 @@ pub(super) fn decode_push(mut from: Bytes) -> Option<(Arc<Parcel>, Seq)> {
         headers: get_pairs(&mut from)?,
         body: from,
     };
-    Some((Arc::new(parcel), channel_prev))
+    Some((Arc::new(parcel), (channel != NO_PLACE).then_some(Place { channel, number })))
 }
 
 pub(super) fn encode_open(message: &OpenMessage) -> Bytes {
@@ -105,6 +109,32 @@ pub(super) fn decode_open(mut from: Bytes) -> Option<OpenMessage> {
 
 fn flag(set: bool, bit: u8) -> u8 {
     if set { bit } else { 0 }
+}
+
+/// Instead of how many there are.
+const UNKNOWN: u16 = u16::MAX;
+
+fn put_siblings(out: &mut BytesMut, siblings: &Siblings) {
+    match siblings {
+        Siblings::None => out.put_u16(0),
+        Siblings::Unknown => out.put_u16(UNKNOWN),
+        Siblings::These(flows) => {
+            // One more: none at all is something else.
+            out.put_u16(u16::try_from(flows.len() + 1).unwrap_or(UNKNOWN));
+            flows.iter().for_each(|flow| out.put_i64(*flow));
+        }
+    }
+}
+
+fn get_siblings(from: &mut Bytes) -> Option<Siblings> {
+    match from.try_get_u16().ok()? {
+        0 => Some(Siblings::None),
+        UNKNOWN => Some(Siblings::Unknown),
+        count => {
+            let flows: Option<Vec<i64>> = (1..count).map(|_| from.try_get_i64().ok()).collect();
+            flows.map(|flows| Siblings::These(flows.into()))
+        }
+    }
 }
 
 fn put_text(out: &mut BytesMut, text: &str) {
@@ -170,12 +200,11 @@ mod tests {
 
     fn parcel() -> Parcel {
         Parcel {
-            seq: 7,
-            prev: 5,
+            seq: Seq(7),
             flow: 3,
             target: Target::Group(GroupId::parse("né/ws").unwrap()),
             push: 9,
-            shared: false,
+            siblings: Siblings::These([4, 5].into()),
             confirmed: true,
             deadline: 1234,
             push_id: "p@x".into(),
@@ -188,11 +217,17 @@ mod tests {
 
     #[test]
     fn a_push_comes_out_as_it_went_in() {
-        let (out, prev) = decode_push(encode_push(&parcel(), 6)).unwrap();
+        let place = Some(Place { channel: 0, number: 6 });
+        let (out, at) = decode_push(encode_push(&parcel(), place)).unwrap();
         assert_eq!((*out).clone(), parcel());
-        assert_eq!(prev, 6);
-        let direct = Parcel { target: Target::User(UserId::parse("a").unwrap()), body: Bytes::new(), ..parcel() };
-        assert_eq!(*decode_push(encode_push(&direct, 0)).unwrap().0, direct);
+        assert_eq!(at, place);
+        let direct = Parcel {
+            siblings: Siblings::Unknown,
+            target: Target::User(UserId::parse("a").unwrap()),
+            body: Bytes::new(),
+            ..parcel()
+        };
+        assert_eq!(*decode_push(encode_push(&direct, None)).unwrap().0, direct);
     }
 
     #[test]
@@ -216,7 +251,7 @@ mod tests {
 
     #[test]
     fn truncated_input_is_nothing() {
-        let whole = encode_push(&parcel(), 6);
+        let whole = encode_push(&parcel(), None);
         for cut in 0..whole.len() - 6 {
             assert!(decode_push(whole.slice(..cut)).is_none(), "{cut}");
         }

@@ -22,8 +22,9 @@ pub use worker_link::{Feed, FeedMessages, FeedWants};
 
 use wanted_topics::Interest;
 
+use crate::feed::Place;
 use crate::ids::Target;
-use crate::parcel::{Parcel, Seq};
+use crate::parcel::Parcel;
 use crate::supervision::Health;
 
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,12 @@ impl Channel {
             Self::Open => "papcast/open",
             Self::Watch => "papcast/watch",
         }
+    }
+
+    /// By what a channel is known that counts what goes out on it: pushes to several flows share it.
+    #[must_use]
+    pub fn number(&self) -> Option<u32> {
+        matches!(self, Self::Direct).then_some(0)
     }
 
     /// The channel a push to `target` goes out on.
@@ -99,10 +106,10 @@ pub struct OpenProperties {
 /// What a [`Feed`] hands to its worker.
 #[derive(Debug)]
 pub enum Delivery {
-    /// A push, with the seq before it on its channel: a gap says that something was lost on the way.
+    /// A push, with its place where it shares its channel with pushes to others.
     Push {
         parcel: Arc<Parcel>,
-        prev: Seq,
+        place: Option<Place>,
     },
     /// A push that somebody watches.
     Watched(Arc<Parcel>),

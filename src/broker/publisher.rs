@@ -2,13 +2,15 @@
 //! moment, and that shall not be the store's writer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::wanted_topics::Interest;
 use super::{Channel, Error, Link, OpenMessage, envelope};
 use crate::faults;
-use crate::parcel::{Parcel, Seq};
+use crate::feed::Place;
+use crate::ids::Target;
+use crate::parcel::{Parcel, Siblings};
 use crate::supervision::Health;
 
 /// What may wait for the router: messages, and bytes of bodies. Beyond it a push is dropped here; the workers see the
@@ -18,7 +20,7 @@ const QUEUE_BYTES: usize = 64 << 20;
 
 #[derive(Debug)]
 enum Out {
-    Push { parcel: Arc<Parcel>, prev: Seq },
+    Push { parcel: Arc<Parcel>, place: Option<Place> },
     Open(OpenMessage),
 }
 
@@ -31,18 +33,23 @@ impl Out {
     }
 }
 
+/// How many pushes went out to users, who share a channel.
+#[derive(Debug, Default)]
+struct Numbers(AtomicU64);
+
 /// Sends into the router without waiting; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     queue: SyncSender<Out>,
     bytes: Arc<AtomicUsize>,
     interest: Arc<Interest>,
+    numbers: Arc<Numbers>,
 }
 
 impl Publisher {
     pub(super) fn start(link: Link, interest: Arc<Interest>, health: &Health) -> Result<Self, Error> {
         let (queue, outgoing) = sync_channel(QUEUE);
-        let publisher = Self { queue, bytes: Arc::default(), interest: Arc::clone(&interest) };
+        let publisher = Self { queue, bytes: Arc::default(), interest: Arc::clone(&interest), numbers: Arc::default() };
         let bytes = Arc::clone(&publisher.bytes);
         let part = health.part("broker-publish");
         std::thread::Builder::new()
@@ -55,10 +62,22 @@ impl Publisher {
         Ok(publisher)
     }
 
+    /// The place of the next push to `target`, to be taken in the order of dispatch and whether or not that push goes out in
+    /// the end: one that does not leaves a hole, by which it is missed.
+    #[must_use]
+    pub fn place(&self, target: &Target) -> Option<Place> {
+        let channel = Channel::of(target).number()?;
+        let number = self.numbers.0.fetch_add(1, Ordering::Relaxed) + 1;
+        Some(Place { channel, number })
+    }
+
     /// Hands a committed push to the workers that have members of its flow. Never waits.
-    pub fn push(&self, parcel: Arc<Parcel>, prev: Seq) {
+    pub fn push(&self, parcel: Arc<Parcel>, place: Option<Place>) {
+        if faults::is_set("broker-loses-all") {
+            return;
+        }
         if self.interest.has(&Channel::of(&parcel.target)) || self.interest.has(&Channel::Watch) {
-            self.enqueue(Out::Push { parcel, prev });
+            self.enqueue(Out::Push { parcel, place });
         }
     }
 
@@ -88,11 +107,11 @@ fn run((mut link, _receiver): Link, outgoing: &Receiver<Out>, bytes: &AtomicUsiz
         faults::trip("broker-publish");
         bytes.fetch_sub(out.size(), Ordering::Relaxed);
         let sent = match out {
-            Out::Push { parcel, prev } => {
+            Out::Push { parcel, place } => {
                 let channel = Channel::of(&parcel.target);
-                let live = !interest.has(&channel) || send(&mut link, &channel, live_payload(&parcel, prev));
+                let live = !interest.has(&channel) || send(&mut link, &channel, live_payload(&parcel, place));
                 let watched = interest.has(&Channel::Watch);
-                live && (!watched || send(&mut link, &Channel::Watch, envelope::encode_push(&parcel, prev)))
+                live && (!watched || send(&mut link, &Channel::Watch, envelope::encode_push(&parcel, place)))
             }
             Out::Open(message) => send(&mut link, &Channel::Open, envelope::encode_open(&message)),
         };
@@ -103,12 +122,12 @@ fn run((mut link, _receiver): Link, outgoing: &Receiver<Out>, bytes: &AtomicUsiz
 }
 
 /// A push that goes through the store only has to be announced.
-fn live_payload(parcel: &Arc<Parcel>, prev: Seq) -> bytes::Bytes {
-    if parcel.shared {
+fn live_payload(parcel: &Arc<Parcel>, place: Option<Place>) -> bytes::Bytes {
+    if parcel.siblings == Siblings::Unknown {
         let announcement = Parcel { body: bytes::Bytes::new(), ..(**parcel).clone() };
-        return envelope::encode_push(&announcement, prev);
+        return envelope::encode_push(&announcement, place);
     }
-    envelope::encode_push(parcel, prev)
+    envelope::encode_push(parcel, place)
 }
 
 fn send(link: &mut rumqttd::local::LinkTx, channel: &Channel, payload: bytes::Bytes) -> bool {

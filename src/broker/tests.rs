@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use super::worker_link::FeedMessages;
 use super::*;
 use crate::ids::{GroupId, UserId};
+use crate::parcel::Seq;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -19,14 +20,13 @@ fn broker(segment_size: usize, max_topics: usize) -> (Broker, Watchdog) {
     .unwrap()
 }
 
-fn parcel(group: &str, seq: Seq, prev: Seq, size: usize) -> Arc<Parcel> {
+fn parcel(group: &str, seq: i64, size: usize) -> Arc<Parcel> {
     Arc::new(Parcel {
-        seq,
-        prev,
+        seq: Seq(seq),
         flow: 1,
         target: Target::Group(GroupId::parse(group).unwrap()),
         push: seq,
-        shared: false,
+        siblings: crate::parcel::Siblings::None,
         confirmed: true,
         deadline: i64::MAX,
         push_id: format!("p{seq}"),
@@ -41,9 +41,9 @@ fn channel(group: &str) -> Channel {
     Channel::Group(GroupId::parse(group).unwrap().topic())
 }
 
-async fn next_push(messages: &mut FeedMessages) -> (Arc<Parcel>, Seq) {
+async fn next_push(messages: &mut FeedMessages) -> Arc<Parcel> {
     match timeout(DEADLINE, messages.next()).await.expect("a message in time").unwrap() {
-        Delivery::Push { parcel, prev } => (parcel, prev),
+        Delivery::Push { parcel, .. } => parcel,
         other => panic!("a push, not {other:?}"),
     }
 }
@@ -56,10 +56,10 @@ async fn one_publish_reaches_every_feed_that_wants_the_group_and_no_other() {
     assert!(wants.add(&channel("news")));
     assert!(other_wants.add(&channel("news")));
     assert!(other_wants.add(&channel("é/x")));
-    broker.publisher().push(parcel("é/x", 1, 0, 10), 0);
-    broker.publisher().push(parcel("news", 2, 0, 10), 0);
-    assert_eq!(next_push(&mut messages).await.0.seq, 2);
-    let mut both = [next_push(&mut other_messages).await.0.seq, next_push(&mut other_messages).await.0.seq];
+    broker.publisher().push(parcel("é/x", 1, 10), None);
+    broker.publisher().push(parcel("news", 2, 10), None);
+    assert_eq!(next_push(&mut messages).await.seq, Seq(2));
+    let mut both = [next_push(&mut other_messages).await.seq.0, next_push(&mut other_messages).await.seq.0];
     both.sort_unstable();
     assert_eq!(both, [1, 2], "between two topics there is no order");
 }
@@ -72,10 +72,10 @@ async fn wanting_a_group_twice_does_not_double_its_messages() {
     assert!(wants.add(&channel("news")));
     wants.remove(&channel("news"));
     for seq in 1..=3 {
-        broker.publisher().push(parcel("news", seq, seq - 1, 10), seq - 1);
+        broker.publisher().push(parcel("news", seq, 10), None);
     }
     for seq in 1..=3 {
-        assert_eq!(next_push(&mut messages).await.0.seq, seq);
+        assert_eq!(next_push(&mut messages).await.seq, Seq(seq));
     }
 }
 
@@ -86,13 +86,13 @@ async fn what_nobody_wants_any_more_is_not_published_and_wanting_again_begins_an
     assert!(wants.add(&channel("news")));
     assert!(wants.add(&Channel::Direct));
     wants.remove(&channel("news"));
-    broker.publisher().push(parcel("news", 1, 0, 10), 0);
-    let direct = Parcel { target: Target::User(UserId::parse("a").unwrap()), ..(*parcel("x", 2, 0, 1)).clone() };
-    broker.publisher().push(Arc::new(direct), 0);
-    assert_eq!(next_push(&mut messages).await.0.seq, 2);
+    broker.publisher().push(parcel("news", 1, 10), None);
+    let direct = Parcel { target: Target::User(UserId::parse("a").unwrap()), ..(*parcel("x", 2, 1)).clone() };
+    broker.publisher().push(Arc::new(direct), None);
+    assert_eq!(next_push(&mut messages).await.seq, Seq(2));
     assert!(wants.add(&channel("news")));
-    broker.publisher().push(parcel("news", 3, 1, 10), 1);
-    assert_eq!(next_push(&mut messages).await.0.seq, 3);
+    broker.publisher().push(parcel("news", 3, 10), None);
+    assert_eq!(next_push(&mut messages).await.seq, Seq(3));
 }
 
 #[tokio::test]
@@ -105,14 +105,14 @@ async fn a_feed_that_slept_while_segments_rotated_sees_the_hole_and_the_newest()
         while broker.publisher().bytes_waiting() > 100_000 {
             tokio::task::yield_now().await;
         }
-        broker.publisher().push(parcel("news", seq, seq - 1, 500), seq - 1);
+        broker.publisher().push(parcel("news", seq, 500), None);
     }
     let (mut seen, mut holes) = (0, 0);
     while seen < last {
-        let (parcel, prev) = next_push(&mut messages).await;
-        assert!(parcel.seq > seen, "in order");
-        holes += usize::from(prev != seen);
-        seen = parcel.seq;
+        let Seq(next) = next_push(&mut messages).await.seq;
+        assert!(next > seen, "in order");
+        holes += usize::from(next != seen + 1);
+        seen = next;
     }
     assert!(holes > 0, "2,000 messages of 500 bytes do not fit into two segments of 16 KiB");
 }
@@ -123,10 +123,10 @@ async fn a_paused_link_goes_on_after_two_hundred_messages() {
     let (mut wants, mut messages) = broker.feed(0).unwrap().split();
     assert!(wants.add(&channel("news")));
     for seq in 1..=1_000 {
-        broker.publisher().push(parcel("news", seq, seq - 1, 10), seq - 1);
+        broker.publisher().push(parcel("news", seq, 10), None);
     }
     for seq in 1..=1_000 {
-        assert_eq!(next_push(&mut messages).await.0.seq, seq);
+        assert_eq!(next_push(&mut messages).await.seq, Seq(seq));
     }
 }
 
@@ -148,9 +148,9 @@ async fn watchers_get_a_copy_of_every_push_on_a_channel_of_their_own() {
     let (broker, _watchdog) = broker(65_536, 100);
     let (mut wants, mut messages) = broker.feed(0).unwrap().split();
     assert!(wants.add(&Channel::Watch));
-    broker.publisher().push(parcel("unwanted", 1, 0, 10), 0);
+    broker.publisher().push(parcel("unwanted", 1, 10), None);
     match timeout(DEADLINE, messages.next()).await.unwrap().unwrap() {
-        Delivery::Watched(parcel) => assert_eq!(parcel.seq, 1),
+        Delivery::Watched(parcel) => assert_eq!(parcel.seq, Seq(1)),
         other => panic!("{other:?}"),
     }
 }
@@ -162,5 +162,5 @@ async fn the_watchdog_notices_that_the_router_died() {
     let error = timeout(DEADLINE, watchdog.died()).await.expect("noticed in time");
     assert!(error.to_string().starts_with("the embedded broker has stopped: its thread has ended"), "{error}");
     // Publishing into the void neither blocks nor panics.
-    broker.publisher().push(parcel("news", 1, 0, 1), 0);
+    broker.publisher().push(parcel("news", 1, 1), None);
 }

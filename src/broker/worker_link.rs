@@ -114,10 +114,10 @@ fn decode(topic: &[u8], payload: bytes::Bytes) -> Option<Delivery> {
     if topic == Channel::Open.topic().as_bytes() {
         return envelope::decode_open(payload).map(|message| Delivery::Open(Arc::new(message)));
     }
-    let (parcel, prev) = envelope::decode_push(payload)?;
+    let (parcel, place) = envelope::decode_push(payload)?;
     Some(if topic == Channel::Watch.topic().as_bytes() {
         Delivery::Watched(parcel)
     } else {
-        Delivery::Push { parcel, prev }
+        Delivery::Push { parcel, place }
     })
 }

@@ -11,10 +11,8 @@ impl Gateway {
         let _one_at_a_time = self.locks.lock(user).await;
         let limit = self.rules.limits.of_user;
         let decided = self.store.decide(group, user.clone(), approve, limit, clock::now()).await?;
-        if let Decided::Approved(membership) = &decided {
-            self.terminals().attach(user, membership.clone()).await;
-        }
         if matches!(decided, Decided::Approved(_) | Decided::Rejected) {
+            self.feed.until_in_force().await;
             self.send_answers(user).await;
         }
         Ok(decided)

@@ -16,8 +16,8 @@ impl Gateway {
         self.terminals().settle_all().await;
         let (initiator, push_id) = (initiator.to_owned(), push_id.to_owned());
         let cancelled = self.store.cancel(initiator, push_id, addresses, clock::now()).await?;
-        if let Some(cancelled) = &cancelled {
-            self.terminals().revoke(&cancelled.seqs).await;
+        if cancelled.as_ref().is_some_and(|cancelled| !cancelled.dispatches.is_empty()) {
+            self.feed.until_in_force().await;
         }
         Ok(cancelled)
     }

@@ -44,7 +44,7 @@ impl Gateway {
             if members.is_empty() {
                 break;
             }
-            unbound += self.unbind_portion(flow, members).await? as u64;
+            unbound += self.unbind_portion(members).await? as u64;
         }
         while let Cleared::Some(told) = self.store.clear_group(flow, clock::now()).await? {
             for user in told {
@@ -56,15 +56,12 @@ impl Gateway {
     }
 
     /// Unbinds as many of these as one transaction may; answers how many.
-    async fn unbind_portion(&self, flow: FlowId, mut members: Vec<(BindingId, UserId)>) -> Result<usize, Error> {
+    async fn unbind_portion(&self, members: Vec<(BindingId, UserId)>) -> Result<usize, Error> {
         let _one_at_a_time = self.locks.lock_all(members.iter().map(|(_, user)| user.clone()).collect()).await;
         self.terminals().settle_all().await;
         let bindings = members.iter().map(|(binding, _)| *binding).collect();
         let done = self.store.unbind_all(bindings, clock::now()).await?;
-        members.truncate(done);
-        for (_, user) in &members {
-            self.terminals().detach(user, flow).await;
-        }
+        self.feed.until_in_force().await;
         Ok(done)
     }
 }

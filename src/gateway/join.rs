@@ -7,7 +7,7 @@ use super::{Answer, Gateway, GroupEntry, Op, Reason, Status, Turn, group_assignm
 use crate::clock;
 use crate::ids::{GroupId, UserId};
 use crate::log_limit::LogLimit;
-use crate::store::{Bind, Bound, Error, Limit, PendingReply, Released, Removal, Source, Unbound, Wish};
+use crate::store::{Bind, Bound, Error, Limit, PendingReply, Removal, Source, Unbound, Wish};
 
 /// Longest Response Topic, and longest Correlation Data, of a join.
 const REPLY_MAX: usize = 1_024;
@@ -130,7 +130,7 @@ impl Gateway {
     async fn leave(&self, user: &UserId, group: GroupId) -> Result<Answer, Error> {
         let mut answer = Answer::new(Op::Leave, Status::Accepted);
         match self.unbind(user, group.clone(), Removal::Leave).await? {
-            Unbound::Left(_) => {}
+            Unbound::Left => {}
             Unbound::StillSubscribed => {
                 answer.desc = Some("an MQTT subscription still binds; unsubscribe to leave".into())
             }
@@ -162,17 +162,17 @@ impl Gateway {
     ) -> Result<Bound, Error> {
         let _one_at_a_time = self.locks.lock(&user).await;
         let bound = self.store.bind(self.binding(user.clone(), group, source, reply)).await?;
-        self.attach(&user, &bound).await;
+        self.in_force(&user, [&bound]).await;
         Ok(bound)
     }
 
-    /// Takes reasons for a binding away; settles before and detaches after.
+    /// Takes reasons for a binding away. Once this returns, its terminals get nothing of the group.
     pub async fn unbind(&self, user: &UserId, group: GroupId, removal: Removal) -> Result<Unbound, Error> {
         let _one_at_a_time = self.locks.lock(user).await;
         self.terminals().settle(user).await;
         let unbound = self.store.unbind(user.clone(), group, removal, clock::now()).await?;
-        if let Unbound::Left(flow) = unbound {
-            self.terminals().detach(user, flow).await;
+        if unbound == Unbound::Left {
+            self.feed.until_in_force().await;
         }
         Ok(unbound)
     }
@@ -187,17 +187,12 @@ impl Gateway {
             Wish { filter, options, bind: group.map(bind) }
         });
         match self.store.subscribe(client.to_owned(), user.clone(), wishes.collect(), clock::now()).await {
-            Ok((answers, released)) => {
-                self.detach_released(released).await;
-                let mut outcomes = Vec::with_capacity(count);
-                for bound in answers {
-                    if let Some(bound) = &bound {
-                        self.attach(user, bound).await;
-                    }
-                    let granted = matches!(bound, None | Some(Bound::Member { .. }));
-                    outcomes.push(if granted { SubscribeOutcome::Granted } else { SubscribeOutcome::Refused });
-                }
-                outcomes
+            Ok(answers) => {
+                self.in_force(user, answers.iter().flatten()).await;
+                let granted = |bound: &Option<Bound>| matches!(bound, None | Some(Bound::Member { .. }));
+                let outcome =
+                    |bound| if granted(bound) { SubscribeOutcome::Granted } else { SubscribeOutcome::Refused };
+                answers.iter().map(outcome).collect()
             }
             Err(error) => {
                 tracing::error!(%error, %user, "subscriptions could not be stored");
@@ -210,24 +205,20 @@ impl Gateway {
     pub async fn unsubscribe_group(&self, client: &str, user: &UserId, filter: &str) -> Result<(), Error> {
         let _one_at_a_time = self.locks.lock(user).await;
         self.terminals().settle(user).await;
-        let released = self.store.unsubscribe(client.to_owned(), filter.to_owned(), clock::now()).await?;
-        self.detach_released(released).await;
+        self.store.unsubscribe(client.to_owned(), filter.to_owned(), clock::now()).await?;
+        self.feed.until_in_force().await;
         Ok(())
     }
 
-    pub(super) async fn detach_released(&self, released: impl IntoIterator<Item = Released>) {
-        for Released { user, flow } in released {
-            self.terminals().detach(&user, flow).await;
+    /// Waits until the user's terminals get what it is a member of, and tells them of a join that had waited.
+    async fn in_force<'a>(&self, user: &UserId, bound: impl IntoIterator<Item = &'a Bound>) {
+        let mut told = false;
+        for bound in bound {
+            told |= matches!(bound, Bound::Member { waited: true, .. });
         }
-    }
-
-    /// Its terminals get the group's pushes, and a join of it that waited its second answer.
-    async fn attach(&self, user: &UserId, bound: &Bound) {
-        if let Bound::Member { membership, waited, .. } = bound {
-            self.terminals().attach(user, membership.clone()).await;
-            if *waited {
-                self.send_answers(user).await;
-            }
+        self.feed.until_in_force().await;
+        if told {
+            self.send_answers(user).await;
         }
     }
 

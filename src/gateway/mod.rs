@@ -1,13 +1,13 @@
 //! What papcast does: who belongs to which group, taking pushes, and settling who has what. The MQTT and the HTTP side
 //! both come here; everything they do goes through the same code.
 
+mod acknowledge;
 mod approvals;
 mod cancel;
 mod capabilities;
 mod delete_group;
 mod group_answer;
 mod group_assignment;
-mod high_water_marks;
 mod housekeeping;
 mod join;
 mod late_answers;
@@ -23,10 +23,10 @@ mod user_locks;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+pub use acknowledge::Unwritten;
 pub use capabilities::{Capabilities, NoCapabilities};
 pub use delete_group::Removed;
 pub use group_answer::{Answer, GroupEntry, Op, Reason, Status};
-pub use high_water_marks::Heads;
 pub use join::{GroupRequest, SubscribeOutcome, Subscribing};
 pub use notify::{pap_quality, pap_state};
 pub use refusal::Refused;
@@ -38,6 +38,7 @@ use user_locks::UserLocks;
 
 use crate::broker::Publisher;
 use crate::config::{AssignRule, Config, parse_target};
+use crate::feed::{Dispatched, Entry, Feed};
 use crate::ids::{Duplicates, JoinPolicy, Target};
 use crate::store::{Event, Limits, Store};
 
@@ -67,7 +68,7 @@ struct Rules {
 #[derive(Debug)]
 pub struct Gateway {
     store: Store,
-    heads: Arc<Heads>,
+    feed: Feed,
     rules: Rules,
     notify: notify::Rules,
     locks: UserLocks,
@@ -79,7 +80,7 @@ pub struct Gateway {
 
 impl Gateway {
     #[must_use]
-    pub fn new(store: Store, heads: Arc<Heads>, config: &Config) -> Self {
+    pub fn new(store: Store, feed: Feed, config: &Config) -> Self {
         let rules = Rules {
             create: config.groups.auto_create.then_some(config.groups.default_policy),
             default_policy: config.groups.default_policy,
@@ -107,7 +108,7 @@ impl Gateway {
         let notify = notify::Rules::from(&config.notify);
         Self {
             store,
-            heads,
+            feed,
             rules,
             notify,
             locks: UserLocks::default(),
@@ -132,10 +133,10 @@ impl Gateway {
         &self.store
     }
 
-    /// The newest seq of each group since this process began.
+    /// What has happened, for those who have to act on it.
     #[must_use]
-    pub fn heads(&self) -> &Heads {
-        &self.heads
+    pub fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// What a new group is where nobody says otherwise.
@@ -157,13 +158,25 @@ impl Gateway {
     }
 }
 
-/// The observer that makes a commit known: first the heads, then the broker, so that a worker which missed the publish
+/// The observer that makes a commit known: first in the feed, then by the broker, so that a worker which missed the publish
 /// can see that it did.
-pub fn announce(heads: Arc<Heads>, publisher: Publisher) -> impl Fn(Event) + Send + 'static {
-    move |event| match event {
-        Event::Dispatched { parcel, topic_prev } => {
-            heads.advance(&parcel);
-            publisher.push(parcel, topic_prev);
+pub fn announce(feed: Feed, publisher: Publisher) -> impl Fn(Vec<Event>) + Send + 'static {
+    move |events| {
+        let mut pushes = Vec::new();
+        let entries = events.into_iter().map(|event| match event {
+            Event::Dispatched(parcel) => {
+                let place = publisher.place(&parcel.target);
+                let entry = Entry::Dispatched(Dispatched::new(parcel.id(), &parcel.target, place));
+                pushes.push((parcel, place));
+                entry
+            }
+            Event::Joined { user, membership } => Entry::Joined { user, membership },
+            Event::Left { user, flow, binding } => Entry::Left { user, flow, binding },
+            Event::Cancelled(dispatches) => Entry::Cancelled(dispatches.into()),
+        });
+        feed.append(entries);
+        for (parcel, place) in pushes {
+            publisher.push(parcel, place);
         }
     }
 }

@@ -80,7 +80,7 @@ impl Gateway {
         let end = *at + SPAN;
         while *at < end {
             let (next, gone) = self.store.forget_flows(*at, until).await?;
-            self.heads.forget(&gone);
+            self.feed.forget(&gone);
             match next {
                 Some(next) => *at = next,
                 None => {

@@ -82,8 +82,8 @@ impl Gateway {
             }
             let over = vec![(client.to_owned(), Fate::Over)];
             let ended = self.store.end_sessions(over, users, clock::now()).await?;
-            self.detach_released(ended.released).await;
-            if !ended.clients.is_empty() {
+            self.feed.until_in_force().await;
+            if !ended.is_empty() {
                 return Ok(());
             }
         }
@@ -137,14 +137,14 @@ impl Gateway {
             fates.iter().filter(|(_, fate)| *fate != Fate::Expired).map(|(client, _)| client.clone()).collect();
         self.terminals().settle_all().await;
         let ended = self.store.end_sessions(fates, users, clock::now()).await?;
-        for client in &ended.clients {
+        for client in &ended {
             self.unstored.forget(client);
             if !present.contains(client) {
                 self.terminals().forget_session(client);
             }
         }
-        self.detach_released(ended.released).await;
-        Ok(!ended.clients.is_empty())
+        self.feed.until_in_force().await;
+        Ok(!ended.is_empty())
     }
 
     /// What becomes of a session now that nothing can change about its users; `None` where that is for its client to say.

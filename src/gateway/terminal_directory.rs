@@ -6,8 +6,8 @@ use std::pin::Pin;
 use serde::Serialize;
 
 use crate::ids::UserId;
-use crate::parcel::{BindingId, FlowId, Seq};
-use crate::store::{Membership, PendingReply};
+use crate::parcel::{BindingId, DispatchId};
+use crate::store::PendingReply;
 
 /// A boxed future: these calls cross to the workers' threads and are rare.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -40,23 +40,12 @@ pub trait Terminals: Send + Sync + std::fmt::Debug {
     /// Writes down every acknowledgement of this user's terminals.
     fn settle<'a>(&'a self, user: &'a UserId) -> Later<'a, ()>;
 
-    /// The user is a member now: its terminals get the flow's pushes from here on.
-    fn attach<'a>(&'a self, user: &'a UserId, membership: Membership) -> Later<'a, ()>;
-
-    /// The user is no member any more. Once this returns, nothing of the flow is sent to its terminals.
-    fn detach<'a>(&'a self, user: &'a UserId, flow: FlowId) -> Later<'a, ()>;
-
     /// A second answer to a join that had to wait.
     fn answer<'a>(&'a self, user: &'a UserId, reply: PendingReply, payload: Vec<u8>) -> Later<'a, ()>;
 
-    /// These dispatches are cancelled. Once this returns, none of them is sent.
-    fn revoke<'a>(&'a self, seqs: &'a [Seq]) -> Later<'a, ()>;
-
-    /// From now on none of these dispatches is sent, until it is let go. Answers the bindings to which they are under way.
-    fn hold_back<'a>(&'a self, dispatches: &'a [(FlowId, Seq)]) -> Later<'a, Vec<(BindingId, Seq)>>;
-
-    /// The end of that: what was not revoked meanwhile is sent. Does not wait for it.
-    fn let_go(&self, dispatches: &[(FlowId, Seq)]);
+    /// The bindings to which one of these dispatches is under way though no session has it now: its connection has just ended
+    /// or is just beginning, or its session is interrupted.
+    fn interrupted(&self, dispatches: &[DispatchId]) -> Vec<(BindingId, DispatchId)>;
 
     /// A session that was interrupted will not be resumed.
     fn forget_session(&self, client: &str);
@@ -82,22 +71,12 @@ impl Terminals for Nobody {
     fn settle<'a>(&'a self, _: &'a UserId) -> Later<'a, ()> {
         Box::pin(std::future::ready(()))
     }
-    fn attach<'a>(&'a self, _: &'a UserId, _: Membership) -> Later<'a, ()> {
-        Box::pin(std::future::ready(()))
-    }
-    fn detach<'a>(&'a self, _: &'a UserId, _: FlowId) -> Later<'a, ()> {
-        Box::pin(std::future::ready(()))
-    }
     fn answer<'a>(&'a self, _: &'a UserId, _: PendingReply, _: Vec<u8>) -> Later<'a, ()> {
         Box::pin(std::future::ready(()))
     }
-    fn revoke<'a>(&'a self, _: &'a [Seq]) -> Later<'a, ()> {
-        Box::pin(std::future::ready(()))
+    fn interrupted(&self, _: &[DispatchId]) -> Vec<(BindingId, DispatchId)> {
+        Vec::new()
     }
-    fn hold_back<'a>(&'a self, _: &'a [(FlowId, Seq)]) -> Later<'a, Vec<(BindingId, Seq)>> {
-        Box::pin(std::future::ready(Vec::new()))
-    }
-    fn let_go(&self, _: &[(FlowId, Seq)]) {}
     fn forget_session(&self, _: &str) {}
     fn settle_all(&self) -> Later<'_, ()> {
         Box::pin(std::future::ready(()))

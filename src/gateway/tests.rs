@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::clock;
 use crate::ids::{GroupId, UserId};
-use crate::parcel::{BindingId, FlowId, Seq};
+use crate::parcel::{BindingId, DispatchId};
 use crate::store::{
-    Address, Bound, Decided, DeliveryMethod, Digest, Error, Meaning, Membership, PendingReply, Priority, Removal,
+    Address, Bound, CursorMove, Decided, DeliveryMethod, Digest, Error, Meaning, PendingReply, Priority, Removal,
     Source, State, Submission, Submitted,
 };
 
@@ -24,10 +24,7 @@ struct Stub {
     here: Mutex<HashSet<UserId>>,
     /// What users were told.
     told: Mutex<Vec<(UserId, serde_json::Value)>>,
-    detached: Mutex<Vec<UserId>>,
     settled: AtomicUsize,
-    /// Whoever detaches waits for ever.
-    stuck: AtomicBool,
 }
 
 fn ready<'a, T: Send + 'a>(value: T) -> Later<'a, T> {
@@ -47,27 +44,13 @@ impl Terminals for Stub {
     fn settle<'a>(&'a self, _: &'a UserId) -> Later<'a, ()> {
         ready(())
     }
-    fn attach<'a>(&'a self, _: &'a UserId, _: Membership) -> Later<'a, ()> {
-        ready(())
-    }
-    fn detach<'a>(&'a self, user: &'a UserId, _: FlowId) -> Later<'a, ()> {
-        if self.stuck.load(Ordering::Relaxed) {
-            return Box::pin(std::future::pending());
-        }
-        self.detached.lock().unwrap().push(user.clone());
-        ready(())
-    }
     fn answer<'a>(&'a self, user: &'a UserId, _: PendingReply, payload: Vec<u8>) -> Later<'a, ()> {
         self.told.lock().unwrap().push((user.clone(), serde_json::from_slice(&payload).unwrap()));
         ready(())
     }
-    fn revoke<'a>(&'a self, _: &'a [Seq]) -> Later<'a, ()> {
-        ready(())
+    fn interrupted(&self, _: &[DispatchId]) -> Vec<(BindingId, DispatchId)> {
+        Vec::new()
     }
-    fn hold_back<'a>(&'a self, _: &'a [(FlowId, Seq)]) -> Later<'a, Vec<(BindingId, Seq)>> {
-        ready(Vec::new())
-    }
-    fn let_go(&self, _: &[(FlowId, Seq)]) {}
     fn forget_session(&self, _: &str) {}
     fn settle_all(&self) -> Later<'_, ()> {
         self.settled.fetch_add(1, Ordering::Relaxed);
@@ -78,17 +61,31 @@ impl Terminals for Stub {
 struct World {
     gateway: Arc<Gateway>,
     terminals: Arc<Stub>,
+    /// Users whose bindings were closed.
+    left: Arc<Mutex<Vec<UserId>>>,
     _dir: tempfile::TempDir,
 }
 
 fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     let config = crate::config::load(None, [], &[]).unwrap();
-    let store = Store::open(&dir.path().join("g.db"), 1, &crate::supervision::Health::default(), |_| {}).unwrap();
-    let gateway = Arc::new(Gateway::new(store, Arc::default(), &config));
+    let feed = Feed::default();
+    let heard = feed.clone();
+    let left: Arc<Mutex<Vec<UserId>>> = Arc::default();
+    let noted = Arc::clone(&left);
+    let observer = move |events: Vec<Event>| {
+        for event in events {
+            if let Event::Left { user, flow, binding } = event {
+                noted.lock().unwrap().push(user.clone());
+                heard.append([Entry::Left { user, flow, binding }]);
+            }
+        }
+    };
+    let store = Store::open(&dir.path().join("g.db"), 1, &crate::supervision::Health::default(), observer).unwrap();
+    let gateway = Arc::new(Gateway::new(store, feed, &config));
     let terminals = Arc::new(Stub::default());
     gateway.set_terminals(Arc::clone(&terminals) as Arc<dyn Terminals>);
-    World { gateway, terminals, _dir: dir }
+    World { gateway, terminals, left, _dir: dir }
 }
 
 fn user(name: &str) -> UserId {
@@ -184,7 +181,8 @@ async fn a_wave_of_sessions_that_ended_stopped_the_clock_of_pushes() {
     let world = world();
     world.join("bob", "news").await;
     world.expired_session("a", "alice", "other").await;
-    world.terminals.stuck.store(true, Ordering::Relaxed);
+    // A worker that does not read.
+    let _stuck = world.gateway.feed().reader();
     let stop = CancellationToken::new();
     let (house, clock) = (Arc::clone(&world.gateway), Arc::clone(&world.gateway));
     let (house_stop, clock_stop) = (stop.clone(), stop.clone());
@@ -223,8 +221,7 @@ async fn sessions_ended_one_by_one_each_with_a_commit_of_its_own() {
     assert_eq!(world.state("p").await, State::Undeliverable);
     let rounds = world.terminals.settled.load(Ordering::Relaxed);
     assert!(rounds <= 3, "{rounds} transactions for 600 sessions");
-    let detached = world.terminals.detached.lock().unwrap().clone();
-    assert!(detached.contains(&user("guest")), "whose binding it was");
+    assert!(world.left.lock().unwrap().contains(&user("guest")), "whose binding it was");
 }
 
 #[tokio::test]
@@ -299,7 +296,7 @@ async fn the_deletion_of_a_large_group_was_a_commit_for_each_member_and_was_not_
     assert_eq!((world.state("open").await, world.state("later").await), (State::Undeliverable, State::Undeliverable));
     let rounds = world.terminals.settled.load(Ordering::Relaxed);
     assert!(rounds <= 2, "{rounds} transactions for 1,100 members");
-    assert_eq!(world.terminals.detached.lock().unwrap().len(), 1_100);
+    assert_eq!(world.left.lock().unwrap().len(), 1_100);
     assert_eq!(world.members("big").await, Some(1));
     assert!(world.gateway.store().deleted_groups().await.unwrap().is_empty());
     let gone = world.gateway.store().push("i".into(), "open".into()).await.unwrap().unwrap().addresses[0].gone;
@@ -364,4 +361,38 @@ async fn one_session_that_cannot_be_ended_kept_all_others() {
     world.gateway.store().run_for_tests(spoil).await.unwrap();
     let ended: Result<(), Error> = world.gateway.end_sessions().await;
     assert_eq!(world.members("news").await, Some(1), "{ended:?}");
+}
+
+#[tokio::test]
+async fn one_row_that_cannot_be_written_kept_all_acknowledgements_of_a_worker() {
+    let world = world();
+    let mut moves = Vec::new();
+    for n in 0..40 {
+        let who = format!("u{n}");
+        world.join(&who, "news").await;
+    }
+    world.push("p", "news", 0, clock::now() + 60_000).await;
+    for n in 0..40 {
+        let memberships = world.gateway.store().memberships(user(&format!("u{n}"))).await.unwrap();
+        let news = memberships.iter().find(|one| matches!(one.target, Target::Group(_))).unwrap();
+        moves.push(CursorMove { binding: news.binding, from: news.joined, upto: news.head, exceptions: Vec::new() });
+    }
+    let guilty = moves[17].clone();
+    let spoil: &'static str = Box::leak(
+        format!(
+            "CREATE TRIGGER spoil BEFORE UPDATE OF acked_seq ON bindings WHEN OLD.id = {} BEGIN SELECT RAISE(ABORT, 'no'); END",
+            guilty.binding
+        )
+        .into_boxed_str(),
+    );
+    world.gateway.store().run_for_tests(spoil).await.unwrap();
+    let unwritten = world.gateway.acknowledge(moves.clone()).await;
+    assert_eq!(unwritten.guilty, std::slice::from_ref(&guilty));
+    assert!(unwritten.later.is_empty() && unwritten.error.is_some(), "{unwritten:?}");
+    let delivered =
+        async || world.gateway.store().push("i".into(), "p".into()).await.unwrap().unwrap().addresses[0].delivered;
+    assert_eq!(delivered().await, 39);
+    world.gateway.store().run_for_tests("DROP TRIGGER spoil").await.unwrap();
+    assert!(world.gateway.acknowledge(moves).await.error.is_none());
+    assert_eq!(delivered().await, 40, "nobody is counted twice");
 }

@@ -174,7 +174,7 @@ pub(super) async fn unbind(
     let (group, member) = (group_id(&id)?, user_id(&user)?);
     let unbind = async move { api.gateway.unbind(&member, group, Removal::Everything).await };
     match to_the_end(unbind).await?? {
-        Unbound::Left(_) | Unbound::StillSubscribed => Ok(StatusCode::NO_CONTENT),
+        Unbound::Left | Unbound::StillSubscribed => Ok(StatusCode::NO_CONTENT),
         Unbound::NotBound => Err(Problem::not_found(format!("{user:?} is not bound to {id:?}"))),
     }
 }

@@ -11,18 +11,27 @@ use super::session::Session;
 use super::shared_frames::Now;
 use super::worker::Worker;
 use crate::clock;
-use crate::ids::{Target, UserId};
-use crate::parcel::Seq;
-use crate::store::{Membership, TerminalSeen};
+use crate::ids::UserId;
+use crate::parcel::Membership;
+use crate::store::TerminalSeen;
 
-/// The connection serves a flow from now on. `suspicious`: a push may have gone by while the binding was being read.
-pub(super) fn attach(worker: &Rc<Worker>, conn: &Rc<Conn>, membership: &Membership, suspicious: bool) {
+/// A user is a member of one more flow. A connection that is still arriving reads its memberships once more.
+pub(super) fn join(worker: &Rc<Worker>, conn: &Rc<Conn>, membership: &Membership) {
+    if conn.state.borrow().session.is_some() {
+        attach(worker, conn, membership);
+    } else {
+        conn.reread.set(true);
+    }
+}
+
+/// The connection serves a flow from now on.
+fn attach(worker: &Rc<Worker>, conn: &Rc<Conn>, membership: &Membership) {
     if conn.is_closing() {
         return;
     }
-    // Subscribe first: what is dispatched from here on arrives, and what was dispatched before shows in the heads.
+    // Subscribe first: what is dispatched from here on arrives, and what was dispatched before shows in the head.
     worker.table.borrow_mut().attach(membership.flow, &membership.target, conn);
-    let head = membership.head.max(worker.gateway.heads().group(membership.flow));
+    let head = membership.head.max(worker.gateway.feed().head(membership.flow));
     let qos0 = {
         let topic = membership.target.topic();
         conn.state.borrow().subscriptions.iter().any(|known| known.qos == 0 && known.filter == topic)
@@ -30,10 +39,7 @@ pub(super) fn attach(worker: &Rc<Worker>, conn: &Rc<Conn>, membership: &Membersh
     let behind = conn.with_session(|session, _, _| {
         let behind = session.attach(membership, head);
         session.set_qos0(membership.flow, qos0);
-        if suspicious {
-            session.fall_behind(membership.flow);
-        }
-        behind || suspicious
+        behind
     });
     if behind == Some(true) {
         catch_up::kick(worker, conn);
@@ -51,15 +57,19 @@ pub(super) fn go_on(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     }
 }
 
-/// Reads the user's bindings again, once at a time.
+/// Reads the user's bindings again: once more if it is just being done, and at the end of its arrival for a connection that
+/// is still arriving.
 pub(super) fn look_up(worker: &Rc<Worker>, conn: &Rc<Conn>) {
-    if conn.looking.replace(true) {
+    conn.reread.set(true);
+    if conn.state.borrow().session.is_none() || conn.looking.replace(true) {
         return;
     }
     let (worker, conn) = (Rc::clone(worker), Rc::clone(conn));
     tokio::task::spawn_local(async move {
         let _on_panic = CloseOnPanic(Rc::clone(&conn));
-        read_again(&worker, &conn).await;
+        while conn.reread.replace(false) {
+            read_again(&worker, &conn).await;
+        }
         conn.looking.set(false);
     });
 }
@@ -71,14 +81,23 @@ async fn read_again(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     worker.gateway.while_still(&user, attach_user(worker, conn, &user)).await;
 }
 
-/// Serves all bindings of a user. To be called while no join or leave of this user is under way.
+/// Serves all bindings of a user, and no others. To be called while no join or leave of this user is under way, and after
+/// the connection has entered the worker's table: what happens while they are read is heard of then.
 pub(super) async fn attach_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: &UserId) {
-    let direct = worker.gateway.heads().direct();
     let memberships = worker.gateway.store().memberships(user.clone()).await;
     // It may act for somebody else by now.
     let same = conn.state.borrow().session.as_ref().is_some_and(|session| session.user.as_ref() == Some(user));
     match memberships {
-        Ok(memberships) if same => attach_all(worker, conn, &memberships, direct),
+        Ok(memberships) if same => {
+            let served: Vec<_> =
+                conn.state.borrow().session.iter().flat_map(|session| session.bindings().collect::<Vec<_>>()).collect();
+            for (flow, binding) in served {
+                if !memberships.iter().any(|membership| membership.binding == binding) {
+                    worker.detach(conn, flow, binding);
+                }
+            }
+            attach_all(worker, conn, &memberships);
+        }
         Ok(_) => {}
         Err(error) => {
             tracing::error!(%error, "a user's bindings could not be read; its connection is closed");
@@ -87,14 +106,16 @@ pub(super) async fn attach_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: &Use
     }
 }
 
-/// Serves all these bindings. `direct`: the newest direct push before they were read.
-pub(super) fn attach_all(worker: &Rc<Worker>, conn: &Rc<Conn>, memberships: &[Membership], direct: Seq) {
-    let passed = worker.gateway.heads().direct() != direct;
-    let is_own = |membership: &Membership| matches!(membership.target, Target::User(_));
+/// Serves all these bindings.
+pub(super) fn attach_all(worker: &Rc<Worker>, conn: &Rc<Conn>, memberships: &[Membership]) {
     for membership in memberships {
-        attach(worker, conn, membership, passed && is_own(membership));
+        attach(worker, conn, membership);
     }
-    if passed && !memberships.iter().any(is_own) {
+}
+
+/// Something happened while the connection was arriving: its bindings are read once more.
+pub(super) fn arrived(worker: &Rc<Worker>, conn: &Rc<Conn>) {
+    if conn.reread.get() {
         look_up(worker, conn);
     }
 }
@@ -116,7 +137,7 @@ pub(super) fn last_seen(session: &Session) -> Option<TerminalSeen> {
     })
 }
 
-/// The connection enters the tables of those who act for a user.
+/// The connection is one that acts for a user, for all who ask.
 pub(super) fn enter_user(worker: &Worker, conn: &Conn, user: &UserId) {
     let connection = {
         let state = conn.state.borrow();
@@ -132,6 +153,5 @@ pub(super) fn enter_user(worker: &Worker, conn: &Conn, user: &UserId) {
             maximum_packet_size,
         }
     };
-    worker.table.borrow_mut().enter(user.clone(), conn.id);
     worker.registry.enter(user.clone(), ConnRef { worker: worker.number, id: conn.id }, connection);
 }

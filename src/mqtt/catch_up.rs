@@ -36,7 +36,7 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         let Some(Some(wanted)) = wanted else { return };
         // Report before fetch: what was answered on this connection must not count as missing (docs/ledger.md, rule 13).
         worker.list(conn);
-        worker.settle().await;
+        worker.settle_before_reading().await;
         let fetch = Fetch {
             binding: wanted.binding,
             after: wanted.after,
@@ -44,14 +44,14 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
             max_bytes: PORTION_BYTES,
             now: clock::now(),
         };
+        let lost = worker.follower.borrow().lost();
         let portion = match worker.gateway.store().fetch(fetch).await {
+            // Something of it may have been cancelled meanwhile, and this worker has not heard of it.
+            Ok(_) if worker.follower.borrow().lost() != lost => continue,
             Ok(Some(portion)) => portion,
             Ok(None) => {
-                // Unless the user has joined again meanwhile.
-                let same = conn.with_session(|session, _, _| session.binding_of(wanted.flow) == Some(wanted.binding));
-                if same == Some(true) {
-                    worker.detach(conn, wanted.flow);
-                }
+                // Unless the user has joined again meanwhile, by another binding.
+                worker.detach(conn, wanted.flow, wanted.binding);
                 continue;
             }
             Err(error) => {
@@ -61,14 +61,14 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
             }
         };
         let sent = conn.with_session(|session, outbox, socket| {
-            session.take_portion(&wanted, &portion, outbox, socket, Now::read(), |seq| worker.withheld.is_withheld(seq))
+            session.take_portion(&wanted, &portion, outbox, socket, Now::read(), |id| worker.withheld.is_withheld(id))
         });
         if sent == Some(false) {
             // It may have come upon something whose replacement is being decided.
             let reached = conn.with_session(|session, _, _| session.sent_of(wanted.flow)).flatten();
-            let next = portion.parcels.iter().map(|owed| owed.parcel.seq).find(|seq| Some(*seq) > reached);
-            if let Some(seq) = next {
-                worker.withheld.until_let_go(seq).await;
+            let next = portion.parcels.iter().map(|owed| owed.parcel.id()).find(|id| Some(id.seq) > reached);
+            if let Some(id) = next {
+                worker.withheld.until_let_go(id).await;
             }
         }
     }

@@ -166,7 +166,7 @@ async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Resu
     conn.has_arrived();
     let resume = claim(worker, conn, &client_id).await.ok_or(Close::Gone)?;
     let claimed = Claimed { worker, conn, client_id: &client_id, version };
-    let ended = match end_foreign_session(worker, &client_id, user.as_ref()).await {
+    let ended = match end_former_session(worker, &client_id, user.as_ref(), connect.clean).await {
         Ok(ended) => ended,
         Err(error) => return Err(claimed.give_back(resume, &unavailable(&error))),
     };
@@ -269,17 +269,24 @@ async fn claim(worker: &Worker, conn: &Conn, client_id: &str) -> Option<Resume> 
     }
 }
 
-/// A session that another user left under this client id is over. Not under this user's lock: it takes the other's.
-async fn end_foreign_session(worker: &Worker, client_id: &str, user: Option<&UserId>) -> Result<bool, Error> {
-    let Some(owner) = worker.gateway.store().session_user(client_id.to_owned()).await? else { return Ok(false) };
-    if user.is_some_and(|user| user.as_str() == owner) {
+/// A session of this client id that the connection does not resume is over: another user's, one that was away too long, and
+/// any where it asks for a clean start. Not under this user's lock: it takes those of all whose bindings the session holds.
+async fn end_former_session(
+    worker: &Worker,
+    client_id: &str,
+    user: Option<&UserId>,
+    clean: bool,
+) -> Result<bool, Error> {
+    let now = crate::clock::now();
+    let Some((owner, lasting)) = worker.gateway.store().session_owner(client_id.to_owned(), now).await? else {
         return Ok(false);
+    };
+    let resumed = lasting && !clean && user.is_some_and(|user| user.as_str() == owner);
+    let Ok(owner) = UserId::parse(&owner) else { return Ok(false) };
+    if !resumed {
+        worker.gateway.end_session(client_id, &owner).await?;
     }
-    match UserId::parse(&owner) {
-        Ok(owner) => worker.gateway.end_session(client_id, &owner).await?,
-        Err(_) => return Ok(false),
-    }
-    Ok(true)
+    Ok(!resumed)
 }
 
 /// Everything a session needs to begin.
@@ -296,16 +303,23 @@ struct Start {
 impl Start {
     /// What the session had under way comes back with an error: it belongs to whoever comes next.
     async fn run(mut self, worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<Option<Lost>, (Resume, Error)> {
-        let direct = worker.gateway.heads().direct();
         let arrived = match self.user.clone() {
-            Some(user) => self.arrive(worker, user).await,
+            Some(user) => {
+                // Enter, then read: whatever happens to this user meanwhile is heard of.
+                worker.table.borrow_mut().enter(user.clone(), conn.id);
+                self.arrive(worker, user).await
+            }
             None => Ok((Arrival::default(), false)),
         };
         let (arrival, present) = match arrived {
             Ok(arrived) => arrived,
-            Err(error) => return Err((self.resume, error)),
+            Err(error) => {
+                self.turn_back(worker, conn);
+                return Err((self.resume, error));
+            }
         };
         if conn.is_closing() {
+            self.turn_back(worker, conn);
             let Self { user, expiry, .. } = self;
             let resume = if expiry > 0 { self.resume } else { Resume::default() };
             return Ok(Some(Lost { stored: user.filter(|_| present || expiry > 0), expiry, resume }));
@@ -328,7 +342,8 @@ impl Start {
         }
         conn.reply(self.connect.version, &Reply::ConnAck(Box::new(self.connack(worker, present))));
         if self.user.is_some() {
-            attach::attach_all(worker, conn, &arrival.memberships, direct);
+            attach::attach_all(worker, conn, &arrival.memberships);
+            attach::arrived(worker, conn);
             subscribe::set_qos(worker, conn);
         }
         if let Some(user) = self.user.as_ref().filter(|_| arrival.answers) {
@@ -339,6 +354,13 @@ impl Start {
         Ok(None)
     }
 
+    /// It does not arrive.
+    fn turn_back(&self, worker: &Worker, conn: &Conn) {
+        if let Some(user) = &self.user {
+            worker.table.borrow_mut().leave(user, conn.id);
+        }
+    }
+
     /// What the store knows of user and session, and whether the session is resumed.
     async fn arrive(&self, worker: &Worker, user: UserId) -> Result<(Arrival, bool), Error> {
         use crate::gateway::Terminals;
@@ -346,15 +368,10 @@ impl Start {
         // Another worker may know of acknowledgements that are not written yet.
         worker.registry.settle(&user).await;
         let now = crate::clock::now();
-        let mut arrival = store.arrive(self.client_id.clone(), user.clone(), now).await?;
+        let arrival = store.arrive(self.client_id.clone(), user.clone(), now).await?;
+        // One that cannot be resumed was ended before this user's turn began.
         let known = arrival.session.as_ref();
         let present = known.is_some_and(|known| known.lasting && known.user == user.as_str() && !self.connect.clean);
-        if known.is_some() && !present {
-            for released in store.end_session(self.client_id.clone(), now).await? {
-                worker.registry.detach(&released.user, released.flow).await;
-            }
-            arrival = store.arrive(self.client_id.clone(), user.clone(), now).await?;
-        }
         worker.gateway.session_found(&self.client_id);
         if present || self.expiry > 0 {
             // Served all the same: what is there for it shall not wait for somebody to make room on the disk.

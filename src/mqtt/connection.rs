@@ -70,6 +70,8 @@ pub(super) struct Conn {
     pub(super) pumping: Cell<bool>,
     /// Its user's bindings are being read.
     pub(super) looking: Cell<bool>,
+    /// They have to be read once more.
+    pub(super) reread: Cell<bool>,
     /// Until it has said its CONNECT, or has nothing to say yet.
     arrival: RefCell<Option<Arrival>>,
     /// It stands in the worker's list of those who have something to be written down.
@@ -110,6 +112,7 @@ impl Conn {
             opened: now,
             pumping: Cell::new(false),
             looking: Cell::new(false),
+            reread: Cell::new(false),
             listed: Cell::new(false),
             arrival: RefCell::new(Some(arrival)),
             state: RefCell::new(State {

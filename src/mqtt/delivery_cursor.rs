@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use crate::parcel::{BindingId, FlowId, Seq};
-use crate::store::{CursorMove, Exception, ExceptionKind, Membership, Settled};
+use crate::parcel::{BindingId, FlowId, Membership, Seq};
+use crate::store::{CursorMove, Exception, ExceptionKind, Settled};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -84,7 +84,7 @@ impl Flow {
         if upto <= self.sent {
             return;
         }
-        let skipped = Exception { seq: self.sent + 1, kind: ExceptionKind::Skipped { upto } };
+        let skipped = Exception { seq: self.sent.next(), kind: ExceptionKind::Skipped { upto } };
         self.open.push_back(Entry { seq: upto, resolved: true, exception: Some(skipped), reported: false });
         self.sent = upto;
         self.advance();
@@ -143,7 +143,7 @@ mod tests {
 
     fn flow() -> Flow {
         let target = Target::Group(GroupId::parse("g").unwrap());
-        Flow::new(&Membership { binding: 1, flow: 2, target, joined: 3, acked: 5, head: 5 })
+        Flow::new(&Membership { binding: 1, flow: 2, target, joined: Seq(3), acked: Seq(5), head: Seq(5) })
     }
 
     fn moved(flow: &mut Flow) -> Option<(Seq, Vec<Exception>)> {
@@ -153,63 +153,63 @@ mod tests {
     #[test]
     fn rule_7_the_cursor_moves_over_the_resolved_prefix_only() {
         let mut flow = flow();
-        flow.send(6);
-        flow.send(7);
-        flow.send(9);
-        assert!(flow.resolve(6, Outcome::Got));
-        assert!(!flow.resolve(6, Outcome::Got), "twice is no news");
-        assert_eq!(moved(&mut flow), Some((6, vec![])));
+        flow.send(Seq(6));
+        flow.send(Seq(7));
+        flow.send(Seq(9));
+        assert!(flow.resolve(Seq(6), Outcome::Got));
+        assert!(!flow.resolve(Seq(6), Outcome::Got), "twice is no news");
+        assert_eq!(moved(&mut flow), Some((Seq(6), vec![])));
         assert_eq!(moved(&mut flow), None);
-        flow.resolve(7, Outcome::Got);
-        flow.resolve(9, Outcome::Got);
-        assert_eq!(flow.take_move(), Some(CursorMove { binding: 1, from: 6, upto: 9, exceptions: vec![] }));
+        flow.resolve(Seq(7), Outcome::Got);
+        flow.resolve(Seq(9), Outcome::Got);
+        assert_eq!(flow.take_move(), Some(CursorMove { binding: 1, from: Seq(6), upto: Seq(9), exceptions: vec![] }));
         assert_eq!(flow.open_entries(), 0);
     }
 
     #[test]
     fn rule_8_an_acknowledgement_above_a_hole_is_reported_once() {
         let mut flow = flow();
-        flow.send(6);
-        flow.send(7);
-        flow.resolve(7, Outcome::Got);
-        let got = Exception { seq: 7, kind: ExceptionKind::Got };
-        assert_eq!(moved(&mut flow), Some((5, vec![got])));
+        flow.send(Seq(6));
+        flow.send(Seq(7));
+        flow.resolve(Seq(7), Outcome::Got);
+        let got = Exception { seq: Seq(7), kind: ExceptionKind::Got };
+        assert_eq!(moved(&mut flow), Some((Seq(5), vec![got])));
         assert_eq!(moved(&mut flow), None);
-        flow.resolve(6, Outcome::Got);
-        assert_eq!(moved(&mut flow), Some((7, vec![])));
+        flow.resolve(Seq(6), Outcome::Got);
+        assert_eq!(moved(&mut flow), Some((Seq(7), vec![])));
     }
 
     #[test]
     fn rule_5_what_was_stepped_over_is_said() {
         let mut flow = flow();
-        flow.skip(8);
-        flow.send(9);
-        let skipped = Exception { seq: 6, kind: ExceptionKind::Skipped { upto: 8 } };
-        assert_eq!(moved(&mut flow), Some((8, vec![skipped])));
-        flow.resolve(9, Outcome::Got);
-        flow.skip(9);
-        assert_eq!(moved(&mut flow), Some((9, vec![])), "nothing lies between");
+        flow.skip(Seq(8));
+        flow.send(Seq(9));
+        let skipped = Exception { seq: Seq(6), kind: ExceptionKind::Skipped { upto: Seq(8) } };
+        assert_eq!(moved(&mut flow), Some((Seq(8), vec![skipped])));
+        flow.resolve(Seq(9), Outcome::Got);
+        flow.skip(Seq(9));
+        assert_eq!(moved(&mut flow), Some((Seq(9), vec![])), "nothing lies between");
     }
 
     #[test]
     fn what_was_refused_above_a_hole_is_said_again_when_the_cursor_passes_it() {
         let mut flow = flow();
-        flow.send(6);
-        flow.send(7);
-        flow.resolve(7, Outcome::Refused(5238));
-        let refused = Exception { seq: 7, kind: ExceptionKind::Refused { code: 5238 } };
-        assert_eq!(moved(&mut flow), Some((5, vec![refused])));
+        flow.send(Seq(6));
+        flow.send(Seq(7));
+        flow.resolve(Seq(7), Outcome::Refused(5238));
+        let refused = Exception { seq: Seq(7), kind: ExceptionKind::Refused { code: 5238 } };
+        assert_eq!(moved(&mut flow), Some((Seq(5), vec![refused])));
         assert_eq!(moved(&mut flow), None);
-        flow.resolve(6, Outcome::Got);
-        assert_eq!(moved(&mut flow), Some((7, vec![refused])));
+        flow.resolve(Seq(6), Outcome::Got);
+        assert_eq!(moved(&mut flow), Some((Seq(7), vec![refused])));
     }
 
     #[test]
     fn rule_6_a_refusal_is_an_exception() {
         let mut flow = flow();
-        flow.send(6);
-        flow.resolve(6, Outcome::Refused(5238));
-        let refused = Exception { seq: 6, kind: ExceptionKind::Refused { code: 5238 } };
-        assert_eq!(moved(&mut flow), Some((6, vec![refused])));
+        flow.send(Seq(6));
+        flow.resolve(Seq(6), Outcome::Refused(5238));
+        let refused = Exception { seq: Seq(6), kind: ExceptionKind::Refused { code: 5238 } };
+        assert_eq!(moved(&mut flow), Some((Seq(6), vec![refused])));
     }
 }

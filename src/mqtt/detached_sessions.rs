@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 
 use super::inflight_window::Resume;
-use crate::parcel::{BindingId, Seq};
+use crate::parcel::{BindingId, DispatchId};
 
 #[derive(Debug, Default)]
 pub(super) struct Parked {
     by_client: HashMap<String, Resume>,
-    by_seq: HashMap<Seq, Vec<BindingId>>,
+    by_dispatch: HashMap<DispatchId, Vec<BindingId>>,
 }
 
 impl Parked {
@@ -18,29 +18,29 @@ impl Parked {
         if resume.is_empty() {
             return;
         }
-        for (binding, seq) in resume.pushes() {
-            self.by_seq.entry(seq).or_default().push(binding);
+        for (binding, id) in resume.pushes() {
+            self.by_dispatch.entry(id).or_default().push(binding);
         }
         self.by_client.insert(client.to_owned(), resume);
     }
 
     pub(super) fn remove(&mut self, client: &str) -> Option<Resume> {
         let resume = self.by_client.remove(client)?;
-        for (binding, seq) in resume.pushes() {
-            let Some(bindings) = self.by_seq.get_mut(&seq) else { continue };
+        for (binding, id) in resume.pushes() {
+            let Some(bindings) = self.by_dispatch.get_mut(&id) else { continue };
             if let Some(at) = bindings.iter().position(|known| *known == binding) {
                 bindings.swap_remove(at);
             }
             if bindings.is_empty() {
-                self.by_seq.remove(&seq);
+                self.by_dispatch.remove(&id);
             }
         }
         Some(resume)
     }
 
     /// The bindings to which a dispatch is under way.
-    pub(super) fn holders(&self, seq: Seq) -> impl Iterator<Item = BindingId> {
-        self.by_seq.get(&seq).into_iter().flatten().copied()
+    pub(super) fn holders(&self, id: DispatchId) -> impl Iterator<Item = BindingId> {
+        self.by_dispatch.get(&id).into_iter().flatten().copied()
     }
 }
 
@@ -48,9 +48,14 @@ impl Parked {
 mod tests {
     use super::*;
     use crate::mqtt::inflight_window::{Load, Sent};
+    use crate::parcel::Seq;
 
-    fn resume(pushes: &[(BindingId, Seq)]) -> Resume {
-        let load = |&(binding, seq)| Load::Push(Sent { binding, seq, push: seq, shared: false, size: 1 });
+    fn id(seq: i64) -> DispatchId {
+        DispatchId { flow: 1, seq: Seq(seq) }
+    }
+
+    fn resume(pushes: &[(BindingId, i64)]) -> Resume {
+        let load = |&(binding, seq)| Load::Push(Sent { binding, id: id(seq), push: seq, shared: false, size: 1 });
         Resume { inflight: (1..).zip(pushes.iter().map(load)).collect(), received: Vec::new() }
     }
 
@@ -61,12 +66,12 @@ mod tests {
         parked.insert("a", resume(&[(1, 10), (1, 11)]));
         parked.insert("b", resume(&[(2, 10)]));
         parked.insert("nothing", Resume::default());
-        assert_eq!(parked.holders(10).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(parked.holders(id(10)).collect::<Vec<_>>(), [1, 2]);
         parked.insert("a", resume(&[(1, 12)]));
-        assert_eq!(parked.holders(10).collect::<Vec<_>>(), [2]);
-        assert_eq!(parked.holders(11).count(), 0);
+        assert_eq!(parked.holders(id(10)).collect::<Vec<_>>(), [2]);
+        assert_eq!(parked.holders(id(11)).count(), 0);
         assert!(parked.remove("b").is_some() && parked.remove("b").is_none());
         assert!(parked.remove("a").is_some() && parked.remove("nothing").is_none());
-        assert!(parked.by_seq.is_empty() && parked.by_client.is_empty());
+        assert!(parked.by_dispatch.is_empty() && parked.by_client.is_empty());
     }
 }

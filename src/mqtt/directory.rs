@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,8 +17,8 @@ use super::wills::Wills;
 use crate::budget::Budget;
 use crate::gateway::{Connection, Later, Terminals};
 use crate::ids::UserId;
-use crate::parcel::{BindingId, FlowId, Seq};
-use crate::store::{Membership, PendingReply};
+use crate::parcel::{BindingId, DispatchId};
+use crate::store::PendingReply;
 
 /// An order to a worker.
 #[derive(Debug)]
@@ -32,16 +32,6 @@ pub(super) enum Command {
     TakeOver {
         conn: ConnId,
     },
-    Attach {
-        conn: ConnId,
-        membership: Membership,
-        reply: oneshot::Sender<()>,
-    },
-    Detach {
-        conn: ConnId,
-        flow: FlowId,
-        reply: oneshot::Sender<()>,
-    },
     Settle {
         reply: oneshot::Sender<()>,
     },
@@ -49,19 +39,6 @@ pub(super) enum Command {
         conn: ConnId,
         reply: PendingReply,
         payload: Vec<u8>,
-    },
-    /// These dispatches were cancelled: they are not sent from now on.
-    Revoke {
-        seqs: Arc<[Seq]>,
-        reply: oneshot::Sender<()>,
-    },
-    /// These dispatches are not sent until they are let go. The answer names the bindings to which they are under way.
-    HoldBack {
-        dispatches: Arc<[(FlowId, Seq)]>,
-        reply: oneshot::Sender<Vec<(BindingId, Seq)>>,
-    },
-    LetGo {
-        dispatches: Arc<[(FlowId, Seq)]>,
     },
     Stop {
         reply: oneshot::Sender<()>,
@@ -102,7 +79,7 @@ struct Inner {
     users: HashMap<UserId, Vec<(ConnRef, Connection)>>,
     /// Pushes under way on connections that are just ending, or just beginning: no session has them now, and they are not
     /// parked.
-    between: HashMap<ConnRef, Vec<(BindingId, Seq)>>,
+    between: HashMap<ConnRef, Vec<(BindingId, DispatchId)>>,
     /// What interrupted sessions had under way, until they come back or end.
     parked: Parked,
 }
@@ -210,24 +187,13 @@ impl Registry {
     }
 
     /// A connection begins to end; what it has under way stays so until it gives its client id back.
-    pub(super) fn ending(&self, at: ConnRef, under_way: Vec<(BindingId, Seq)>) {
+    pub(super) fn ending(&self, at: ConnRef, under_way: Vec<(BindingId, DispatchId)>) {
         self.inner().put_between(at, under_way);
     }
 
     /// A session has begun, and has by itself what was under way.
     pub(super) fn begun(&self, at: ConnRef) {
         self.inner().between.remove(&at);
-    }
-
-    /// The bindings to which these dispatches are under way though no session has them now.
-    fn interrupted(&self, dispatches: &[(FlowId, Seq)]) -> Vec<(BindingId, Seq)> {
-        let inner = self.inner();
-        let mut found = Vec::new();
-        for &(_, seq) in dispatches {
-            found.extend(inner.between.values().flatten().filter(|(_, known)| *known == seq));
-            found.extend(inner.parked.holders(seq).map(|binding| (binding, seq)));
-        }
-        found
     }
 
     pub(super) fn enter(&self, user: UserId, at: ConnRef, connection: Connection) {
@@ -253,19 +219,6 @@ impl Registry {
 
     fn present(&self, user: &UserId) -> Vec<ConnRef> {
         self.inner().users.get(user).map(|present| present.iter().map(|(at, _)| *at).collect()).unwrap_or_default()
-    }
-
-    /// Sends one order to each connection of a user and waits for all of them.
-    async fn order(&self, user: &UserId, command: impl Fn(ConnId, oneshot::Sender<()>) -> Command) {
-        let mut replies = Vec::new();
-        for at in self.present(user) {
-            let (reply, done) = oneshot::channel();
-            self.send(at.worker, command(at.id, reply));
-            replies.push(done);
-        }
-        for done in replies {
-            let _ = done.await;
-        }
     }
 
     /// Sends one order to these workers and waits for all of them.
@@ -296,7 +249,7 @@ impl Registry {
 }
 
 impl Inner {
-    fn put_between(&mut self, at: ConnRef, under_way: Vec<(BindingId, Seq)>) {
+    fn put_between(&mut self, at: ConnRef, under_way: Vec<(BindingId, DispatchId)>) {
         if !under_way.is_empty() {
             self.between.insert(at, under_way);
         }
@@ -327,16 +280,6 @@ impl Terminals for Registry {
         })
     }
 
-    fn attach<'a>(&'a self, user: &'a UserId, membership: Membership) -> Later<'a, ()> {
-        Box::pin(async move {
-            self.order(user, |conn, reply| Command::Attach { conn, membership: membership.clone(), reply }).await;
-        })
-    }
-
-    fn detach<'a>(&'a self, user: &'a UserId, flow: FlowId) -> Later<'a, ()> {
-        Box::pin(self.order(user, move |conn, reply| Command::Detach { conn, flow, reply }))
-    }
-
     fn answer<'a>(&'a self, user: &'a UserId, reply: PendingReply, payload: Vec<u8>) -> Later<'a, ()> {
         Box::pin(async move {
             for at in self.present(user) {
@@ -345,43 +288,14 @@ impl Terminals for Registry {
         })
     }
 
-    fn revoke<'a>(&'a self, seqs: &'a [Seq]) -> Later<'a, ()> {
-        Box::pin(async move {
-            if !seqs.is_empty() {
-                let seqs: Arc<[Seq]> = seqs.into();
-                self.order_workers(|reply| Command::Revoke { seqs: Arc::clone(&seqs), reply }).await;
-            }
-        })
-    }
-
-    fn hold_back<'a>(&'a self, dispatches: &'a [(FlowId, Seq)]) -> Later<'a, Vec<(BindingId, Seq)>> {
-        Box::pin(async move {
-            let dispatches: Arc<[(FlowId, Seq)]> = dispatches.into();
-            // Before the workers: a session that is just being resumed is found here.
-            let mut holders = self.interrupted(&dispatches);
-            let replies: Vec<_> = (0..self.workers.len())
-                .map(|worker| {
-                    let (reply, holders) = oneshot::channel();
-                    self.send(worker, Command::HoldBack { dispatches: Arc::clone(&dispatches), reply });
-                    holders
-                })
-                .collect();
-            for reply in replies {
-                holders.extend(reply.await.unwrap_or_default());
-            }
-            // And after them: a connection that has ended meanwhile is found here.
-            holders.extend(self.interrupted(&dispatches));
-            holders.sort_unstable();
-            holders.dedup();
-            holders
-        })
-    }
-
-    fn let_go(&self, dispatches: &[(FlowId, Seq)]) {
-        let dispatches: Arc<[(FlowId, Seq)]> = dispatches.into();
-        for worker in 0..self.workers.len() {
-            self.send(worker, Command::LetGo { dispatches: Arc::clone(&dispatches) });
+    fn interrupted(&self, dispatches: &[DispatchId]) -> Vec<(BindingId, DispatchId)> {
+        let inner = self.inner();
+        let mut found = Vec::new();
+        for &id in dispatches {
+            found.extend(inner.between.values().flatten().filter(|(_, known)| *known == id));
+            found.extend(inner.parked.holders(id).map(|binding| (binding, id)));
         }
+        found
     }
 
     fn forget_session(&self, client: &str) {

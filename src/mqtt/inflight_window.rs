@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::broker::OpenMessage;
-use crate::parcel::{BindingId, PushKey, Seq};
+use crate::parcel::{BindingId, DispatchId, PushKey, Seq};
 
 /// A push that went out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sent {
     pub(super) binding: BindingId,
-    pub(super) seq: Seq,
+    pub(super) id: DispatchId,
     pub(super) push: PushKey,
     /// Another address of the push may reach the same user.
     pub(super) shared: bool,
@@ -27,9 +27,9 @@ pub(super) enum Load {
 }
 
 impl Load {
-    fn push(&self) -> Option<(BindingId, Seq)> {
+    fn push(&self) -> Option<(BindingId, DispatchId)> {
         match self {
-            Self::Push(sent) => Some((sent.binding, sent.seq)),
+            Self::Push(sent) => Some((sent.binding, sent.id)),
             Self::Open(_) => None,
         }
     }
@@ -62,14 +62,14 @@ impl Resume {
     }
 
     /// The pushes among it.
-    pub(super) fn pushes(&self) -> impl Iterator<Item = (BindingId, Seq)> {
+    pub(super) fn pushes(&self) -> impl Iterator<Item = (BindingId, DispatchId)> {
         self.inflight.iter().filter_map(|(_, load)| load.push())
     }
 
     /// Keeps what is still owed: `owed` says up to where each open binding is resolved.
     pub(super) fn keep(&mut self, owed: impl Fn(BindingId) -> Option<Seq>) {
         self.inflight.retain(|(_, load)| match load {
-            Load::Push(sent) => owed(sent.binding).is_some_and(|acked| sent.seq > acked),
+            Load::Push(sent) => owed(sent.binding).is_some_and(|acked| sent.id.seq > acked),
             Load::Open(_) => true,
         });
         self.inflight.truncate(RESUME);
@@ -163,7 +163,7 @@ impl Window {
     /// Everything of a binding up to `seq` has been sent or is not owed any more.
     pub(super) fn forget(&mut self, binding: BindingId, seq: Seq) {
         self.resumed
-            .retain(|(_, load)| !matches!(load, Load::Push(sent) if sent.binding == binding && sent.seq <= seq));
+            .retain(|(_, load)| !matches!(load, Load::Push(sent) if sent.binding == binding && sent.id.seq <= seq));
     }
 
     /// The terminal has answered `id`.
@@ -187,7 +187,7 @@ impl Window {
     }
 
     /// The pushes that are under way, also since a connection before this one.
-    pub(super) fn pushes(&self) -> impl Iterator<Item = (BindingId, Seq)> {
+    pub(super) fn pushes(&self) -> impl Iterator<Item = (BindingId, DispatchId)> {
         let resumed = self.resumed.iter().filter_map(|(_, load)| load.push());
         self.inflight.iter().filter_map(|entry| entry.load.push()).chain(resumed)
     }
@@ -196,7 +196,7 @@ impl Window {
     pub(super) fn has(&self, binding: BindingId, seq: Seq) -> bool {
         self.inflight
             .iter()
-            .any(|entry| matches!(&entry.load, Load::Push(sent) if sent.binding == binding && sent.seq == seq))
+            .any(|entry| matches!(&entry.load, Load::Push(sent) if sent.binding == binding && sent.id.seq == seq))
     }
 
     /// When the oldest that is still unanswered was sent.
@@ -222,7 +222,7 @@ impl Window {
 
 fn same(a: &Load, b: &Load) -> bool {
     match (a, b) {
-        (Load::Push(a), Load::Push(b)) => a.binding == b.binding && a.seq == b.seq,
+        (Load::Push(a), Load::Push(b)) => a.binding == b.binding && a.id == b.id,
         (Load::Open(a), Load::Open(b)) => Arc::ptr_eq(a, b),
         _ => false,
     }
@@ -232,8 +232,13 @@ fn same(a: &Load, b: &Load) -> bool {
 mod tests {
     use super::*;
 
-    fn push(seq: Seq) -> Load {
-        Load::Push(Sent { binding: 1, seq, push: seq, shared: false, size: 1 })
+    fn push(seq: i64) -> Load {
+        of(1, seq)
+    }
+
+    fn of(binding: BindingId, seq: i64) -> Load {
+        let id = DispatchId { flow: binding, seq: Seq(seq) };
+        Load::Push(Sent { binding, id, push: seq, shared: false, size: 1 })
     }
 
     #[test]
@@ -257,7 +262,7 @@ mod tests {
         for seq in 1..=4 {
             limits.push(window.room());
             let (id, _) = window.open(push(seq), now);
-            assert!(window.first_unanswered().is_some_and(|sent| sent.seq == seq));
+            assert!(window.first_unanswered().is_some_and(|sent| sent.id.seq == Seq(seq)));
             assert!(window.close(id).is_some());
         }
         assert_eq!((limits, window.room()), (vec![1, 2, 4, 6], 6));
@@ -273,7 +278,7 @@ mod tests {
             window.widen(now);
             limits.push(window.limit);
             while window.has_room() {
-                window.open(push(Seq::from(seq)), now);
+                window.open(push(i64::from(seq)), now);
             }
             assert!(!window.widen(now + STAYS / 2), "it may still be ended by that");
         }
@@ -294,7 +299,6 @@ mod tests {
 
     #[test]
     fn what_was_under_way_keeps_its_order_across_bindings() {
-        let of = |binding, seq| Load::Push(Sent { binding, seq, push: seq, shared: false, size: 1 });
         let resumed = [of(1, 1), of(1, 2), of(2, 3), of(1, 4)];
         let mut window = Window::new(8, (1..).zip(resumed.clone()).collect());
         let mut order = Vec::new();

@@ -20,8 +20,6 @@ pub(super) struct Topic {
     pub(super) live: bool,
     /// The newest seq that arrived.
     pub(super) seen: Seq,
-    /// The newest seq that was dispatched, at the last look.
-    pub(super) head: Seq,
     /// The connections themselves: a push goes through all of them, and a look-up for each would be felt.
     pub(super) members: IndexMap<ConnId, Rc<Conn>>,
 }
@@ -57,7 +55,7 @@ impl Table {
         let topic = self.topics.entry(flow).or_insert_with(|| {
             let channel = Channel::of(target);
             let live = wants.add(&channel);
-            Topic { channel, live, seen: 0, head: 0, members: IndexMap::new() }
+            Topic { channel, live, seen: Seq::default(), members: IndexMap::new() }
         });
         topic.members.insert(conn.id, Rc::clone(conn));
     }
@@ -95,10 +93,6 @@ impl Table {
         }
     }
 
-    pub(super) fn topics(&mut self) -> impl Iterator<Item = (FlowId, &mut Topic)> {
-        self.topics.iter_mut().map(|(flow, topic)| (*flow, topic))
-    }
-
     pub(super) fn enter(&mut self, user: UserId, conn: ConnId) {
         // Who wants no direct pushes is not woken by them.
         if self.users.is_empty() {
@@ -117,6 +111,11 @@ impl Table {
                 }
             }
         }
+    }
+
+    /// Whether any connection acts for this user, or is about to.
+    pub(super) fn has(&self, user: &UserId) -> bool {
+        self.users.contains_key(user)
     }
 
     pub(super) fn users(&self, user: &UserId) -> Vec<ConnId> {

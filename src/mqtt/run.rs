@@ -11,7 +11,7 @@ use super::codec::reason;
 use super::connection::Arrival;
 use super::directory::{Command, Registry};
 use super::worker::Worker;
-use super::{Settings, attach, connection_task, fan_out, group_requests, keep_alive};
+use super::{Settings, connection_task, fan_out, feed_follower, group_requests, keep_alive};
 use crate::broker::Feed;
 use crate::faults;
 use crate::gateway::Gateway;
@@ -25,6 +25,7 @@ pub(super) struct Parts {
     worker: Part,
     deliver: Part,
     acknowledge: Part,
+    follow: Part,
     tick: Part,
     watch: Part,
 }
@@ -36,6 +37,7 @@ impl Parts {
             worker: part(""),
             deliver: part("-deliver"),
             acknowledge: part("-acknowledge"),
+            follow: part("-follow"),
             tick: part("-tick"),
             watch: part("-watch"),
         }
@@ -67,6 +69,7 @@ pub(super) fn run(
         let worker = Rc::new(Worker::new(number, wants, gateway, registry, settings));
         spawn_part(parts.deliver, fan_out::deliver(Rc::clone(&worker), messages));
         spawn_part(parts.acknowledge, write_behind(Rc::clone(&worker)));
+        spawn_part(parts.follow, feed_follower::follow(Rc::clone(&worker)));
         spawn_part(parts.tick, tick(Rc::clone(&worker)));
         spawn_part(parts.watch, fan_out::show_to_watchers(Rc::clone(&worker)));
         obey(&worker, commands).await;
@@ -95,18 +98,6 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
                     conn.dismiss(reason::TAKEN_OVER);
                 }
             }
-            Command::Attach { conn, membership, reply } => {
-                if let Some(conn) = worker.conn(conn) {
-                    attach::attach(worker, &conn, &membership, false);
-                }
-                let _ = reply.send(());
-            }
-            Command::Detach { conn, flow, reply } => {
-                if let Some(conn) = worker.conn(conn) {
-                    worker.detach(&conn, flow);
-                }
-                let _ = reply.send(());
-            }
             Command::Settle { reply } => {
                 let worker = Rc::clone(worker);
                 tokio::task::spawn_local(async move {
@@ -119,14 +110,6 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
                     group_requests::send_answer(&conn, &reply, payload);
                 }
             }
-            Command::Revoke { seqs, reply } => {
-                worker.withheld.revoke(&seqs, Instant::now());
-                let _ = reply.send(());
-            }
-            Command::HoldBack { dispatches, reply } => {
-                let _ = reply.send(worker.hold_back(&dispatches));
-            }
-            Command::LetGo { dispatches } => worker.withheld.let_go(dispatches.iter().map(|(_, seq)| *seq)),
             Command::Stop { reply } => {
                 stopping = true;
                 let (worker, stopped) = (Rc::clone(worker), stopped.clone());
@@ -177,6 +160,5 @@ async fn tick(worker: Rc<Worker>) {
         faults::trip("mqtt-worker-tick");
         keep_alive::check_clocks(&worker);
         worker.withheld.prune(Instant::now());
-        fan_out::check_heads(&worker);
     }
 }

@@ -14,14 +14,16 @@ use super::publish_frame;
 use super::send_buffer::{Outbox, Sink};
 use super::shared_frames::{Frames, Now};
 use crate::broker::OpenMessage;
-use crate::ids::{Target, UserId};
-use crate::parcel::{BindingId, FlowId, PushKey, Seq};
-use crate::store::{CursorMove, Exception, ExceptionKind, Membership, Portion};
+use crate::ids::UserId;
+use crate::parcel::{BindingId, DispatchId, FlowId, Membership, Parcel, PushKey, Seq, Siblings};
+use crate::store::{CursorMove, Exception, ExceptionKind, Portion};
 
 /// PAP 5238 (WAP-247 §8.14.5, USERDCU): the terminal cannot process it.
 const REFUSED: u16 = 5238;
 /// PAP 5237 (USERDCR): it does not fit.
 const TOO_LARGE: u16 = 5237;
+/// Flows that one connection remembers to have served.
+const LEFT: usize = 64;
 /// Entries of one flow that may be answered out of order beyond the window.
 const SLACK: usize = 4;
 
@@ -42,8 +44,8 @@ pub(super) struct Session {
     flows: Vec<Flow>,
     window: Window,
     max_packet: usize,
-    /// The user's own flow, once it is known.
-    own: Option<FlowId>,
+    /// Flows that it serves no longer; when there are too many to tell, a push with several addresses asks the store.
+    left: Vec<FlowId>,
     /// QoS 0 pushes that the socket has not taken whole: resolved when it has.
     unwritten: VecDeque<(u64, Sent)>,
     /// Answers for flows that this connection serves no longer.
@@ -76,7 +78,7 @@ impl Session {
             flows: Vec::new(),
             window,
             max_packet: max_packet.map_or(usize::MAX, |size| size as usize),
-            own: None,
+            left: Vec::new(),
             unwritten: VecDeque::new(),
             strays: Vec::new(),
             siblings: Vec::new(),
@@ -95,19 +97,21 @@ impl Session {
             Ok(_) => return false,
             Err(at) => self.flows.insert(at, Flow::new(membership)),
         }
-        if matches!(membership.target, Target::User(_)) {
-            self.own = Some(membership.flow);
-        }
         let Some(flow) = self.flow(membership.flow) else { return false };
         flow.behind = head > flow.sent;
         flow.behind
     }
 
-    /// Serves a flow no longer.
-    pub(super) fn detach(&mut self, flow: FlowId) -> Option<CursorMove> {
+    /// Serves a flow no longer by this binding; one that was made meanwhile is another.
+    pub(super) fn detach(&mut self, flow: FlowId, binding: BindingId) -> Option<CursorMove> {
         let at = self.flows.binary_search_by_key(&flow, |flow| flow.flow).ok()?;
+        if self.flows[at].binding != binding {
+            return None;
+        }
         let mut flow = self.flows.remove(at);
-        self.own = self.own.filter(|own| *own != flow.flow);
+        if self.left.len() < LEFT && !self.left.contains(&flow.flow) {
+            self.left.push(flow.flow);
+        }
         self.siblings.retain(|(_, binding, _)| *binding != flow.binding);
         flow.take_move()
     }
@@ -116,14 +120,14 @@ impl Session {
         self.flows.iter().map(|flow| flow.flow)
     }
 
+    /// What it serves, and by which binding.
+    pub(super) fn bindings(&self) -> impl Iterator<Item = (FlowId, BindingId)> {
+        self.flows.iter().map(|flow| (flow.flow, flow.binding))
+    }
+
     fn flow(&mut self, flow: FlowId) -> Option<&mut Flow> {
         let at = self.flows.binary_search_by_key(&flow, |flow| flow.flow).ok()?;
         self.flows.get_mut(at)
-    }
-
-    /// The user's own flow; none where it has no pushes and no groups yet.
-    pub(super) fn own_flow(&self) -> Option<FlowId> {
-        self.own
     }
 
     pub(super) fn binding_of(&self, flow: FlowId) -> Option<BindingId> {
@@ -132,15 +136,15 @@ impl Session {
     }
 
     /// What is under way: sent, here or on the connection before, and not answered.
-    pub(super) fn under_way(&self) -> Vec<(BindingId, Seq)> {
+    pub(super) fn under_way(&self) -> Vec<(BindingId, DispatchId)> {
         self.window.pushes().collect()
     }
 
     /// The binding to which a dispatch is under way: sent, here or on the connection before, and not answered.
-    pub(super) fn holds(&self, flow: FlowId, seq: Seq) -> Option<BindingId> {
-        let at = self.flows.binary_search_by_key(&flow, |flow| flow.flow).ok()?;
+    pub(super) fn holds(&self, id: DispatchId) -> Option<BindingId> {
+        let at = self.flows.binary_search_by_key(&id.flow, |flow| flow.flow).ok()?;
         let binding = self.flows[at].binding;
-        let held = self.flows[at].is_open(seq) || self.window.pushes().any(|held| held == (binding, seq));
+        let held = self.flows[at].is_open(id.seq) || self.window.pushes().any(|held| held == (binding, id));
         held.then_some(binding)
     }
 
@@ -167,12 +171,25 @@ impl Session {
             flow.dirty = true;
             return Offer::Behind;
         }
-        let fits = !parcel.shared && parcel.prev <= flow.sent && self.deliver(at, frames, outbox, sink, now);
+        let next = parcel.seq == flow.sent.next();
+        let fits = next && !self.may_have_siblings(parcel) && self.deliver(at, frames, outbox, sink, now);
         if !fits {
             self.flows[at].behind = true;
             return Offer::Behind;
         }
         Offer::Done
+    }
+
+    /// Whether the push may have come, or may come, by another of its destinations: one that this connection serves, or has
+    /// served (docs/ledger.md, rule 12).
+    fn may_have_siblings(&self, parcel: &Parcel) -> bool {
+        match &parcel.siblings {
+            Siblings::None => false,
+            Siblings::These(flows) => {
+                flows.iter().any(|flow| self.serves(*flow) || self.left.contains(flow)) || self.left.len() >= LEFT
+            }
+            Siblings::Unknown => true,
+        }
     }
 
     /// Sends one parcel of the flow at `at`, or skips it; `false` where there is no room now.
@@ -196,7 +213,7 @@ impl Session {
         let frame = frames.get(self.version, qos1, now.wall);
         let (binding, size) = (flow.binding, frame.len());
         flow.send(parcel.seq);
-        let sent = Sent { binding, seq: parcel.seq, push: parcel.push, shared: parcel.shared, size };
+        let sent = Sent { binding, id: parcel.id(), push: parcel.push, shared: parcel.siblings.exist(), size };
         if size > self.max_packet {
             self.conclude(sent, Outcome::Refused(TOO_LARGE));
             return true;
@@ -227,7 +244,7 @@ impl Session {
 
     /// A push has been answered; by one of its addresses all of them are (rule 12).
     fn conclude(&mut self, sent: Sent, outcome: Outcome) {
-        self.resolve(sent.binding, sent.seq, outcome);
+        self.resolve(sent.binding, sent.id.seq, outcome);
         if !sent.shared {
             return;
         }
@@ -251,7 +268,7 @@ impl Session {
                 Outcome::Refused(code) => ExceptionKind::Refused { code },
             };
             let exceptions = vec![Exception { seq, kind }];
-            self.strays.push(CursorMove { binding, from: 0, upto: 0, exceptions });
+            self.strays.push(CursorMove { binding, from: Seq::default(), upto: Seq::default(), exceptions });
             self.moved = true;
         }
     }
@@ -306,7 +323,7 @@ impl Session {
         outbox: &mut Outbox,
         sink: &impl Sink,
         now: Now,
-        is_withheld: impl Fn(Seq) -> bool,
+        is_withheld: impl Fn(DispatchId) -> bool,
     ) -> bool {
         let Ok(at) = self.flows.binary_search_by_key(&wanted.flow, |flow| flow.flow) else { return true };
         if self.flows[at].binding != wanted.binding {
@@ -317,11 +334,11 @@ impl Session {
             if parcel.seq <= self.flows[at].sent {
                 continue;
             }
-            if parcel.prev > self.flows[at].sent {
-                self.flows[at].skip(parcel.prev);
+            if parcel.seq > self.flows[at].sent.next() {
+                self.flows[at].skip(parcel.seq.before());
                 self.moved = true;
             }
-            let answered = self.answered.iter().find(|(push, _)| parcel.shared && *push == parcel.push);
+            let answered = self.answered.iter().find(|(push, _)| parcel.siblings.exist() && *push == parcel.push);
             let answered = answered.map(|(_, outcome)| *outcome).or_else(|| owed.settled.map(Outcome::from));
             if let Some(outcome) = answered {
                 self.flows[at].send(parcel.seq);
@@ -329,13 +346,13 @@ impl Session {
             } else if self.window.has(self.flows[at].binding, parcel.seq) {
                 // Under way since before this connection acted for somebody else in between.
                 self.flows[at].send(parcel.seq);
-            } else if parcel.shared && self.carries(parcel.push) {
+            } else if parcel.siblings.exist() && self.carries(parcel.push) {
                 let flow = &mut self.flows[at];
                 flow.send(parcel.seq);
                 self.siblings.push((parcel.push, flow.binding, parcel.seq));
             } else {
                 // A portion that was read before the push was taken back is read again.
-                let withheld = !owed.held && is_withheld(parcel.seq);
+                let withheld = !owed.held && is_withheld(parcel.id());
                 if !self.deliver(at, &mut Frames::new(parcel, withheld), outbox, sink, now) {
                     return false;
                 }
@@ -372,6 +389,14 @@ impl Session {
         if let Some(known) = self.flow(flow) {
             known.behind = true;
             known.dirty = true;
+        }
+    }
+
+    /// Everything has to be looked for in the store.
+    pub(super) fn fall_behind_everywhere(&mut self) {
+        for flow in &mut self.flows {
+            flow.behind = true;
+            flow.dirty = true;
         }
     }
 

@@ -292,6 +292,7 @@ pub(super) async fn switch_user(worker: &Rc<Worker>, conn: &Rc<Conn>, user: User
             if conn.is_closing() {
                 return;
             }
+            worker.table.borrow_mut().enter(user.clone(), conn.id);
             attach::enter_user(worker, conn, &user);
             attach::attach_user(worker, conn, &user).await;
             worker.gateway.send_answers(&user).await;
@@ -356,12 +357,12 @@ async fn leave_old(
     worker
         .gateway
         .while_still(old, async {
-            let flows: Vec<_> = {
+            let served: Vec<_> = {
                 let state = conn.state.borrow();
-                state.session.as_ref().map(|session| session.flow_ids().collect()).unwrap_or_default()
+                state.session.as_ref().map(|session| session.bindings().collect()).unwrap_or_default()
             };
-            for flow in flows {
-                worker.detach(conn, flow);
+            for (flow, binding) in served {
+                worker.detach(conn, flow, binding);
             }
             worker.table.borrow_mut().leave(old, conn.id);
             worker.registry.leave(old, worker.at(conn));

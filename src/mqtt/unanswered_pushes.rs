@@ -32,7 +32,7 @@ impl Unanswered {
         let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
         let before = by_client.swap_remove(client);
         let on = first?;
-        let times = before.filter(|before| (before.on.binding, before.on.seq) == (on.binding, on.seq));
+        let times = before.filter(|before| (before.on.binding, before.on.id) == (on.binding, on.id));
         let times = times.map_or(1, |before| before.times.saturating_add(1));
         if by_client.len() >= REMEMBERED {
             by_client.swap_remove_index(0);
@@ -50,9 +50,11 @@ impl Unanswered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parcel::{DispatchId, Seq};
 
     fn push(seq: i64) -> Option<Sent> {
-        Some(Sent { binding: 1, seq, push: seq, shared: false, size: 12_000 })
+        let id = DispatchId { flow: 1, seq: Seq(seq) };
+        Some(Sent { binding: 1, id, push: seq, shared: false, size: 12_000 })
     }
 
     #[test]

@@ -7,22 +7,25 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 
 use super::Settings;
 use super::connection::{Arrival, Conn};
 use super::connection_id::{ConnId, ConnRef};
 use super::directory::Registry;
+use super::feed_position::Follower;
+use super::flush::{Detached, Shared};
 use super::paused_deliveries::Withheld;
 use super::routes::Table;
 use super::session::Session;
 use super::wildcard_watch::WatchQueue;
 use crate::broker::FeedWants;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Unwritten};
 use crate::log_limit::LogLimit;
-use crate::parcel::{BindingId, FlowId, Seq};
+use crate::parcel::{BindingId, FlowId};
 use crate::store::{CursorMove, TerminalSeen};
 
 #[derive(Debug)]
@@ -41,15 +44,11 @@ pub(super) struct Worker {
     pub(super) withheld: Withheld,
     /// Copies for those who watch.
     pub(super) watch_queue: WatchQueue,
-    /// One settling at a time: who asks for it has to wait for the one under way.
-    settling: Mutex<()>,
-    /// Moves of connections that are gone or flows that were left, and moves that could not be written.
-    orphans: RefCell<Vec<CursorMove>>,
+    flushing: Shared,
+    detached: Detached,
     /// Terminals that came or went, to be noted in the store.
     seen: RefCell<Vec<TerminalSeen>>,
-    /// The newest direct push that arrived, and the newest there was at the last look.
-    pub(super) direct_seen: Cell<Seq>,
-    pub(super) direct_head: Cell<Seq>,
+    pub(super) follower: RefCell<Follower>,
     /// One buffer for all reads.
     pub(super) scratch: RefCell<Vec<u8>>,
 }
@@ -62,7 +61,7 @@ impl Worker {
         registry: Arc<Registry>,
         settings: Arc<Settings>,
     ) -> Self {
-        let direct = gateway.heads().direct();
+        let follower = RefCell::new(Follower::new(gateway.feed()));
         Self {
             number,
             gateway,
@@ -75,11 +74,10 @@ impl Worker {
             listed: RefCell::default(),
             withheld: Withheld::default(),
             watch_queue: WatchQueue::default(),
-            settling: Mutex::default(),
-            orphans: RefCell::default(),
+            flushing: Shared::default(),
+            detached: Detached::default(),
             seen: RefCell::default(),
-            direct_seen: Cell::new(direct),
-            direct_head: Cell::new(direct),
+            follower,
             scratch: RefCell::new(vec![0; 64 * 1024]),
         }
     }
@@ -135,14 +133,15 @@ impl Worker {
         }
     }
 
-    /// The connection serves a flow no longer.
-    pub(super) fn detach(&self, conn: &Conn, flow: FlowId) {
-        self.table.borrow_mut().detach(flow, conn.id);
-        if let Some(session) = conn.state.borrow_mut().session.as_mut()
-            && let Some(cursor) = session.detach(flow)
-        {
-            self.orphans.borrow_mut().push(cursor);
+    /// The connection serves a flow no longer by this binding.
+    pub(super) fn detach(&self, conn: &Conn, flow: FlowId, binding: BindingId) {
+        let mut state = conn.state.borrow_mut();
+        let Some(session) = state.session.as_mut() else { return };
+        if session.binding_of(flow) != Some(binding) {
+            return;
         }
+        self.table.borrow_mut().detach(flow, conn.id);
+        self.detached.keep(session.detach(flow, binding));
     }
 
     /// Notes that a connection has something to be written down.
@@ -154,30 +153,48 @@ impl Worker {
     }
 
     pub(super) fn keep_moves(&self, moves: Vec<CursorMove>) {
-        self.orphans.borrow_mut().extend(moves);
+        self.detached.keep(moves);
     }
 
     /// Writes down every acknowledgement this worker knows of. What fails is tried again the next time.
     pub(super) async fn settle(&self) {
-        let _one_at_a_time = self.settling.lock().await;
-        let mut moves = self.orphans.take();
+        self.flushing.run(async || self.flush().await).await;
+    }
+
+    /// The same for one who only wants to read what is owed: on a store that takes no writes it would be in vain.
+    pub(super) async fn settle_before_reading(&self) {
+        if !self.detached.has_failed(Instant::now()) {
+            self.settle().await;
+        }
+    }
+
+    async fn flush(&self) {
+        let mut moves = Vec::new();
         for conn in self.listed.take() {
             conn.listed.set(false);
             if let Some(session) = conn.state.borrow_mut().session.as_mut() {
                 moves.extend(session.take_moves());
             }
         }
+        self.detached.keep(moves);
+        let moves = self.detached.take(Instant::now());
         if moves.is_empty() {
             return;
         }
-        let kept = moves.clone();
-        if let Err(error) = self.gateway.store().settle(moves, crate::clock::now()).await {
-            static FAILED: LogLimit = LogLimit::new(1);
-            if let Some(left_out) = FAILED.pass() {
-                let bindings = kept.len();
-                tracing::error!(%error, bindings, left_out, "acknowledgements could not be written; they are kept");
-            }
-            self.keep_moves(kept);
+        let unwritten = self.gateway.acknowledge(moves).await;
+        self.complain(&unwritten);
+        let aside = self.detached.note(unwritten, Instant::now());
+        if aside > 0 {
+            tracing::error!(bindings = aside, "acknowledgements of these bindings cannot be written; all others are");
+        }
+    }
+
+    fn complain(&self, unwritten: &Unwritten) {
+        let Some(error) = unwritten.error.as_ref().filter(|_| !unwritten.later.is_empty()) else { return };
+        static FAILED: LogLimit = LogLimit::new(1);
+        if let Some(left_out) = FAILED.pass() {
+            let bindings = unwritten.later.len();
+            tracing::error!(%error, bindings, left_out, "acknowledgements could not be written; they are kept");
         }
     }
 
@@ -195,21 +212,5 @@ impl Worker {
                 tracing::warn!(%error, left_out, "what is known of terminals could not be written");
             }
         }
-    }
-
-    /// From here on none of these is sent; answers who has one of them under way. One step: nothing happens in between.
-    pub(super) fn hold_back(&self, dispatches: &[(FlowId, Seq)]) -> Vec<(BindingId, Seq)> {
-        let mut holders = Vec::new();
-        for &(flow, seq) in dispatches {
-            self.withheld.hold_back(seq);
-            if let Some(topic) = self.table.borrow_mut().topic(flow) {
-                let sessions = topic.members.values().filter_map(|conn| {
-                    let state = conn.state.borrow();
-                    state.session.as_ref().and_then(|session| session.holds(flow, seq))
-                });
-                holders.extend(sessions.map(|binding| (binding, seq)));
-            }
-        }
-        holders
     }
 }

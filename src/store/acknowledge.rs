@@ -10,7 +10,7 @@ use super::exception_kinds::{GOT, HELD, LATE, REFUSED, SKIPPED};
 use super::writer::Tx;
 use super::{CursorMove, Exception, ExceptionKind, Result, Store};
 use crate::clock::Millis;
-use crate::parcel::{BindingId, FlowId, Seq};
+use crate::parcel::{BindingId, DispatchId, FlowId, Seq};
 
 impl Store {
     /// Applies moved cursors.
@@ -75,7 +75,7 @@ fn merge_one(mut moves: Vec<CursorMove>) -> Option<Said> {
         }
     }
     exceptions.sort_by_key(|exception| (exception.seq, exception.rank()));
-    exceptions.dedup_by_key(|exception| exception.seq);
+    exceptions.dedup_by(|next, known| next.seq == known.seq);
     Some(Said { cursor: CursorMove { binding, from, upto, exceptions }, each: moves })
 }
 
@@ -182,7 +182,7 @@ impl Ledger {
     /// busy flow read its whole history, nor one that steps over it.
     fn load(tx: &Tx<'_>, flow: FlowId, steps: &[Step<'_>], overruled: &[Vec<Seq>]) -> Result<Self> {
         let mut ranges: Vec<(Seq, Seq)> = steps.iter().flat_map(Step::spans).collect();
-        ranges.extend(overruled.iter().flatten().map(|seq| (seq - 1, *seq)));
+        ranges.extend(overruled.iter().flatten().map(|seq| (seq.before(), *seq)));
         ranges.sort_unstable();
         ranges.dedup_by(|next, known| {
             let overlap = next.0 <= known.1;
@@ -194,7 +194,7 @@ impl Ledger {
         let mut entries = Vec::new();
         for (after, upto) in ranges {
             let mut query = tx.sql.prepare_cached(SPAN)?;
-            let lines = query.query_map([flow, after, upto], |row| {
+            let lines = query.query_map(params![flow, after, upto], |row| {
                 Ok(Line { seq: row.get(0)?, pending: row.get(1)?, counts: Counts::default() })
             })?;
             entries.extend(lines.collect::<rusqlite::Result<Vec<Line>>>()?);
@@ -235,7 +235,7 @@ fn settle_flow(tx: &mut Tx<'_>, flow: FlowId, steps: &[Step<'_>], now: Millis) -
             .execute(params![step.said.cursor.binding, step.upto, rows])?;
     }
     for entry in ledger.entries.iter().filter(|entry| entry.counts != Counts::default()) {
-        delivery_state::count(tx, entry.seq, entry.counts, now)?;
+        delivery_state::count(tx, DispatchId { flow, seq: entry.seq }, entry.counts, now)?;
     }
     Ok(())
 }
@@ -271,7 +271,7 @@ fn overrule(tx: &Tx<'_>, step: &Step<'_>, seq: Seq, ledger: &mut Ledger, now: Mi
 impl Step<'_> {
     /// The newest seq this step speaks of.
     fn reach(&self) -> Seq {
-        self.said.cursor.exceptions.iter().map(Exception::last).max().unwrap_or(0).max(self.upto)
+        self.said.cursor.exceptions.iter().map(Exception::last).max().unwrap_or_default().max(self.upto)
     }
 
     /// The ranges `(after, upto]` in which this step counts something: what the cursor passes, without what was stepped
@@ -281,13 +281,15 @@ impl Step<'_> {
         for exception in &self.said.cursor.exceptions {
             match exception.kind {
                 ExceptionKind::Skipped { upto } => skipped.push((exception.seq, upto)),
-                ExceptionKind::Got | ExceptionKind::Refused { .. } => spans.push((exception.seq - 1, exception.seq)),
+                ExceptionKind::Got | ExceptionKind::Refused { .. } => {
+                    spans.push((exception.seq.before(), exception.seq));
+                }
             }
         }
         skipped.sort_unstable();
         let mut from = self.after;
         for (seq, upto) in skipped {
-            spans.push((from, (seq - 1).min(self.upto)));
+            spans.push((from, seq.before().min(self.upto)));
             from = from.max(upto);
         }
         spans.push((from, self.upto));
@@ -306,7 +308,7 @@ fn stated(tx: &Tx<'_>, step: &Step<'_>) -> Result<Stated> {
     let rows = tx
         .sql
         .prepare_cached("SELECT seq, upto, kind FROM exceptions WHERE binding = ?1 AND upto > ?2 ORDER BY seq")?
-        .query_map([step.said.cursor.binding, step.after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .query_map(params![step.said.cursor.binding, step.after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(rows)
 }
@@ -328,11 +330,12 @@ fn apply_exception(
     let binding = step.said.cursor.binding;
     if let ExceptionKind::Skipped { upto } = exception.kind {
         // Another terminal may have got what this one stepped over.
-        let from = seq.max(step.after + 1);
-        if from <= upto {
+        let from = seq.max(step.after.next());
+        let told = from <= upto && is_any_between(tx, step.flow, from, upto)?;
+        if told {
             write_row(tx, binding, from, SKIPPED, upto, 0, now)?;
         }
-        return Ok(from <= upto);
+        return Ok(told);
     }
     if seq <= step.after || says(stated, seq, GOT) {
         return Ok(false);
@@ -362,6 +365,13 @@ fn apply_exception(
         ExceptionKind::Skipped { .. } => {}
     }
     Ok(true)
+}
+
+/// Whether a dispatch of this range is stored. One without is passed without a row (rule 5).
+fn is_any_between(tx: &Tx<'_>, flow: FlowId, from: Seq, upto: Seq) -> Result<bool> {
+    let mut query =
+        tx.sql.prepare_cached("SELECT EXISTS (SELECT 1 FROM dispatches WHERE flow = ?1 AND seq BETWEEN ?2 AND ?3)")?;
+    Ok(query.query_row(params![flow, from, upto], |row| row.get(0))?)
 }
 
 /// Counts what the cursor passes as got, unless a row says otherwise.

@@ -40,7 +40,7 @@ impl Store {
                     memberships::add_source(tx, &open, Source::Join)?;
                     open.id
                 }
-                None => memberships::insert(tx, flow, asker, Source::Join, now)?,
+                None => memberships::insert(tx, flow, &user, asker, Source::Join, now)?,
             };
             Ok(memberships::membership(tx.sql, binding)?.map_or(Decided::NotPending, Decided::Approved))
         })

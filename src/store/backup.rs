@@ -41,6 +41,31 @@ pub fn backup(store: &Path, target: &Path) -> Result<u64> {
     Ok(size)
 }
 
+/// Copies a store that is about to be upgraded from this schema to a file beside it: for an earlier papcast to go back to.
+pub(super) fn before_upgrade(path: &Path, from: i64) -> Result<()> {
+    let copy = copy_of(path, from);
+    backup(path, &copy)
+        .map_err(|error| Error::Open(format!("the store has to be upgraded, and is copied before: {error}")))?;
+    tracing::info!(copy = %copy.display(), "the store was copied as it is before its upgrade");
+    Ok(())
+}
+
+/// Where the copy goes: `papcast.db.schema-5`, or with a number behind it where there is one already.
+fn copy_of(path: &Path, from: i64) -> PathBuf {
+    let named = |ending: String| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let mut copy = named(format!(".schema-{from}"));
+    let mut number = 2;
+    while copy.exists() {
+        copy = named(format!(".schema-{from}.{number}"));
+        number += 1;
+    }
+    copy
+}
+
 /// The copy while it is written; removed at the end, whatever the end is.
 struct Part(PathBuf);
 

@@ -3,16 +3,16 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::address_lookup::{self, find};
-use super::{Asked, Cancelled, Result, State, Store, delivery_state};
+use super::{Asked, Cancelled, Event, Result, State, Store, delivery_state};
 use crate::clock::Millis;
 use crate::ids::Target;
-use crate::parcel::Seq;
+use crate::parcel::{DispatchId, Seq};
 
 /// One address of the push.
 struct Place {
     row: i64,
     address: String,
-    seq: Option<Seq>,
+    id: Option<DispatchId>,
     state: State,
     target: Option<Target>,
 }
@@ -47,8 +47,11 @@ impl Store {
                 tx.sql
                     .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id = ?1")?
                     .execute(params![place.row, State::Cancelled.number(), delivery_state::OK, now])?;
-                cancelled.seqs.extend(place.seq);
+                cancelled.dispatches.extend(place.id);
                 cancelled.done.extend(names);
+            }
+            if !cancelled.dispatches.is_empty() {
+                tx.emit(Event::Cancelled(cancelled.dispatches.clone()));
             }
             Ok(Some(cancelled))
         })
@@ -58,14 +61,15 @@ impl Store {
 
 fn places(sql: &Connection, push: i64) -> Result<Vec<Place>> {
     let mut query = sql.prepare_cached(
-        "SELECT d.id, d.address, d.seq, d.state, f.kind, f.name FROM dispatches d JOIN flows f ON f.id = d.flow
+        "SELECT d.id, d.address, d.seq, d.state, f.kind, f.name, d.flow FROM dispatches d JOIN flows f ON f.id = d.flow
          WHERE d.push = ?1 ORDER BY d.position",
     )?;
     let rows = query.query_map([push], |row| {
+        let (flow, seq): (_, Option<Seq>) = (row.get(6)?, row.get(2)?);
         Ok(Place {
             row: row.get(0)?,
             address: row.get(1)?,
-            seq: row.get(2)?,
+            id: seq.map(|seq| DispatchId { flow, seq }),
             state: State::from_number(row.get(3)?),
             target: address_lookup::target(row, 4, 5)?,
         })

@@ -80,8 +80,8 @@ fn serve(connection: &Connection, commits: &AtomicU64, stopped: &Receiver<()>, l
         (folded, quiet, age) = (now, 0, 0);
         fold(connection);
         // What is read here is on disk: the log is synced at every commit.
-        if let Ok(seq) = seq(connection) {
-            lock.mark(seq, true);
+        if let Ok(pushes) = pushes(connection) {
+            lock.mark(pushes, true);
         }
     }
 }
@@ -95,6 +95,7 @@ pub(super) fn fold(connection: &Connection) {
     }
 }
 
-pub(super) fn seq(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT seq FROM counter", [], |row| row.get(0))
+/// How many pushes the store has ever taken.
+pub(super) fn pushes(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT pushes FROM counter", [], |row| row.get(0))
 }

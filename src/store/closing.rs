@@ -8,9 +8,9 @@ use rusqlite::params;
 use super::delivery_state::{self, Counts};
 use super::memberships::Open;
 use super::writer::Tx;
-use super::{Result, left_out};
+use super::{Event, Result, destinations, left_out};
 use crate::clock::Millis;
-use crate::parcel::{FlowId, Seq};
+use crate::parcel::{DispatchId, FlowId, Seq};
 
 /// Rows that one transaction looks at and changes, so that it does not hold the writer for long.
 const ROWS: usize = 5_000;
@@ -23,16 +23,15 @@ pub(super) const OWED: &str = "SELECT seq, replaces FROM dispatches INDEXED BY d
 #[derive(Debug)]
 pub(super) struct Closing {
     now: Millis,
-    /// Members who left, by flow.
-    left: HashMap<FlowId, i64>,
+    left: Vec<Open>,
     /// How many of them owed a dispatch.
-    gone: BTreeMap<Seq, i64>,
+    gone: BTreeMap<DispatchId, i64>,
     rows: usize,
 }
 
 impl Closing {
     pub(super) fn new(now: Millis) -> Self {
-        Self { now, left: HashMap::new(), gone: BTreeMap::new(), rows: 0 }
+        Self { now, left: Vec::new(), gone: BTreeMap::new(), rows: 0 }
     }
 
     /// Whether the transaction has done enough, and the rest is for the next one.
@@ -50,34 +49,44 @@ impl Closing {
     }
 
     /// Closes an interval. The counters follow with [`Closing::finish`], in the same transaction.
-    pub(super) fn close(&mut self, tx: &Tx<'_>, open: &Open) -> Result<()> {
+    pub(super) fn close(&mut self, tx: &Tx<'_>, open: Open) -> Result<()> {
         tx.sql
-            .prepare_cached("UPDATE bindings SET left_seq = ?2, left_at = ?3, sources = 0 WHERE id = ?1")?
-            .execute(params![open.id, tx.seq(), self.now])?;
-        *self.left.entry(open.flow).or_default() += 1;
+            .prepare_cached(
+                "UPDATE bindings SET left_seq = (SELECT last_seq FROM flows WHERE id = flow), left_at = ?2, sources = 0
+                 WHERE id = ?1",
+            )?
+            .execute(params![open.id, self.now])?;
         let owed: Vec<(Seq, Option<Seq>)> = tx
             .sql
             .prepare_cached(OWED)?
-            .query_map([open.flow, open.joined.max(open.acked), open.id], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map(params![open.flow, open.joined.max(open.acked), open.id], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         self.rows += 1 + owed.len();
         for (seq, replaces) in owed {
             if !replaces.map_or(Ok(false), |old| left_out::is_left_out(tx.sql, open.flow, open.user, old))? {
-                *self.gone.entry(seq).or_default() += 1;
+                *self.gone.entry(DispatchId { flow: open.flow, seq }).or_default() += 1;
             }
         }
+        self.left.push(open);
         Ok(())
     }
 
     /// Counts those who left, and what they owed as gone.
     pub(super) fn finish(self, tx: &mut Tx<'_>) -> Result<()> {
-        for (flow, members) in self.left {
+        let mut members: HashMap<FlowId, i64> = HashMap::new();
+        for open in &self.left {
+            *members.entry(open.flow).or_default() += 1;
+            if let Ok(user) = destinations::user(tx.sql, open.user)? {
+                tx.emit(Event::Left { user, flow: open.flow, binding: open.id });
+            }
+        }
+        for (flow, members) in members {
             tx.sql
                 .prepare_cached("UPDATE flows SET members = members - ?2, left_at = ?3 WHERE id = ?1")?
                 .execute(params![flow, members, self.now])?;
         }
-        for (seq, gone) in self.gone {
-            delivery_state::count(tx, seq, Counts { gone, ..Counts::default() }, self.now)?;
+        for (id, gone) in self.gone {
+            delivery_state::count(tx, id, Counts { gone, ..Counts::default() }, self.now)?;
         }
         Ok(())
     }

@@ -81,7 +81,7 @@ impl Store {
                 }
                 tx.sql.prepare_cached("DELETE FROM subscriptions WHERE binding = ?1")?.execute([binding])?;
                 if let Some(open) = memberships::find_open_by_id(tx.sql, binding)? {
-                    closing.close(tx, &open)?;
+                    closing.close(tx, open)?;
                 }
                 done += 1;
             }

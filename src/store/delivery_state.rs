@@ -7,10 +7,10 @@ use bytes::Bytes;
 use rusqlite::params;
 
 use super::writer::Tx;
-use super::{Event, Result, State, destinations, left_out};
+use super::{Event, Result, State, left_out};
 use crate::clock::Millis;
 use crate::ids::Target;
-use crate::parcel::{FlowId, Parcel, PushKey, Seq};
+use crate::parcel::{DispatchId, FlowId, Parcel, PushKey, Seq, Siblings};
 
 /// PAP 1000: OK.
 pub(super) const OK: i64 = 1000;
@@ -29,7 +29,7 @@ pub(super) struct Due<'a> {
     pub(super) flow: FlowId,
     pub(super) target: &'a Target,
     pub(super) address: &'a str,
-    pub(super) shared: bool,
+    pub(super) siblings: Siblings,
     /// The dispatch whose recipients are left out.
     pub(super) replaces: Option<Seq>,
     pub(super) content: &'a Content<'a>,
@@ -45,57 +45,45 @@ pub(super) struct Content<'a> {
     pub(super) body: &'a Bytes,
 }
 
-/// The place of a dispatch in the order of all, and in that of its flow.
-pub(super) struct Place {
-    pub(super) seq: Seq,
-    pub(super) prev: Seq,
-}
-
 /// Gives an address that was stored before its seq. The cost is the same for every size of group: the members are a number
 /// kept with it.
 pub(super) fn dispatch(tx: &mut Tx<'_>, row: i64, due: &Due<'_>, now: Millis) -> Result<()> {
-    let (prev, all): (Seq, i64) = tx
+    let (before, all): (Seq, i64) = tx
         .sql
         .prepare_cached("SELECT last_seq, members FROM flows WHERE id = ?1")?
         .query_row([due.flow], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let left_out = due.replaces.map_or(Ok(0), |old| left_out::left_out(tx.sql, due.flow, old))?;
     let members = (all - left_out).max(0);
-    let place = Place { seq: tx.next_seq(), prev };
-    tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute([due.flow, place.seq])?;
+    let seq = before.next();
+    tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute(params![due.flow, seq])?;
     let (state, code) = if members == 0 { (State::Undeliverable, NOBODY) } else { (State::Pending, OK) };
     tx.sql
         .prepare_cached(
-            "UPDATE dispatches SET seq = ?2, prev_seq = ?3, state = ?4, code = ?5, recipients = ?6, event_at = ?7 WHERE id = ?1",
+            "UPDATE dispatches SET seq = ?2, state = ?3, code = ?4, recipients = ?5, event_at = ?6 WHERE id = ?1",
         )?
-        .execute(params![row, place.seq, place.prev, state.number(), code, members, (members == 0).then_some(now)])?;
-    announce(tx, due, &place);
+        .execute(params![row, seq, state.number(), code, members, (members == 0).then_some(now)])?;
+    announce(tx, due, seq);
     Ok(())
 }
 
 /// Once it is committed, the push is on its way to the workers.
-pub(super) fn announce(tx: &mut Tx<'_>, due: &Due<'_>, place: &Place) {
-    let &Place { seq, prev } = place;
-    let topic_prev = if destinations::kind(due.target) == destinations::USER { tx.advance_direct(seq) } else { prev };
+pub(super) fn announce(tx: &mut Tx<'_>, due: &Due<'_>, seq: Seq) {
     let content = due.content;
-    tx.emit(Event::Dispatched {
-        topic_prev,
-        parcel: Arc::new(Parcel {
-            seq,
-            prev,
-            flow: due.flow,
-            target: due.target.clone(),
-            push: due.push,
-            // Who is left out is known to the store only.
-            shared: due.shared || due.replaces.is_some(),
-            confirmed: content.confirmed,
-            deadline: content.deadline,
-            push_id: content.push_id.to_owned(),
-            address: due.address.to_owned(),
-            content_type: content.content_type.to_owned(),
-            headers: content.headers.to_vec(),
-            body: content.body.clone(),
-        }),
-    });
+    tx.emit(Event::Dispatched(Arc::new(Parcel {
+        seq,
+        flow: due.flow,
+        target: due.target.clone(),
+        push: due.push,
+        // Who is left out is known to the store only.
+        siblings: if due.replaces.is_some() { Siblings::Unknown } else { due.siblings.clone() },
+        confirmed: content.confirmed,
+        deadline: content.deadline,
+        push_id: content.push_id.to_owned(),
+        address: due.address.to_owned(),
+        content_type: content.content_type.to_owned(),
+        headers: content.headers.to_vec(),
+        body: content.body.clone(),
+    })));
 }
 
 /// Ends an address that was not dispatched.
@@ -117,22 +105,22 @@ pub(super) struct Counts {
 }
 
 /// Adds to the counters of a pending dispatch and ends it if that was the last answer.
-pub(super) fn count(tx: &mut Tx<'_>, seq: Seq, counts: Counts, now: Millis) -> Result<()> {
+pub(super) fn count(tx: &mut Tx<'_>, id: DispatchId, counts: Counts, now: Millis) -> Result<()> {
     tx.sql
         .prepare_cached(
-            "UPDATE dispatches SET delivered = delivered + ?2, refused = refused + ?3, gone = gone + ?4,
-                refusal = coalesce(?5, refusal) WHERE seq = ?1 AND state = 1",
+            "UPDATE dispatches SET delivered = delivered + ?3, refused = refused + ?4, gone = gone + ?5,
+                refusal = coalesce(?6, refusal) WHERE flow = ?1 AND seq = ?2 AND state = 1",
         )?
-        .execute(params![seq, counts.delivered, counts.refused, counts.gone, counts.code])?;
+        .execute(params![id.flow, id.seq, counts.delivered, counts.refused, counts.gone, counts.code])?;
     // All members answered: delivered where all that remained have it, aborted where one refused, and undeliverable
     // where everybody left first.
     tx.sql
         .prepare_cached(
-            "UPDATE dispatches SET event_at = ?2,
+            "UPDATE dispatches SET event_at = ?3,
                 state = CASE WHEN refused > 0 THEN 5 WHEN delivered > 0 THEN 2 ELSE 3 END,
                 code  = CASE WHEN refused > 0 THEN refusal WHEN delivered > 0 THEN 1000 ELSE 4510 END
-             WHERE seq = ?1 AND state = 1 AND delivered + refused + gone >= recipients",
+             WHERE flow = ?1 AND seq = ?2 AND state = 1 AND delivered + refused + gone >= recipients",
         )?
-        .execute(params![seq, now])?;
+        .execute(params![id.flow, id.seq, now])?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::writer::Tx;
 use super::{Error, Result};
 use crate::clock::Millis;
-use crate::ids::{GroupId, JoinPolicy, Target, UserId};
+use crate::ids::{GroupId, IdError, JoinPolicy, Target, UserId};
 use crate::parcel::FlowId;
 
 pub(super) const GROUP: i64 = 0;
@@ -14,13 +14,6 @@ pub(super) const USER: i64 = 1;
 pub(super) const NOBODY: i64 = 2;
 /// The policy of a group that is deleted and has members left to be unbound. Its name cannot be used any more.
 pub(super) const DELETED: i64 = 3;
-
-pub(super) fn kind(target: &Target) -> i64 {
-    match target {
-        Target::Group(_) => GROUP,
-        Target::User(_) => USER,
-    }
-}
 
 pub(super) fn policy_number(policy: JoinPolicy) -> i64 {
     match policy {
@@ -43,6 +36,13 @@ pub(super) fn target(kind: i64, name: &str) -> Result<Target> {
     let parsed =
         if kind == GROUP { GroupId::parse(name).map(Target::Group) } else { UserId::parse(name).map(Target::User) };
     parsed.map_err(|error| Error::Unreadable(error.to_string()))
+}
+
+/// The name of a user's row; an error where it is none, which no papcast stores.
+pub(super) fn user(sql: &Connection, user: FlowId) -> Result<std::result::Result<UserId, IdError>> {
+    let name: String =
+        sql.prepare_cached("SELECT name FROM flows WHERE id = ?1")?.query_row([user], |row| row.get(0))?;
+    Ok(UserId::parse(&name))
 }
 
 pub(super) fn find(sql: &Connection, kind: i64, name: &str) -> Result<Option<FlowId>> {
@@ -87,8 +87,8 @@ pub(super) fn ensure_user(tx: &Tx<'_>, user: &UserId, now: Millis) -> Result<Flo
     tx.sql
         .prepare_cached(
             "INSERT INTO bindings (id, flow, user, sources, joined_seq, acked_seq, joined_at)
-             VALUES (?4, ?1, ?1, 1, ?2, ?2, ?3)",
+             VALUES (?3, ?1, ?1, 1, 0, 0, ?2)",
         )?
-        .execute(params![id, tx.seq(), now, tx.new_binding()])?;
+        .execute(params![id, now, tx.new_binding()])?;
     Ok(id)
 }

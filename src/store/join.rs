@@ -34,15 +34,15 @@ impl Store {
                 Removal::Everything => {
                     tx.sql.prepare_cached("DELETE FROM subscriptions WHERE binding = ?1")?.execute([open.id])?;
                     let mut closing = Closing::new(now);
-                    closing.close(tx, &open)?;
+                    closing.close(tx, open)?;
                     closing.finish(tx)?;
-                    Ok(Unbound::Left(open.flow))
+                    Ok(Unbound::Left)
                 }
                 Removal::Leave => {
                     let mut closing = Closing::new(now);
-                    let left = remove_sources(tx, &open, !Source::Subscribe.bit(), &mut closing)?;
+                    let left = remove_sources(tx, open, !Source::Subscribe.bit(), &mut closing)?;
                     closing.finish(tx)?;
-                    Ok(if left { Unbound::Left(open.flow) } else { Unbound::StillSubscribed })
+                    Ok(if left { Unbound::Left } else { Unbound::StillSubscribed })
                 }
             }
         })
@@ -90,7 +90,7 @@ pub(super) fn bind_in(tx: &mut Tx<'_>, bind: &Bind) -> Result<Bound> {
         pending_joins::record(tx, flow, user, bind)?;
         return Ok(Bound::Pending);
     }
-    let binding = memberships::insert(tx, flow, user, bind.source, bind.now)?;
+    let binding = memberships::insert(tx, flow, &bind.user, user, bind.source, bind.now)?;
     let waited = pending_joins::take(tx, flow, user)?;
     // Who asks again and is accepted by now has that answer.
     let answer = waited.filter(|waited| bind.source != Source::Join || *waited != bind.reply);
@@ -122,7 +122,7 @@ fn over_limit(tx: &Tx<'_>, bind: &Bind, group: Option<FlowId>, free: bool) -> Re
 }
 
 /// Takes reasons away; closes the binding with the last one. Answers whether it was closed.
-pub(super) fn remove_sources(tx: &Tx<'_>, open: &Open, bits: i64, closing: &mut Closing) -> Result<bool> {
+pub(super) fn remove_sources(tx: &Tx<'_>, open: Open, bits: i64, closing: &mut Closing) -> Result<bool> {
     let left = open.sources & !bits;
     if left == 0 {
         closing.close(tx, open)?;

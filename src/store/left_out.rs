@@ -8,11 +8,11 @@ use super::exception_kinds::{GOT, HELD, REFUSED};
 use crate::parcel::{FlowId, Seq};
 
 /// A dispatch and those it replaced, newest first.
-pub(super) fn chain(sql: &Connection, newest: Seq) -> Result<Vec<Seq>> {
-    let mut query = sql.prepare_cached("SELECT replaces FROM dispatches WHERE seq = ?1")?;
+pub(super) fn chain(sql: &Connection, flow: FlowId, newest: Seq) -> Result<Vec<Seq>> {
+    let mut query = sql.prepare_cached("SELECT replaces FROM dispatches WHERE flow = ?1 AND seq = ?2")?;
     let mut seqs = vec![newest];
     let mut seq = newest;
-    while let Some(Some(older)) = query.query_row([seq], |row| row.get::<_, Option<Seq>>(0)).optional()? {
+    while let Some(Some(older)) = query.query_row(params![flow, seq], |row| row.get::<_, Option<Seq>>(0)).optional()? {
         seqs.push(older);
         seq = older;
     }
@@ -21,7 +21,7 @@ pub(super) fn chain(sql: &Connection, newest: Seq) -> Result<Vec<Seq>> {
 
 /// Whether the user is left out of what replaces `old`.
 pub(super) fn is_left_out(sql: &Connection, flow: FlowId, user: FlowId, old: Seq) -> Result<bool> {
-    has_any(sql, flow, user, &chain(sql, old)?)
+    has_any(sql, flow, user, &chain(sql, flow, old)?)
 }
 
 /// Whether the user is left out of what replaces the newest of `chain`: it got, refused or holds that dispatch, or one
@@ -46,18 +46,20 @@ pub(super) fn has_any(sql: &Connection, flow: FlowId, user: FlowId, chain: &[Seq
 /// How many of the present members are left out of what replaces `old`. Reckoned from the counters, which are final, and
 /// those who left since: the members themselves are not looked at.
 pub(super) fn left_out(sql: &Connection, flow: FlowId, old: Seq) -> Result<i64> {
-    let chain = chain(sql, old)?;
+    let chain = chain(sql, flow, old)?;
     let mut reached = 0;
     for seq in &chain {
-        let mut query = sql.prepare_cached("SELECT delivered + refused + held FROM dispatches WHERE seq = ?1")?;
-        reached += query.query_row([seq], |row| row.get::<_, i64>(0)).optional()?.unwrap_or(0);
+        let mut query =
+            sql.prepare_cached("SELECT delivered + refused + held FROM dispatches WHERE flow = ?1 AND seq = ?2")?;
+        reached += query.query_row(params![flow, seq], |row| row.get::<_, i64>(0)).optional()?.unwrap_or(0);
     }
     let oldest = chain.last().copied().unwrap_or(old);
     let mut query = sql.prepare_cached(
         "SELECT DISTINCT user FROM bindings b WHERE flow = ?1 AND left_seq >= ?2 AND joined_seq < ?3
          AND NOT EXISTS (SELECT 1 FROM bindings o WHERE o.flow = ?1 AND o.user = b.user AND o.left_seq IS NULL)",
     )?;
-    let gone: Vec<FlowId> = query.query_map([flow, oldest, old], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let gone: Vec<FlowId> =
+        query.query_map(params![flow, oldest, old], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     for user in gone {
         reached -= i64::from(has_any(sql, flow, user, &chain)?);
     }

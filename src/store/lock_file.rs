@@ -18,14 +18,15 @@ pub(super) struct Lock {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
-    seq: i64,
+    pushes: i64,
     running: bool,
 }
 
 impl Mark {
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split_whitespace();
-        let (Some("seq"), Some(seq), Some(state), None) = (words.next(), words.next(), words.next(), words.next())
+        let (Some("pushes"), Some(pushes), Some(state), None) =
+            (words.next(), words.next(), words.next(), words.next())
         else {
             return None;
         };
@@ -34,7 +35,7 @@ impl Mark {
             "stopped" => false,
             _ => return None,
         };
-        Some(Self { seq: seq.parse().ok()?, running })
+        Some(Self { pushes: pushes.parse().ok()?, running })
     }
 }
 
@@ -82,6 +83,9 @@ fn unusable(file: &Path, kind: ErrorKind, error: &dyn std::fmt::Display) -> Stri
     };
     let name = file.display();
     match kind {
+        ErrorKind::NotFound if file.parent().is_some_and(Path::is_dir) => {
+            format!("{folder} does not let files be made: the store cannot be made there (store.path)")
+        }
         ErrorKind::NotFound => format!("{folder} does not exist: the store cannot be made there (store.path)"),
         ErrorKind::PermissionDenied if file.exists() => {
             format!("{name} cannot be written by the user that runs papcast (store.path)")
@@ -101,7 +105,7 @@ pub(super) fn has_log(store: &Path) -> bool {
 
 impl Lock {
     /// Says so where the store that was found is not the one that was left.
-    pub(super) fn compare(&self, store: &Path, seq: i64, had_log: bool) {
+    pub(super) fn compare(&self, store: &Path, pushes: i64, had_log: bool) {
         let Some(mark) = self.read() else { return };
         let store = store.display();
         if mark.running && !had_log {
@@ -110,11 +114,11 @@ impl Lock {
                  (up to a minute) is lost. Never move or copy the file without it; use papcast backup"
             );
         }
-        if seq < mark.seq {
+        if pushes < mark.pushes {
             tracing::warn!(
-                "{store}: is older than the store that was here: its newest dispatch is {seq}, and there had been {}. That is \
+                "{store}: is older than the store that was here: it has taken {pushes} pushes, and that one had taken {}. That is \
                  right if you have put a backup back; if you copied the file, it was copied without its log",
-                mark.seq
+                mark.pushes
             );
         }
     }
@@ -128,9 +132,9 @@ impl Lock {
     }
 
     /// Sets the mark. One that is torn by a crash, or does not fit on a full disk, says nothing.
-    pub(super) fn mark(&self, seq: i64, running: bool) {
+    pub(super) fn mark(&self, pushes: i64, running: bool) {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = format!("seq {seq} {}\n", if running { "running" } else { "stopped" });
+        let text = format!("pushes {pushes} {}\n", if running { "running" } else { "stopped" });
         let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
         if let Err(error) = written {
             tracing::debug!(%error, "the mark in the lock file could not be written");
@@ -148,10 +152,10 @@ mod tests {
         let lock = lock(&dir.path().join("papcast.db")).unwrap();
         assert_eq!(lock.read(), None, "a new one");
         lock.mark(12_345, true);
-        assert_eq!(lock.read(), Some(Mark { seq: 12_345, running: true }));
+        assert_eq!(lock.read(), Some(Mark { pushes: 12_345, running: true }));
         lock.mark(7, false);
-        assert_eq!(lock.read(), Some(Mark { seq: 7, running: false }));
-        for other in ["", "seq", "seq x running", "seq 1 flying", "seq 1 running now"] {
+        assert_eq!(lock.read(), Some(Mark { pushes: 7, running: false }));
+        for other in ["", "pushes", "pushes x running", "pushes 1 flying", "pushes 1 running now", "seq 1 running"] {
             assert_eq!(Mark::parse(other), None, "{other}");
         }
     }
@@ -166,6 +170,8 @@ mod tests {
         );
         assert!(say(ErrorKind::PermissionDenied).starts_with("/nowhere/at/all cannot be written by the user"));
         assert!(say(ErrorKind::ReadOnlyFilesystem).contains("read-only (store.path)"));
+        let proc = unusable(Path::new("/proc/x.db.lock"), ErrorKind::NotFound, &"oh");
+        assert_eq!(proc, "/proc does not let files be made: the store cannot be made there (store.path)");
         let dir = tempfile::tempdir().unwrap();
         let there = dir.path().join("papcast.db");
         std::fs::write(&there, "").unwrap();

@@ -1,13 +1,13 @@
-//! Memberships: bindings as intervals of the one order of dispatches (docs/ledger.md, rules 1 to 3). Rows; `join.rs` is
+//! Memberships: bindings as intervals of the order of dispatches of a flow (docs/ledger.md, rules 1 to 3). Rows; `join.rs` is
 //! about joining and leaving.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::Tx;
-use super::{Membership, Result, Source, Store, destinations};
+use super::{Event, Result, Source, Store, destinations};
 use crate::clock::Millis;
 use crate::ids::{GroupId, JoinPolicy, UserId};
-use crate::parcel::{BindingId, FlowId, Seq};
+use crate::parcel::{BindingId, FlowId, Membership, Seq};
 
 impl Store {
     /// The user's open bindings, its own pushes among them; empty for a user never heard of.
@@ -17,15 +17,25 @@ impl Store {
 }
 
 /// A new interval that begins after the newest dispatch: what was sent before is not owed.
-pub(super) fn insert(tx: &Tx<'_>, flow: FlowId, user: FlowId, source: Source, now: Millis) -> Result<BindingId> {
+pub(super) fn insert(
+    tx: &mut Tx<'_>,
+    flow: FlowId,
+    name: &UserId,
+    user: FlowId,
+    source: Source,
+    now: Millis,
+) -> Result<BindingId> {
     tx.sql
         .prepare_cached(
             "INSERT INTO bindings (id, flow, user, sources, joined_seq, acked_seq, joined_at)
-             VALUES (?6, ?1, ?2, ?3, ?4, ?4, ?5)",
+             SELECT ?5, ?1, ?2, ?3, last_seq, last_seq, ?4 FROM flows WHERE id = ?1",
         )?
-        .execute(params![flow, user, source.bit(), tx.seq(), now, tx.new_binding()])?;
+        .execute(params![flow, user, source.bit(), now, tx.new_binding()])?;
     let binding = tx.sql.last_insert_rowid();
     tx.sql.prepare_cached("UPDATE flows SET members = members + 1 WHERE id = ?1")?.execute([flow])?;
+    if let Some(membership) = membership(tx.sql, binding)? {
+        tx.emit(Event::Joined { user: name.clone(), membership });
+    }
     Ok(binding)
 }
 
@@ -43,6 +53,7 @@ pub(super) fn count_groups(sql: &Connection, user: FlowId) -> Result<i64> {
 }
 
 /// An open binding, as much of it as changing it needs.
+#[derive(Debug)]
 pub(super) struct Open {
     pub(super) id: BindingId,
     pub(super) flow: FlowId,

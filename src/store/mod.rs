@@ -37,6 +37,7 @@ mod left_out;
 mod lock_file;
 mod memberships;
 mod notification_queue;
+mod numbers;
 mod open_file;
 mod pending_joins;
 mod reader;
@@ -128,7 +129,7 @@ impl Store {
         path: &Path,
         readers: usize,
         health: &Health,
-        observer: impl Fn(Event) + Send + 'static,
+        observer: impl Fn(Vec<Event>) + Send + 'static,
     ) -> Result<Self> {
         let lock = Arc::new(lock_file::lock(path)?);
         let had_log = lock_file::has_log(path);
@@ -138,12 +139,12 @@ impl Store {
         };
         let connection = open_file::open(path).map_err(named)?;
         let readers = Readers::start(path, readers, health).map_err(named)?;
-        let seq = checkpoint::seq(&connection).map_err(|error| named(error.into()))?;
-        lock.compare(path, seq, had_log);
+        let pushes = checkpoint::pushes(&connection).map_err(|error| named(error.into()))?;
+        lock.compare(path, pushes, had_log);
         let folding = checkpoint::Folding::start(path, Arc::clone(&lock), health).map_err(named)?;
         let inside = writer::Inside { folding, lock: Arc::clone(&lock), part: health.part("store-write") };
         let writer = Writer::start(connection, Box::new(observer), inside).map_err(named)?;
-        lock.mark(seq, true);
+        lock.mark(pushes, true);
         Ok(Self {
             _lock: lock,
             writer: Arc::new(writer),

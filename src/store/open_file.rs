@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::schema_upgrade::{self, SCHEMA_VERSION};
-use super::{Error, Result};
+use super::{Error, Result, backup};
 
 const SCHEMA: &str = include_str!("../../schema.sql");
 
@@ -72,6 +72,7 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
             Ok(connection)
         }
         older @ 1..SCHEMA_VERSION => {
+            backup::before_upgrade(path, older)?;
             schema_upgrade::upgrade(&mut connection, path, older)?;
             Ok(connection)
         }

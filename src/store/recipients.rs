@@ -53,7 +53,8 @@ fn page(sql: &Connection, push: i64, wanted: Option<State>, after: (i64, i64), l
              WHERE b.flow = ?1 AND b.id > ?2 AND b.joined_seq < ?3 AND (b.left_seq IS NULL OR b.left_seq >= ?3) ORDER BY b.id",
         )?;
         let mut rows = query.query(params![dispatch.flow, from, dispatch.seq])?;
-        let replaced = dispatch.replaces.map(|old| left_out::chain(sql, old)).transpose()?.unwrap_or_default();
+        let replaced =
+            dispatch.replaces.map(|old| left_out::chain(sql, dispatch.flow, old)).transpose()?.unwrap_or_default();
         while let Some(row) = rows.next()? {
             let binding: i64 = row.get(0)?;
             looked += 1;
@@ -101,7 +102,7 @@ fn exception(sql: &Connection, binding: i64, seq: Seq) -> Result<Stated> {
         "SELECT kind, code, at FROM exceptions WHERE binding = ?1 AND seq <= ?2 AND upto >= ?2
          ORDER BY CASE kind WHEN 1 THEN 0 WHEN 2 THEN 1 WHEN 4 THEN 2 WHEN 5 THEN 3 ELSE 4 END LIMIT 1",
     )?;
-    Ok(query.query_row([binding, seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?)
+    Ok(query.query_row(params![binding, seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?)
 }
 
 /// Why somebody has not got it who has said nothing and of whom nothing was written down.

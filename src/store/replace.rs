@@ -15,7 +15,7 @@ use super::exception_kinds::HELD;
 use super::writer::Tx;
 use super::{Replacing, Result, State, Store, delivery_state, left_out};
 use crate::clock::Millis;
-use crate::parcel::{BindingId, FlowId, Seq};
+use crate::parcel::{BindingId, DispatchId, FlowId, Seq};
 
 /// A push may replace one that replaced one …, as often as this: who is left out of it has to be looked up in each.
 pub const MAX_REPLACED: usize = 100;
@@ -45,7 +45,7 @@ impl Predecessor {
 pub(super) struct Replaced {
     by_flow: HashMap<FlowId, Predecessor>,
     /// Dispatches that must not be sent any more.
-    pub(super) revoked: Vec<Seq>,
+    pub(super) cancelled: Vec<DispatchId>,
 }
 
 /// Why nothing was replaced, and nothing submitted.
@@ -72,6 +72,10 @@ struct Old {
 }
 
 impl Old {
+    fn id(&self) -> Option<DispatchId> {
+        Some(DispatchId { flow: self.flow, seq: self.seq? })
+    }
+
     /// Whether it matters to whom it is under way.
     fn asks_holders(&self, pending_only: bool) -> bool {
         self.state == State::Pending && (pending_only || self.direct)
@@ -85,15 +89,11 @@ impl Store {
         initiator: String,
         push_id: String,
         pending_only: bool,
-    ) -> Result<Vec<(FlowId, Seq)>> {
+    ) -> Result<Vec<DispatchId>> {
         self.read(move |sql| {
             let Some(push) = find(sql, &initiator, &push_id)? else { return Ok(Vec::new()) };
             let old = addresses(sql, push)?;
-            Ok(old
-                .iter()
-                .filter(|old| old.asks_holders(pending_only))
-                .filter_map(|old| Some((old.flow, old.seq?)))
-                .collect())
+            Ok(old.iter().filter(|old| old.asks_holders(pending_only)).filter_map(Old::id).collect())
         })
         .await
     }
@@ -125,19 +125,19 @@ pub(super) fn take_back(
     let flows: HashSet<FlowId> = flows.iter().copied().collect();
     let of_ours = |old: &&Old| flows.contains(&old.flow);
     // Before anything is changed.
-    let held_back: HashSet<Seq> = replacing.held_back.iter().copied().collect();
+    let held_back: HashSet<DispatchId> = replacing.held_back.iter().copied().collect();
     let asked = |old: &&Old| old.asks_holders(replacing.pending_only);
-    for seq in olds.iter().filter(of_ours).filter(asked).filter_map(|old| old.seq) {
-        if !held_back.contains(&seq) {
+    for id in olds.iter().filter(of_ours).filter(asked).filter_map(Old::id) {
+        if !held_back.contains(&id) {
             return Ok(Err(NotReplaced::NotHeldBack));
         }
-        if replacing.pending_only && left_out::chain(tx.sql, seq)?.len() >= MAX_REPLACED {
+        if replacing.pending_only && left_out::chain(tx.sql, id.flow, id.seq)?.len() >= MAX_REPLACED {
             return Ok(Err(NotReplaced::LongChain));
         }
     }
-    let mut under_way: HashMap<Seq, Vec<BindingId>> = HashMap::new();
-    for &(binding, seq) in &replacing.holders {
-        under_way.entry(seq).or_default().push(binding);
+    let mut under_way: HashMap<DispatchId, Vec<BindingId>> = HashMap::new();
+    for &(binding, id) in &replacing.holders {
+        under_way.entry(id).or_default().push(binding);
     }
     for old in olds.iter().filter(of_ours) {
         match old.state {
@@ -148,8 +148,9 @@ pub(super) fn take_back(
                 }
             }
             State::Pending if old.asks_holders(replacing.pending_only) => {
-                let Some(seq) = old.seq else { continue };
-                let holders = holders(tx.sql, under_way.remove(&seq).unwrap_or_default(), seq)?;
+                let Some(id) = old.id() else { continue };
+                let seq = id.seq;
+                let holders = holders(tx.sql, under_way.remove(&id).unwrap_or_default(), seq)?;
                 if old.open > holders.len() as i64 {
                     hold(tx, &holders, old.row, seq, now)?;
                     cancel(tx, old, &mut replaced, now)?;
@@ -187,7 +188,7 @@ fn cancel(tx: &Tx<'_>, old: &Old, replaced: &mut Replaced, now: Millis) -> Resul
     tx.sql
         .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id = ?1")?
         .execute(params![old.row, State::Cancelled.number(), delivery_state::OK, now])?;
-    replaced.revoked.extend(old.seq);
+    replaced.cancelled.extend(old.id());
     Ok(())
 }
 
@@ -202,7 +203,7 @@ fn holders(sql: &Connection, mut under_way: Vec<BindingId>, seq: Seq) -> Result<
     )?;
     let mut holders = Vec::with_capacity(under_way.len());
     for binding in under_way {
-        if query.query_row([binding, seq], |_| Ok(())).optional()?.is_some() {
+        if query.query_row(params![binding, seq], |_| Ok(())).optional()?.is_some() {
             holders.push(binding);
         }
     }

@@ -30,7 +30,7 @@ const FORGOTTEN: &str = "SELECT d.push, (SELECT length(body) FROM pushes WHERE i
      WHERE NOT EXISTS (SELECT 1 FROM dispatches o WHERE o.push = d.push AND (o.state < 2 OR o.event_at >= ?1
          OR (o.state = 7 AND o.held > 0 AND o.deadline > ?1)
          OR EXISTS (SELECT 1 FROM outbox w WHERE w.dispatch = o.id AND w.given_up = 0)
-         OR EXISTS (SELECT 1 FROM dispatches r WHERE r.replaces = o.seq)))
+         OR EXISTS (SELECT 1 FROM dispatches r WHERE r.flow = o.flow AND r.replaces = o.seq)))
      LIMIT ?2";
 
 /// A binding with a row that speaks of no dispatch that is left, or without the rows it is said to have, or a closed one

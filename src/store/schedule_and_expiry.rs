@@ -11,7 +11,7 @@ use super::submit::UNCONFIRMED;
 use super::writer::Tx;
 use super::{Error, Result, State, Store, destinations};
 use crate::clock::Millis;
-use crate::parcel::PushKey;
+use crate::parcel::{PushKey, Seq, Siblings};
 
 /// Rows of one step: what a commit may hold the writer for.
 const STEP: i64 = 500;
@@ -137,7 +137,7 @@ struct Scheduled {
     address: String,
     shared: bool,
     deadline: Millis,
-    replaces: Option<i64>,
+    replaces: Option<Seq>,
 }
 
 fn release(tx: &mut Tx<'_>, row: i64, push: PushKey, loaded: &mut HashMap<PushKey, Loaded>, now: Millis) -> Result<()> {
@@ -175,7 +175,7 @@ fn release(tx: &mut Tx<'_>, row: i64, push: PushKey, loaded: &mut HashMap<PushKe
         flow: scheduled.flow,
         target: &destinations::target(scheduled.kind, &scheduled.name)?,
         address: &scheduled.address,
-        shared: scheduled.shared,
+        siblings: if scheduled.shared { Siblings::Unknown } else { Siblings::None },
         replaces: scheduled.replaces,
         content: &content,
     };

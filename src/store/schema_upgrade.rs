@@ -73,6 +73,36 @@ const STEPS: &[&str] = &[
      ) STRICT;
      CREATE INDEX answers_user ON answers (user);
      CREATE INDEX answers_age ON answers (decided_at);",
+    // 6: each flow counts its own dispatches. There was one counter for all, so who had joined or left while others were
+    // counted stands beyond the newest of its flow, and is set back to it. Numbers that were given stay, with gaps between
+    // them. Besides, pushes that are set aside, and what is known of terminals.
+    "UPDATE bindings SET
+         joined_seq = min(joined_seq, (SELECT last_seq FROM flows WHERE id = flow)),
+         acked_seq = min(acked_seq, (SELECT last_seq FROM flows WHERE id = flow)),
+         left_seq = min(left_seq, (SELECT last_seq FROM flows WHERE id = flow));
+     UPDATE exceptions SET upto = max(seq, min(upto,
+         (SELECT f.last_seq FROM bindings b JOIN flows f ON f.id = b.flow WHERE b.id = binding)));
+     DROP INDEX dispatches_seq;
+     DROP INDEX dispatches_flow;
+     DROP INDEX dispatches_replaces;
+     ALTER TABLE dispatches DROP COLUMN prev_seq;
+     CREATE UNIQUE INDEX dispatches_flow ON dispatches (flow, seq);
+     CREATE INDEX dispatches_replaces ON dispatches (flow, replaces) WHERE replaces IS NOT NULL;
+     ALTER TABLE counter DROP COLUMN seq;
+     ALTER TABLE counter DROP COLUMN direct_seq;
+     ALTER TABLE counter ADD COLUMN pushes INTEGER NOT NULL DEFAULT 0;
+     UPDATE counter SET pushes = (SELECT coalesce(max(id), 0) FROM pushes);
+     CREATE TABLE set_aside (
+         binding INTEGER NOT NULL REFERENCES bindings (id),
+         seq     INTEGER NOT NULL,
+         client  TEXT    NOT NULL,
+         tries   INTEGER NOT NULL,
+         since   INTEGER NOT NULL,
+         PRIMARY KEY (binding, seq, client)
+     ) STRICT, WITHOUT ROWID;
+     ALTER TABLE terminals ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE terminals ADD COLUMN largest_acked INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE terminals ADD COLUMN gone TEXT;",
 ];
 
 /// Brings a store of an earlier shape to the present one: all of it or, after a crash, none of it.
@@ -107,6 +137,7 @@ mod tests {
         include_str!("../../tests/data/schema/2.sql"),
         include_str!("../../tests/data/schema/3.sql"),
         include_str!("../../tests/data/schema/4.sql"),
+        include_str!("../../tests/data/schema/5.sql"),
     ];
 
     /// Tables with their columns, indexes and triggers, without the blanks and comments of the text.
@@ -155,6 +186,83 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// Joined and left are numbers of the one counter there was, far beyond those of their flow.
+    #[tokio::test]
+    async fn who_joined_under_the_one_counter_owed_nothing_until_his_group_had_caught_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("5.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(EARLIER[4]).unwrap();
+        old.execute_batch(
+            "UPDATE counter SET seq = 100;
+             INSERT INTO flows (id, kind, name, members, last_seq, created_at) VALUES (7, 1, 'bob', 1, 0, 1), (8, 1, 'carl', 1, 90, 1);
+             -- Bob joined, and Carl left, when 100 dispatches had gone to others; Carl's own newest push is 90.
+             INSERT INTO bindings (id, flow, user, sources, joined_seq, acked_seq, joined_at) VALUES (7, 1, 7, 1, 100, 100, 1);
+             INSERT INTO bindings (id, flow, user, sources, joined_seq, acked_seq, left_seq, joined_at, left_at)
+                 VALUES (8, 1, 8, 0, 3, 3, 100, 1, 1);
+             INSERT INTO bindings (id, flow, user, sources, joined_seq, acked_seq, joined_at) VALUES (9, 8, 8, 1, 20, 90, 1);
+             UPDATE flows SET members = 2 WHERE id = 1;",
+        )
+        .unwrap();
+        old.pragma_update(None, "user_version", 5).unwrap();
+        drop(old);
+        let store = crate::store::Store::open(&path, 1, &crate::supervision::Health::default(), |_| {}).unwrap();
+        let bindings = store
+            .read(|sql| {
+                let mut query =
+                    sql.prepare("SELECT joined_seq, acked_seq, left_seq FROM bindings WHERE id > 6 ORDER BY id")?;
+                let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+                Ok(rows.collect::<rusqlite::Result<Vec<(i64, i64, Option<i64>)>>>()?)
+            })
+            .await
+            .unwrap();
+        assert_eq!(bindings, [(7, 7, None), (3, 3, Some(7)), (20, 90, None)]);
+        let submitted = store.submit(crate::store::tests::push("next", 10)).await.unwrap();
+        assert_eq!(submitted, crate::store::Submitted::Accepted { unknown: vec![] });
+        let seq: i64 = store
+            .read(|sql| {
+                Ok(sql.query_row("SELECT seq FROM dispatches WHERE flow = 1 ORDER BY seq DESC", [], |row| row.get(0))?)
+            })
+            .await
+            .unwrap();
+        assert_eq!(seq, 8, "the group goes on counting where it was");
+        let fetch =
+            crate::store::Fetch { binding: 7, after: crate::parcel::Seq(7), limit: 9, max_bytes: 9_999, now: 20 };
+        let owed = store.fetch(fetch).await.unwrap().unwrap();
+        assert_eq!(owed.parcels.len(), 1, "bob is owed it");
+        let page = store.recipients("i".into(), "next".into(), None, (0, 0), 9).await.unwrap().unwrap();
+        let mut users: Vec<&str> = page.recipients.iter().map(|one| one.user.as_str()).collect();
+        users.sort_unstable();
+        assert_eq!(users, ["alice", "bob"], "carl had left");
+    }
+
+    #[test]
+    fn there_was_no_way_back_from_an_upgrade() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("papcast.db");
+        let make = || {
+            let old = Connection::open(&path).unwrap();
+            old.execute_batch(EARLIER[4]).unwrap();
+            old.pragma_update(None, "user_version", 5).unwrap();
+            shape(&old)
+        };
+        let before = make();
+        open_file::open(&path).unwrap();
+        let version = |path: &Path| -> i64 {
+            Connection::open(path).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+        };
+        let copy = dir.path().join("papcast.db.schema-5");
+        assert_eq!((version(&copy), version(&path)), (5, SCHEMA_VERSION));
+        assert_eq!(shape(&Connection::open(&copy).unwrap()), before);
+        // Somebody goes back, and upgrades again: no copy is written over.
+        std::fs::remove_file(&path).unwrap();
+        make();
+        open_file::open(&path).unwrap();
+        assert_eq!(version(&dir.path().join("papcast.db.schema-5.2")), 5);
+        open_file::open(&path).unwrap();
+        assert!(!dir.path().join(format!("papcast.db.schema-{SCHEMA_VERSION}")).exists(), "nothing to upgrade");
     }
 
     /// Empty groups that nobody had done anything for filled the store for ever.

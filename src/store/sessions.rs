@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::closing::Closing;
 use super::writer::Tx;
-use super::{Arrival, Bind, Bound, Ended, Fate, Released, Result, Source, Store, StoredSession, join, memberships};
+use super::{Arrival, Bind, Bound, Fate, Result, Source, Store, StoredSession, join, memberships};
 use crate::clock::Millis;
 use crate::ids::UserId;
 use crate::parcel::BindingId;
@@ -70,11 +70,13 @@ impl Store {
         .await
     }
 
-    /// The user a client's session belongs to.
-    pub async fn session_user(&self, client: String) -> Result<Option<String>> {
+    /// The user a client's session belongs to, and whether that session may be resumed.
+    pub async fn session_owner(&self, client: String, now: Millis) -> Result<Option<(String, bool)>> {
         self.read(move |sql| {
-            let mut query = sql.prepare_cached("SELECT user FROM sessions WHERE client = ?1")?;
-            Ok(query.query_row([client], |row| row.get(0)).optional()?)
+            let mut query = sql.prepare_cached(
+                "SELECT user, lasting AND coalesce(away_since + expiry > ?2, 1) FROM sessions WHERE client = ?1",
+            )?;
+            Ok(query.query_row(params![client, now], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
         })
         .await
     }
@@ -114,49 +116,49 @@ impl Store {
     }
 
     /// Records the subscriptions of one SUBSCRIBE, in one transaction. One that binds is a group request and is answered
-    /// like one. With the answers comes what the subscriptions had held before, if nothing else holds it: bindings of
-    /// another user.
+    /// like one. What the subscriptions had held before, bindings of another user, is given up.
     pub async fn subscribe(
         &self,
         client: String,
         user: UserId,
         wishes: Vec<Wish>,
         now: Millis,
-    ) -> Result<(Vec<Option<Bound>>, Vec<Released>)> {
+    ) -> Result<Vec<Option<Bound>>> {
         self.write(move |tx| {
             let mut closing = Closing::new(now);
-            let (mut answers, mut released) = (Vec::with_capacity(wishes.len()), Vec::new());
+            let mut answers = Vec::with_capacity(wishes.len());
             for wish in &wishes {
                 let (bound, before) = subscribe_in(tx, &client, &user, wish)?;
                 if let Some(before) = before {
-                    released.extend(release(tx, before, &mut closing)?);
+                    release(tx, before, &mut closing)?;
                 }
                 answers.push(bound);
             }
             closing.finish(tx)?;
-            Ok((answers, released))
+            Ok(answers)
         })
         .await
     }
 
-    /// Forgets a subscription, and the binding it held if nothing else holds it; answers that binding. The user's
-    /// cursors have to be settled before this.
-    pub async fn unsubscribe(&self, client: String, filter: String, now: Millis) -> Result<Option<Released>> {
+    /// Forgets a subscription, and the binding it held if nothing else holds it. The user's cursors have to be settled
+    /// before this.
+    pub async fn unsubscribe(&self, client: String, filter: String, now: Millis) -> Result<()> {
         self.write(move |tx| {
-            let Some(session) = find(tx.sql, &client)? else { return Ok(None) };
+            let Some(session) = find(tx.sql, &client)? else { return Ok(()) };
             let binding: Option<Option<i64>> = tx
                 .sql
                 .prepare_cached("SELECT binding FROM subscriptions WHERE session = ?1 AND filter = ?2")?
                 .query_row(params![session, filter], |row| row.get(0))
                 .optional()?;
-            let Some(binding) = binding else { return Ok(None) };
+            let Some(binding) = binding else { return Ok(()) };
             tx.sql
                 .prepare_cached("DELETE FROM subscriptions WHERE session = ?1 AND filter = ?2")?
                 .execute(params![session, filter])?;
             let mut closing = Closing::new(now);
-            let released = binding.map_or(Ok(None), |binding| release(tx, binding, &mut closing))?;
-            closing.finish(tx)?;
-            Ok(released)
+            if let Some(binding) = binding {
+                release(tx, binding, &mut closing)?;
+            }
+            closing.finish(tx)
         })
         .await
     }
@@ -164,20 +166,6 @@ impl Store {
     /// The connection is gone and the session stays for now.
     pub async fn session_away(&self, client: String, expiry: Millis, now: Millis) -> Result<()> {
         self.write(move |tx| away(tx, &client, expiry, now)).await
-    }
-
-    /// The session is over, with all that it held. Its user's cursors have to be settled before this.
-    pub async fn end_session(&self, client: String, now: Millis) -> Result<Vec<Released>> {
-        self.write(move |tx| {
-            let mut closing = Closing::new(now);
-            let mut released = Vec::new();
-            if let Some(id) = find(tx.sql, &client)? {
-                end(tx, id, &mut closing, &mut released)?;
-            }
-            closing.finish(tx)?;
-            Ok(released)
-        })
-        .await
     }
 
     /// The users of all bindings that the sessions of these clients hold.
@@ -196,18 +184,23 @@ impl Store {
 
     /// Deals with many sessions in one transaction. Those that hold a binding of somebody not among `users` are left for
     /// the next time, and so is what would be too much for one transaction. Nobody may join or leave for these users
-    /// meanwhile, and their cursors have to be settled before this.
-    pub async fn end_sessions(&self, ends: Vec<(String, Fate)>, users: Vec<UserId>, now: Millis) -> Result<Ended> {
+    /// meanwhile, and their cursors have to be settled before this. Answers the clients of those it has dealt with.
+    pub async fn end_sessions(
+        &self,
+        ends: Vec<(String, Fate)>,
+        users: Vec<UserId>,
+        now: Millis,
+    ) -> Result<Vec<String>> {
         self.write(move |tx| {
             let users: HashSet<&str> = users.iter().map(UserId::as_str).collect();
             let mut closing = Closing::new(now);
-            let mut ended = Ended::default();
+            let mut ended = Vec::new();
             for (client, fate) in ends {
                 if closing.is_full() {
                     break;
                 }
-                if settle_fate(tx, &client, fate, &users, &mut closing, &mut ended.released)? {
-                    ended.clients.push(client);
+                if settle_fate(tx, &client, fate, &users, &mut closing)? {
+                    ended.push(client);
                 }
             }
             closing.finish(tx)?;
@@ -230,8 +223,8 @@ impl Store {
                         "SELECT id FROM sessions WHERE lasting = 0 AND id > ?1 ORDER BY id LIMIT ?2",
                         params![after, PORTION as i64],
                     )?;
-                    let (mut closing, mut released) = (Closing::new(now), Vec::new());
-                    over.iter().try_for_each(|id| end(tx, *id, &mut closing, &mut released))?;
+                    let mut closing = Closing::new(now);
+                    over.iter().try_for_each(|id| end(tx, *id, &mut closing))?;
                     closing.finish(tx)?;
                     Ok(over)
                 })
@@ -299,14 +292,7 @@ fn holders(sql: &Connection, session: i64) -> Result<Vec<String>> {
 }
 
 /// Answers whether the session has been dealt with.
-fn settle_fate(
-    tx: &Tx<'_>,
-    client: &str,
-    fate: Fate,
-    users: &HashSet<&str>,
-    closing: &mut Closing,
-    released: &mut Vec<Released>,
-) -> Result<bool> {
+fn settle_fate(tx: &Tx<'_>, client: &str, fate: Fate, users: &HashSet<&str>, closing: &mut Closing) -> Result<bool> {
     let over = match fate {
         Fate::Present => {
             tx.sql.prepare_cached("UPDATE sessions SET away_since = NULL WHERE client = ?1")?.execute([client])?;
@@ -330,7 +316,7 @@ fn settle_fate(
     if !holders(tx.sql, session)?.iter().all(waits) {
         return Ok(false);
     }
-    end(tx, session, closing, released)?;
+    end(tx, session, closing)?;
     Ok(true)
 }
 
@@ -341,34 +327,23 @@ fn away(tx: &Tx<'_>, client: &str, expiry: Millis, now: Millis) -> Result<()> {
     Ok(())
 }
 
-fn end(tx: &Tx<'_>, session: i64, closing: &mut Closing, released: &mut Vec<Released>) -> Result<()> {
+fn end(tx: &Tx<'_>, session: i64, closing: &mut Closing) -> Result<()> {
     let held =
         ids(tx.sql, "SELECT binding FROM subscriptions WHERE session = ?1 AND binding IS NOT NULL", params![session])?;
     tx.sql.prepare_cached("DELETE FROM subscriptions WHERE session = ?1")?.execute([session])?;
     tx.sql.prepare_cached("DELETE FROM sessions WHERE id = ?1")?.execute([session])?;
     closing.add_row();
-    for binding in held {
-        released.extend(release(tx, binding, closing)?);
-    }
-    Ok(())
+    held.into_iter().try_for_each(|binding| release(tx, binding, closing))
 }
 
 /// A subscription that held this binding is gone: unless another session's holds it too, so is that reason.
-fn release(tx: &Tx<'_>, binding: i64, closing: &mut Closing) -> Result<Option<Released>> {
-    let others: i64 = tx
-        .sql
-        .prepare_cached("SELECT count(*) FROM subscriptions WHERE binding = ?1")?
-        .query_row([binding], |row| row.get(0))?;
-    if others > 0 {
-        return Ok(None);
+fn release(tx: &Tx<'_>, binding: i64, closing: &mut Closing) -> Result<()> {
+    let mut query = tx.sql.prepare_cached("SELECT EXISTS (SELECT 1 FROM subscriptions WHERE binding = ?1)")?;
+    if query.query_row([binding], |row| row.get(0))? {
+        return Ok(());
     }
-    let Some(open) = memberships::find_open_by_id(tx.sql, binding)? else { return Ok(None) };
-    if !join::remove_sources(tx, &open, Source::Subscribe.bit(), closing)? {
-        return Ok(None);
+    if let Some(open) = memberships::find_open_by_id(tx.sql, binding)? {
+        join::remove_sources(tx, open, Source::Subscribe.bit(), closing)?;
     }
-    let user: String = tx
-        .sql
-        .prepare_cached("SELECT f.name FROM bindings b JOIN flows f ON f.id = b.user WHERE b.id = ?1")?
-        .query_row([binding], |row| row.get(0))?;
-    Ok(UserId::parse(&user).ok().map(|user| Released { user, flow: open.flow }))
+    Ok(())
 }

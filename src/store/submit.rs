@@ -1,18 +1,19 @@
 //! Taking a push: push, addresses and, where due, dispatches in one transaction.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::delivery_state::{self, Content, Due, Place};
+use super::delivery_state::{self, Content, Due};
 use super::duplicates::{self, Verdict};
 use super::replace::{self, NotReplaced, Predecessor, Replaced};
 use super::writer::Tx;
 use super::{
-    Address, DeliveryMethod, Earlier, Meaning, Priority, Result, State, Store, Submission, Submitted, destinations,
+    Address, DeliveryMethod, Earlier, Event, Meaning, Priority, Result, State, Store, Submission, Submitted,
+    destinations,
 };
 use crate::ids::Target;
-use crate::parcel::{FlowId, PushKey, Seq};
+use crate::parcel::{FlowId, PushKey, Seq, Siblings};
 
 impl Store {
     /// Stores a push and dispatches it to the addresses that are due.
@@ -66,12 +67,15 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
         Ok(key) => key,
         Err(answer) => return Ok(answer),
     };
+    if !replaced.cancelled.is_empty() {
+        tx.emit(Event::Cancelled(replaced.cancelled.clone()));
+    }
     insert_dispatches(tx, push, key, &named, &replaced)?;
-    Ok(Submitted::Accepted { revoked: replaced.revoked, unknown })
+    Ok(Submitted::Accepted { unknown })
 }
 
 /// The row of the push, or the answer where its push-id is taken. Looked at only then: the usual one is new.
-fn insert_or_judge(tx: &Tx<'_>, push: &Submission) -> Result<std::result::Result<PushKey, Submitted>> {
+fn insert_or_judge(tx: &mut Tx<'_>, push: &Submission) -> Result<std::result::Result<PushKey, Submitted>> {
     if let Some(key) = insert_push(tx, push)? {
         return Ok(Ok(key));
     }
@@ -90,7 +94,7 @@ fn insert_dispatches(
     named: &[Option<Named<'_>>],
     replaced: &Replaced,
 ) -> Result<()> {
-    let shared = is_shared(named);
+    let reach = Reach::of(named);
     let content = Content {
         push_id: &push.push_id,
         confirmed: push.delivery != DeliveryMethod::Unconfirmed,
@@ -113,18 +117,18 @@ fn insert_dispatches(
             flow: named.flow,
             target: named.target,
             address: &address.raw,
-            shared,
+            siblings: reach.as_ref().map_or(Siblings::None, |reach| reach.siblings(named)),
             replaces: predecessor.seq(),
             content: &content,
         };
         if is_due && named.members > 0 && predecessor == Predecessor::None {
-            let prev = given.iter().rfind(|(flow, _)| *flow == named.flow).map_or(named.last, |(_, seq)| *seq);
-            let place = Place { seq: tx.next_seq(), prev };
-            insert_pending(tx, push, position as i64, &due, named.members, &place)?;
-            if shared {
-                given.push((named.flow, place.seq));
+            let before = given.iter().rfind(|(flow, _)| *flow == named.flow).map_or(named.last, |(_, seq)| *seq);
+            let seq = before.next();
+            insert_pending(tx, push, position as i64, &due, named.members, seq)?;
+            if reach.is_some() {
+                given.push((named.flow, seq));
             }
-            delivery_state::announce(tx, &due, &place);
+            delivery_state::announce(tx, &due, seq);
             continue;
         }
         let row = insert_scheduled(tx, push, position as i64, &due)?;
@@ -138,36 +142,28 @@ fn insert_dispatches(
 }
 
 /// The usual case in one step: dispatched as it is stored.
-fn insert_pending(
-    tx: &Tx<'_>,
-    push: &Submission,
-    position: i64,
-    due: &Due<'_>,
-    members: i64,
-    place: &Place,
-) -> Result<()> {
+fn insert_pending(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>, members: i64, seq: Seq) -> Result<()> {
     tx.sql
         .prepare_cached(
-            "INSERT INTO dispatches (push, position, address, flow, seq, prev_seq, priority, shared, due, deadline, state, code,
+            "INSERT INTO dispatches (push, position, address, flow, seq, priority, shared, due, deadline, state, code,
                 recipients)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             due.push,
             position,
             due.address,
             due.flow,
-            place.seq,
-            place.prev,
+            seq,
             priority_number(push.priority),
-            due.shared,
+            due.siblings.exist(),
             push.deliver_after,
             push.deliver_before,
             State::Pending.number(),
             delivery_state::OK,
             members,
         ])?;
-    tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute([due.flow, place.seq])?;
+    tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute(params![due.flow, seq])?;
     Ok(())
 }
 
@@ -184,7 +180,7 @@ fn insert_scheduled(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>
             due.address,
             due.flow,
             priority_number(push.priority),
-            due.shared,
+            due.siblings.exist(),
             push.deliver_after,
             push.deliver_before,
             State::Scheduled.number(),
@@ -264,19 +260,47 @@ fn resolve_meaning<'a>(tx: &Tx<'_>, meaning: &'a Meaning, push: &Submission) -> 
     Ok(found.optional()?)
 }
 
-/// Whether two addresses of this push may reach the same user. Two different users never do; a group and anything may.
-fn is_shared(named: &[Option<Named<'_>>]) -> bool {
-    let count = named.iter().flatten().count();
-    if count < 2 {
-        return false;
+/// By what else a push may reach the users of each of its destinations. Two different users are never the same one.
+struct Reach {
+    groups: Vec<FlowId>,
+    /// How often each destination is named.
+    named: HashMap<FlowId, usize>,
+}
+
+impl Reach {
+    /// `None` where no two of these reach the same user.
+    fn of(named: &[Option<Named<'_>>]) -> Option<Self> {
+        let mut reach = Self { groups: Vec::new(), named: HashMap::new() };
+        let mut count = 0;
+        for named in named.iter().flatten() {
+            if matches!(named.target, Target::Group(_)) && !reach.named.contains_key(&named.flow) {
+                reach.groups.push(named.flow);
+            }
+            *reach.named.entry(named.flow).or_default() += 1;
+            count += 1;
+        }
+        let apart = reach.groups.is_empty() && reach.named.len() == count;
+        (count > 1 && !apart).then_some(reach)
     }
-    let distinct: HashSet<FlowId> = named.iter().flatten().map(|named| named.flow).collect();
-    let any_group = named.iter().flatten().any(|named| matches!(named.target, Target::Group(_)));
-    any_group || distinct.len() < count
+
+    fn siblings(&self, own: &Named<'_>) -> Siblings {
+        let is_group = matches!(own.target, Target::Group(_));
+        let others = if is_group { self.named.len() } else { self.groups.len() };
+        if others > Siblings::MOST {
+            return Siblings::Unknown;
+        }
+        let others: Vec<FlowId> = if is_group { self.named.keys().copied().collect() } else { self.groups.clone() };
+        let mut flows: Vec<FlowId> = others.into_iter().filter(|flow| *flow != own.flow).collect();
+        if self.named.get(&own.flow).is_some_and(|count| *count > 1) {
+            flows.push(own.flow);
+        }
+        Siblings::These(flows.into())
+    }
 }
 
 /// `None` where the push-id is taken.
-fn insert_push(tx: &Tx<'_>, push: &Submission) -> Result<Option<PushKey>> {
+fn insert_push(tx: &mut Tx<'_>, push: &Submission) -> Result<Option<PushKey>> {
+    let key = tx.new_push();
     let headers = serde_json::to_string(&push.headers).unwrap_or_else(|_| "[]".into());
     let inserted = tx
         .sql
@@ -302,10 +326,10 @@ fn insert_push(tx: &Tx<'_>, push: &Submission) -> Result<Option<PushKey>> {
             push.notify.as_ref().map(|notify| &notify.url),
             push.notify.as_ref().map(|notify| &notify.form),
             push.notify.as_ref().map(|notify| &notify.sender),
-            tx.new_push(),
+            key,
             push.notify.as_ref().map(|notify| &notify.receiver),
         ])?;
-    Ok((inserted > 0).then(|| tx.sql.last_insert_rowid()))
+    Ok((inserted > 0).then_some(key))
 }
 
 fn priority_number(priority: Priority) -> i64 {

@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use super::*;
 use crate::ids::{GroupId, Target, UserId};
+use crate::parcel::{Membership, Seq};
 
 struct Open {
     store: Store,
-    dispatched: Arc<Mutex<Vec<i64>>>,
+    dispatched: Arc<Mutex<Vec<Seq>>>,
     /// The bodies of what was dispatched.
     bodies: Arc<Mutex<Vec<Bytes>>>,
     _dir: tempfile::TempDir,
@@ -21,8 +22,9 @@ async fn open() -> Open {
     let heard = Arc::clone(&dispatched);
     let bodies = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&bodies);
-    let observer = move |event| match event {
-        Event::Dispatched { parcel, .. } => {
+    let observer = move |events| {
+        for event in events {
+            let Event::Dispatched(parcel) = event else { continue };
             heard.lock().unwrap().push(parcel.seq);
             seen.lock().unwrap().push(parcel.body.clone());
         }
@@ -45,7 +47,7 @@ fn address(raw: &str, target: Target) -> Address {
     Address { raw: raw.into(), meanings: vec![Meaning { target, connected: true }] }
 }
 
-fn push(id: &str, size: usize) -> Submission {
+pub(super) fn push(id: &str, size: usize) -> Submission {
     Submission {
         initiator: "i".into(),
         push_id: id.into(),
@@ -82,10 +84,7 @@ async fn allow(store: &Store, pages: i64) {
 #[tokio::test]
 async fn a_full_disk_refuses_pushes_loses_none_and_goes_on_by_itself() {
     let open = open().await;
-    assert_eq!(
-        open.store.submit(push("before", 100)).await.unwrap(),
-        Submitted::Accepted { revoked: vec![], unknown: vec![] }
-    );
+    assert_eq!(open.store.submit(push("before", 100)).await.unwrap(), Submitted::Accepted { unknown: vec![] });
     allow(&open.store, 2).await;
     let refused = open.store.submit(push("large", 1_000_000)).await;
     assert!(matches!(refused, Err(Error::Full)), "{refused:?}");
@@ -99,10 +98,7 @@ async fn a_full_disk_refuses_pushes_loses_none_and_goes_on_by_itself() {
     let accepted: Vec<&str> =
         [("a", &a), ("c", &c)].iter().filter(|(_, result)| result.is_ok()).map(|(id, _)| *id).collect();
     allow(&open.store, 100_000).await;
-    assert_eq!(
-        open.store.submit(push("after", 1_000_000)).await.unwrap(),
-        Submitted::Accepted { revoked: vec![], unknown: vec![] }
-    );
+    assert_eq!(open.store.submit(push("after", 1_000_000)).await.unwrap(), Submitted::Accepted { unknown: vec![] });
     let mut known: Vec<&str> = vec!["before", "after"];
     known.extend(&accepted);
     for id in ["before", "large", "a", "b", "c", "after"] {
@@ -122,13 +118,13 @@ async fn a_cursor_is_counted_once_however_often_it_is_told() {
     }
     let binding = open.store.memberships(UserId::parse("alice").unwrap()).await.unwrap();
     let binding = binding.iter().find(|known| matches!(known.target, Target::Group(_))).unwrap().clone();
-    let first = binding.joined + 1;
+    let first = binding.joined.next();
     let told = |upto, exceptions| CursorMove { binding: binding.binding, from: binding.joined, upto, exceptions };
-    let got = Exception { seq: first + 1, kind: ExceptionKind::Got };
+    let got = Exception { seq: first.next(), kind: ExceptionKind::Got };
     for moves in [
-        vec![told(first - 1, vec![got])],
-        vec![told(first - 1, vec![got]), told(first, vec![])],
-        vec![told(first + 1, vec![])],
+        vec![told(first.before(), vec![got])],
+        vec![told(first.before(), vec![got]), told(first, vec![])],
+        vec![told(first.next(), vec![])],
     ] {
         open.store.settle(moves, 20).await.unwrap();
     }
@@ -175,14 +171,14 @@ async fn what_was_stepped_over_again_after_a_crash_was_listed_as_delivered() {
     }
     let binding = open.store.memberships(UserId::parse("alice").unwrap()).await.unwrap();
     let binding = binding.iter().find(|known| matches!(known.target, Target::Group(_))).unwrap().clone();
-    let first = binding.joined + 1;
-    let stepped = |upto| Exception { seq: first + 1, kind: ExceptionKind::Skipped { upto } };
+    let first = binding.joined.next();
+    let stepped = |upto| Exception { seq: first.next(), kind: ExceptionKind::Skipped { upto } };
     let told = |upto, exceptions| vec![CursorMove { binding: binding.binding, from: binding.joined, upto, exceptions }];
     // p2 is cancelled and stepped over while p1 is unanswered; a crash; p3 is cancelled too, and both are stepped over.
     open.store.cancel("i".into(), "p2".into(), vec![], 20).await.unwrap();
-    open.store.settle(told(first - 1, vec![stepped(first + 1)]), 21).await.unwrap();
+    open.store.settle(told(first.before(), vec![stepped(first.next())]), 21).await.unwrap();
     open.store.cancel("i".into(), "p3".into(), vec![], 22).await.unwrap();
-    open.store.settle(told(first + 2, vec![stepped(first + 2)]), 23).await.unwrap();
+    open.store.settle(told(first.next().next(), vec![stepped(first.next().next())]), 23).await.unwrap();
     for (id, state) in [("p1", State::Delivered), ("p2", State::Cancelled), ("p3", State::Cancelled)] {
         let page = open.store.recipients("i".into(), id.into(), None, (0, 0), 10).await.unwrap().unwrap();
         assert_eq!(page.recipients[0].state, state, "{id}");
@@ -200,10 +196,7 @@ async fn a_checked_request_that_fails_all_the_same_takes_its_batch_with_it() {
     assert!(matches!(&answer, Err(Error::Unreadable(what)) if what == "something"), "{answer:?}");
     let news = open.store.group(GroupId::parse("news").unwrap()).await.unwrap().unwrap();
     assert_eq!(news.policy, crate::ids::JoinPolicy::Open, "nothing of it was committed");
-    assert_eq!(
-        open.store.submit(push("after", 10)).await.unwrap(),
-        Submitted::Accepted { revoked: vec![], unknown: vec![] }
-    );
+    assert_eq!(open.store.submit(push("after", 10)).await.unwrap(), Submitted::Accepted { unknown: vec![] });
 }
 
 #[tokio::test]
@@ -219,15 +212,14 @@ async fn a_replacement_that_came_upon_what_is_not_held_back_was_half_done() {
     assert_eq!(pending.len(), 2);
     let replacing =
         |held_back| Some(Replacing { push_id: "old".into(), pending_only: true, held_back, holders: vec![] });
-    let answer = open.store.submit(two("new", replacing(vec![pending[0].1]))).await.unwrap();
+    let answer = open.store.submit(two("new", replacing(vec![pending[0]]))).await.unwrap();
     assert_eq!(answer, Submitted::NotHeldBack);
     assert_eq!(
         open.store.to_be_held_back("i".into(), "old".into(), true).await.unwrap(),
         pending,
         "nothing was taken back"
     );
-    let all = pending.iter().map(|(_, seq)| *seq).collect();
-    assert!(matches!(open.store.submit(two("new", replacing(all))).await.unwrap(), Submitted::Accepted { .. }));
+    assert!(matches!(open.store.submit(two("new", replacing(pending))).await.unwrap(), Submitted::Accepted { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,21 +272,13 @@ async fn expired(open: &Open, count: i64) -> Membership {
     open.store.submit(push("first", 10)).await.unwrap();
     let text = format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
-            INSERT INTO dispatches (push, position, address, flow, seq, prev_seq, priority, shared, due, deadline, state,
+            INSERT INTO dispatches (push, position, address, flow, seq, priority, shared, due, deadline, state,
                 code, recipients, event_at)
-            SELECT push, i, address, flow, seq + i, seq + i - 1, 1, 0, 0, 5, 4, 4500, 1, 6 FROM dispatches, n;
+            SELECT push, i, address, flow, seq + i, 1, 0, 0, 5, 4, 4500, 1, 6 FROM dispatches, n;
          UPDATE dispatches SET state = 4, deadline = 5 WHERE position = 0;
          UPDATE flows SET last_seq = last_seq + {count} WHERE kind = 0;"
     );
-    open.store
-        .write(move |tx| {
-            for _ in 0..count {
-                tx.next_seq();
-            }
-            Ok(tx.sql.execute_batch(&text)?)
-        })
-        .await
-        .unwrap();
+    open.store.write(move |tx| Ok(tx.sql.execute_batch(&text)?)).await.unwrap();
     let memberships = open.store.memberships(UserId::parse("alice").unwrap()).await.unwrap();
     memberships.into_iter().find(|known| matches!(known.target, Target::Group(_))).unwrap()
 }
@@ -318,7 +302,7 @@ async fn who_had_been_away_walked_over_the_whole_history_of_a_busy_group() {
     assert!(taken < 500, "{taken} steps for one push");
     // What was stepped over is written down without being looked at.
     let from = alice.joined.max(alice.acked);
-    let skipped = Exception { seq: from + 1, kind: ExceptionKind::Skipped { upto: portion.scanned - 1 } };
+    let skipped = Exception { seq: from.next(), kind: ExceptionKind::Skipped { upto: portion.scanned.before() } };
     let cursor = CursorMove { binding: alice.binding, from, upto: portion.scanned, exceptions: vec![skipped] };
     open.store.settle(vec![cursor], 21).await.unwrap();
     let taken = open.store.write(|tx| Ok(steps(tx.sql, acknowledge::SPAN))).await.unwrap();

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::checkpoint::{Folding, fold, seq};
+use super::checkpoint::{Folding, fold, pushes};
 use super::commit_health::Commits;
 use super::lock_file::Lock;
 use super::{Error, Event, Result, Store};
 use crate::faults;
 use crate::log_limit::LogLimit;
-use crate::parcel::Seq;
+use crate::parcel::PushKey;
 use crate::supervision::Part;
 
 /// Requests that share one commit at most. Bounds how long the first of them waits.
@@ -33,7 +33,7 @@ trait Request: Send {
 type Job = Box<dyn Request>;
 /// Called after the commit, with its outcome.
 type Answer = Box<dyn for<'a> FnOnce(std::result::Result<(), &'a Error>)>;
-pub(super) type Observer = Box<dyn Fn(Event) + Send>;
+pub(super) type Observer = Box<dyn Fn(Vec<Event>) + Send>;
 
 /// What a request works with: the connection inside an open transaction, and the counters.
 pub(super) struct Tx<'a> {
@@ -51,7 +51,6 @@ pub(super) struct Tx<'a> {
 struct Ids {
     flow: Cell<i64>,
     binding: Cell<i64>,
-    push: Cell<i64>,
 }
 
 impl Ids {
@@ -60,7 +59,7 @@ impl Ids {
             let text = format!("SELECT coalesce(max(id), 0) FROM {table}");
             connection.query_row(&text, [], |row| row.get(0)).map(Cell::new)
         };
-        Ok(Self { flow: newest("flows")?, binding: newest("bindings")?, push: newest("pushes")? })
+        Ok(Self { flow: newest("flows")?, binding: newest("bindings")? })
     }
 }
 
@@ -71,23 +70,12 @@ fn next(id: &Cell<i64>) -> i64 {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Counters {
-    seq: Seq,
-    direct: Seq,
     groups: i64,
     requests: i64,
+    pushes: i64,
 }
 
 impl Tx<'_> {
-    /// The newest seq given so far.
-    pub(super) fn seq(&self) -> Seq {
-        self.counters.seq
-    }
-
-    pub(super) fn next_seq(&mut self) -> Seq {
-        self.counters.seq += 1;
-        self.counters.seq
-    }
-
     pub(super) fn new_flow(&self) -> i64 {
         next(&self.ids.flow)
     }
@@ -96,13 +84,10 @@ impl Tx<'_> {
         next(&self.ids.binding)
     }
 
-    pub(super) fn new_push(&self) -> i64 {
-        next(&self.ids.push)
-    }
-
-    /// Notes `seq` as the newest dispatch to any user; answers the one before.
-    pub(super) fn advance_direct(&mut self, seq: Seq) -> Seq {
-        std::mem::replace(&mut self.counters.direct, seq)
+    /// The id of a push that is about to be stored.
+    pub(super) fn new_push(&mut self) -> PushKey {
+        self.counters.pushes += 1;
+        self.counters.pushes
     }
 
     /// Groups that are not deleted.
@@ -219,7 +204,9 @@ fn serve(
                 }
                 folding.note();
                 trouble.success();
-                events.into_iter().for_each(observer);
+                if !events.is_empty() {
+                    observer(events);
+                }
                 answers.into_iter().for_each(|answer| answer(Ok(())));
             }
             Err(error) => {
@@ -240,8 +227,8 @@ fn serve(
 }
 
 fn close(connection: &Connection, lock: &Lock) {
-    if let Ok(seq) = seq(connection) {
-        lock.mark(seq, false);
+    if let Ok(pushes) = pushes(connection) {
+        lock.mark(pushes, false);
     }
     if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);") {
         tracing::warn!(%error, "the write-ahead log could not be folded in; it will be at the next start");
@@ -308,16 +295,16 @@ fn commit_all(
 }
 
 fn load_counters(connection: &Connection) -> rusqlite::Result<Counters> {
-    connection.prepare_cached("SELECT seq, direct_seq, group_count, request_count FROM counter")?.query_row([], |row| {
-        Ok(Counters { seq: row.get(0)?, direct: row.get(1)?, groups: row.get(2)?, requests: row.get(3)? })
-    })
+    connection
+        .prepare_cached("SELECT group_count, request_count, pushes FROM counter")?
+        .query_row([], |row| Ok(Counters { groups: row.get(0)?, requests: row.get(1)?, pushes: row.get(2)? }))
 }
 
 fn store_counters(connection: &Connection, before: Counters, after: Counters) -> rusqlite::Result<()> {
     if before != after {
         connection
-            .prepare_cached("UPDATE counter SET seq = ?1, direct_seq = ?2, group_count = ?3, request_count = ?4")?
-            .execute([after.seq, after.direct, after.groups, after.requests])?;
+            .prepare_cached("UPDATE counter SET group_count = ?1, request_count = ?2, pushes = ?3")?
+            .execute([after.groups, after.requests, after.pushes])?;
     }
     Ok(())
 }

@@ -652,3 +652,59 @@ fn the_store_replays_nothing_that_another_terminal_of_the_user_has_acknowledged_
         one.push();
     }
 }
+
+/// Nobody but the last push of a channel shows that it was lost, and there was none behind it; a look at all groups once a
+/// second found it, twice.
+#[test]
+fn what_the_broker_loses_is_missed_and_fetched() {
+    let mut gateway = Gateway::start();
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
+    let mut bob = Raw::connect(gateway.mqtt, &Connect::v3("b", "bob"));
+    alice.join("news");
+    bob.join("other");
+    gateway.http().push("before", "group:news", "before");
+    assert_eq!(alice.push().text(), "before");
+    gateway.inject("broker-loses-all");
+    for n in 1..=20 {
+        gateway.http().push(&format!("g{n}"), "group:news", &n.to_string());
+    }
+    assert_eq!(texts(&mut alice, 20), numbers(1..=20));
+    // The first push that this user ever gets: its own flow is made by it.
+    gateway.http().push("u1", "user:bob", "for bob");
+    assert_eq!(bob.push().text(), "for bob");
+    for n in 1..=20 {
+        gateway.http().push(&format!("v{n}"), "user:bob", &n.to_string());
+    }
+    assert_eq!(texts(&mut bob, 20), numbers(1..=20));
+    for terminal in [&mut alice, &mut bob] {
+        terminal.assert_silent();
+    }
+}
+
+/// Both are the first of their group: by its number alone one would pass for the other.
+#[test]
+fn a_push_to_two_new_groups_reaches_a_member_of_both_once() {
+    let gateway = Gateway::start();
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
+    alice.join("g");
+    alice.join("h");
+    gateway.http().pap(&Pap::new("p1").to("group:g").to("group:h").text("once"));
+    assert_eq!(alice.push().text(), "once");
+    alice.assert_silent();
+    for at in 0..2 {
+        crate::common::wait_for("both addresses to be over", || {
+            let push = gateway.http().get("/api/v1/pushes/p1").json();
+            (push["addresses"][at]["state"] == "delivered").then_some(())
+        });
+    }
+    // What holds one of them takes nothing of the other.
+    let mut bob = Raw::connect(gateway.mqtt, &Connect::v3("b", "bob"));
+    bob.join("h");
+    gateway.http().bind("g", "somebody who is away");
+    gateway.http().push("p2", "group:g", "cancelled");
+    gateway.http().push("p3", "group:h", "kept");
+    assert_eq!(alice.push().text(), "cancelled");
+    assert_eq!(gateway.http().send("DELETE", "/api/v1/pushes/p2", "", b"").status, 200);
+    assert_eq!((alice.push().text(), bob.push().text()), ("kept", "kept"));
+    gateway.http().wait_outcome("p3", "delivered", "2 of 2");
+}

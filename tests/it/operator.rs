@@ -134,11 +134,11 @@ fn a_store_that_lost_its_log_started_as_if_nothing_had_happened() {
     let (store, log, shared, lock) = (file(""), file("-wal"), file("-shm"), file(".lock"));
     gateway.http().bind("news", "alice");
     gateway.terminate();
-    assert_eq!(std::fs::read_to_string(&lock).unwrap(), "seq 0 stopped\n");
+    assert_eq!(std::fs::read_to_string(&lock).unwrap(), "pushes 0 stopped\n");
     let older = std::fs::read(&store).unwrap();
     gateway.restart();
     gateway.http().push("p", "group:news", "x");
-    wait_for("the mark to be set", || (std::fs::read_to_string(&lock).unwrap() == "seq 1 running\n").then_some(()));
+    wait_for("the mark to be set", || (std::fs::read_to_string(&lock).unwrap() == "pushes 1 running\n").then_some(()));
     gateway.kill();
     std::fs::remove_file(&log).unwrap();
     let _ = std::fs::remove_file(&shared);
@@ -148,7 +148,7 @@ fn a_store_that_lost_its_log_started_as_if_nothing_had_happened() {
     gateway.terminate();
     std::fs::write(&store, older).unwrap();
     gateway.restart();
-    assert!(gateway.log().contains("its newest dispatch is 0, and there had been 1"), "{}", gateway.log());
+    assert!(gateway.log().contains("it has taken 0 pushes, and that one had taken 1"), "{}", gateway.log());
     assert_eq!(gateway.log().matches("is missing").count(), 1, "{}", gateway.log());
 }
 

@@ -41,7 +41,7 @@ impl World {
         let terminal = self.terminals[number].as_mut().unwrap();
         assert!(terminal.seen.insert(*push), "push {push} twice on one connection of u{who}");
         assert!(!terminal.known.contains(push), "push {push} again, although u{who} had answered it before");
-        let last = terminal.last.insert(topic.clone(), seq).unwrap_or(0);
+        let last = terminal.last.insert(topic.clone(), seq).unwrap_or_default();
         assert!(last < seq, "push {push} of {topic} out of order");
     }
 

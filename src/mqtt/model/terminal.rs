@@ -9,6 +9,7 @@ use crate::mqtt::codec::Version;
 use crate::mqtt::inflight_window::{Resume, Window};
 use crate::mqtt::send_buffer::{Outbox, Sink};
 use crate::mqtt::session::{Session, Wanted};
+use crate::parcel::Seq;
 use crate::store::Portion;
 
 /// Pushes that may be under way to one terminal.
@@ -44,7 +45,7 @@ pub(super) struct Connection {
     /// On this connection.
     pub(super) seen: BTreeSet<usize>,
     /// By topic, the last seq that arrived.
-    pub(super) last: BTreeMap<String, i64>,
+    pub(super) last: BTreeMap<String, Seq>,
     /// Answered when it was made, and written down.
     pub(super) known: BTreeSet<usize>,
 }

@@ -11,7 +11,7 @@ use super::{GROUPS, Op, TERMINALS, To, USERS};
 use crate::ids::{GroupId, JoinPolicy, Target, UserId};
 use crate::mqtt::session::Offer;
 use crate::mqtt::shared_frames::{Frames, Now};
-use crate::parcel::{BindingId, FlowId, Parcel, Seq};
+use crate::parcel::{BindingId, DispatchId, FlowId, Parcel, Seq};
 use crate::store::{
     Address, Asked, Bind, Bound, CursorMove, DeliveryMethod, Digest, Event, Fetch, Limits, Meaning, PendingReply,
     Priority, Removal, Replacing, Source, Store, Submission, Submitted,
@@ -39,16 +39,18 @@ pub(super) struct World {
     store: Option<Store>,
     path: std::path::PathBuf,
     _dir: tempfile::TempDir,
-    under_way: Arc<Mutex<VecDeque<Arc<Parcel>>>>,
+    news: Arc<Mutex<News>>,
     pub(super) now: i64,
     pub(super) members: [BTreeSet<usize>; GROUPS],
     pub(super) pushes: Vec<Push>,
     pub(super) terminals: [Option<Connection>; TERMINALS],
     resumes: [Option<crate::mqtt::inflight_window::Resume>; TERMINALS],
     orphans: Vec<CursorMove>,
-    revoked: BTreeSet<Seq>,
+    revoked: BTreeSet<DispatchId>,
     /// Of the groups.
     flows: BTreeMap<usize, FlowId>,
+    /// The binding of a user to a group.
+    bindings: BTreeMap<(usize, usize), BindingId>,
     pub(super) seqs: BTreeMap<(usize, String), Seq>,
     /// Users who answered a push: known to a worker, and written down.
     pub(super) answered: BTreeSet<(usize, usize)>,
@@ -77,10 +79,24 @@ pub(super) fn target(to: To) -> Target {
     }
 }
 
-fn open(path: &std::path::Path, under_way: &Arc<Mutex<VecDeque<Arc<Parcel>>>>) -> Store {
-    let heard = Arc::clone(under_way);
-    Store::open(path, 1, &crate::supervision::Health::default(), move |event| match event {
-        Event::Dispatched { parcel, .. } => heard.lock().unwrap().push_back(parcel),
+/// What commits told and nobody has heard of yet.
+#[derive(Debug, Default)]
+struct News {
+    pushes: VecDeque<Arc<Parcel>>,
+    cancelled: Vec<DispatchId>,
+}
+
+fn open(path: &std::path::Path, news: &Arc<Mutex<News>>) -> Store {
+    let heard = Arc::clone(news);
+    Store::open(path, 1, &crate::supervision::Health::default(), move |events| {
+        let mut news = heard.lock().unwrap();
+        for event in events {
+            match event {
+                Event::Dispatched(parcel) => news.pushes.push_back(parcel),
+                Event::Cancelled(dispatches) => news.cancelled.extend(dispatches),
+                Event::Joined { .. } | Event::Left { .. } => {}
+            }
+        }
     })
     .unwrap()
 }
@@ -90,12 +106,12 @@ impl World {
         // In memory where that is possible: what is tested here is not the disk.
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let path = dir.path().join("m.db");
-        let under_way = Arc::default();
+        let news = Arc::default();
         Self {
-            store: Some(open(&path, &under_way)),
+            store: Some(open(&path, &news)),
             path,
             _dir: dir,
-            under_way,
+            news,
             now: 1_000_000,
             members: Default::default(),
             pushes: Vec::new(),
@@ -104,6 +120,7 @@ impl World {
             orphans: Vec::new(),
             revoked: BTreeSet::new(),
             flows: BTreeMap::new(),
+            bindings: BTreeMap::new(),
             seqs: BTreeMap::new(),
             answered: BTreeSet::new(),
             durable: BTreeSet::new(),
@@ -156,6 +173,7 @@ impl World {
         let Bound::Member { membership, .. } = self.store().bind(bind).await.unwrap() else { panic!("an open group") };
         self.members[number].insert(who);
         self.flows.insert(number, membership.flow);
+        self.bindings.insert((who, number), membership.binding);
         for (number, terminal) in self.terminals.iter_mut().enumerate() {
             if let Some(terminal) = terminal.as_mut().filter(|_| user_of(number) == who) {
                 terminal.session.attach(&membership, membership.head);
@@ -169,10 +187,10 @@ impl World {
         if !self.members[number].remove(&who) {
             return;
         }
-        let flow = self.flows[&number];
+        let (flow, binding) = (self.flows[&number], self.bindings[&(who, number)]);
         for (number, terminal) in self.terminals.iter_mut().enumerate() {
             if let Some(terminal) = terminal.as_mut().filter(|_| user_of(number) == who) {
-                self.orphans.extend(terminal.session.detach(flow));
+                self.orphans.extend(terminal.session.detach(flow, binding));
             }
         }
         for push in &mut self.pushes {
@@ -209,8 +227,8 @@ impl World {
             skip_unknown: false,
             replace: replace.clone(),
         };
-        let Submitted::Accepted { revoked, .. } = self.store().submit(submission).await.unwrap() else { return };
-        self.revoked.extend(revoked);
+        let Submitted::Accepted { .. } = self.store().submit(submission).await.unwrap() else { return };
+        self.hear_of_cancellations();
         let mut push = Push {
             to: to.clone(),
             confirmed,
@@ -228,7 +246,7 @@ impl World {
             };
             push.owed.insert(*one, all);
         }
-        for parcel in self.under_way.lock().unwrap().iter() {
+        for parcel in self.news.lock().unwrap().pushes.iter() {
             self.seqs.insert((parcel.push_id.parse().unwrap(), parcel.target.topic()), parcel.seq);
         }
         self.pushes.push(push);
@@ -237,18 +255,17 @@ impl World {
     async fn replace(&mut self, back: usize, pending_only: bool) {
         let Some(old) = self.pushes.len().checked_sub(back + 1) else { return };
         let in_progress = self.store().to_be_held_back("i".into(), old.to_string(), pending_only).await.unwrap();
-        let holders: Vec<(BindingId, Seq)> = in_progress
+        let holders: Vec<(BindingId, DispatchId)> = in_progress
             .iter()
-            .flat_map(|(flow, seq)| {
-                let held = self.terminals.iter().flatten().filter_map(|terminal| terminal.session.holds(*flow, *seq));
-                held.map(|binding| (binding, *seq))
+            .flat_map(|id| {
+                let held = self.terminals.iter().flatten().filter_map(|terminal| terminal.session.holds(*id));
+                held.map(|binding| (binding, *id))
             })
             .collect();
         let holding: BTreeSet<usize> = (0..TERMINALS)
             .filter(|terminal| {
                 let session = self.terminals[*terminal].as_ref().map(|terminal| &terminal.session);
-                session
-                    .is_some_and(|session| in_progress.iter().any(|(flow, seq)| session.holds(*flow, *seq).is_some()))
+                session.is_some_and(|session| in_progress.iter().any(|id| session.holds(*id).is_some()))
             })
             .map(user_of)
             .collect();
@@ -256,8 +273,7 @@ impl World {
         let before = self.pushes.len();
         let was_final: BTreeSet<To> = self.finals(old).await;
         let to = self.pushes[old].to.clone();
-        let held_back = in_progress.iter().map(|(_, seq)| *seq).collect();
-        let replacing = Replacing { push_id: old.to_string(), pending_only, held_back, holders };
+        let replacing = Replacing { push_id: old.to_string(), pending_only, held_back: in_progress, holders };
         self.push(&to, self.pushes[old].confirmed, false, Some(replacing)).await;
         if self.pushes.len() == before {
             return;
@@ -288,11 +304,16 @@ impl World {
         let was_final = self.finals(number).await;
         let addresses = self.pushes[number].to.iter().map(|to| Asked { raw: format!("{to:?}"), meanings: Vec::new() });
         let addresses = if first { addresses.take(1).collect() } else { Vec::new() };
-        let cancelled = self.store().cancel("i".into(), number.to_string(), addresses, self.now).await.unwrap();
-        self.revoked.extend(cancelled.map(|cancelled| cancelled.seqs).unwrap_or_default());
+        self.store().cancel("i".into(), number.to_string(), addresses, self.now).await.unwrap();
+        self.hear_of_cancellations();
         for one in self.finals(number).await.difference(&was_final) {
             self.pushes[number].taken_back.insert(*one, BTreeSet::new());
         }
+    }
+
+    fn hear_of_cancellations(&mut self) {
+        let cancelled = std::mem::take(&mut self.news.lock().unwrap().cancelled);
+        self.revoked.extend(cancelled);
     }
 
     pub(super) async fn publish_all(&mut self) {
@@ -301,9 +322,9 @@ impl World {
 
     /// `false`: nothing was under way.
     async fn publish(&mut self, lost: bool) -> bool {
-        let Some(parcel) = self.under_way.lock().unwrap().pop_front() else { return false };
+        let Some(parcel) = self.news.lock().unwrap().pushes.pop_front() else { return false };
         let moment = self.moment();
-        let withheld = self.revoked.contains(&parcel.seq);
+        let withheld = self.revoked.contains(&parcel.id());
         for number in 0..TERMINALS {
             self.meet(number, &parcel).await;
             let Some(terminal) = &mut self.terminals[number] else { continue };
@@ -338,8 +359,8 @@ impl World {
         let Some(terminal) = &mut self.terminals[number] else { return };
         if let Some((wanted, portion)) = terminal.fetched.take() {
             let revoked = &self.revoked;
-            terminal.session.take_portion(&wanted, &portion, &mut terminal.outbox, &terminal.socket, moment, |seq| {
-                revoked.contains(&seq)
+            terminal.session.take_portion(&wanted, &portion, &mut terminal.outbox, &terminal.socket, moment, |id| {
+                revoked.contains(&id)
             });
             self.receive(number);
             return;
@@ -358,7 +379,7 @@ impl World {
         let Some(terminal) = &mut self.terminals[number] else { return };
         match portion {
             Some(portion) => terminal.fetched = Some((wanted, portion)),
-            None => self.orphans.extend(terminal.session.detach(wanted.flow)),
+            None => self.orphans.extend(terminal.session.detach(wanted.flow, wanted.binding)),
         }
     }
 
@@ -454,7 +475,7 @@ impl World {
         if let Some(store) = self.store.take() {
             store.close();
         }
-        self.under_way.lock().unwrap().clear();
-        self.store = Some(open(&self.path, &self.under_way));
+        *self.news.lock().unwrap() = News::default();
+        self.store = Some(open(&self.path, &self.news));
     }
 }

@@ -3,13 +3,20 @@
 use std::sync::Arc;
 
 use crate::clock::Millis;
-use crate::parcel::{BindingId, Parcel, Seq};
+use crate::ids::UserId;
+use crate::parcel::{BindingId, DispatchId, FlowId, Membership, Parcel, Seq};
 
 /// What a commit changed, for those who must hear of it at once.
 #[derive(Debug)]
 pub enum Event {
-    /// A push went out to a flow. `topic_prev` is the dispatch before it on its topic, where all users share one.
-    Dispatched { parcel: Arc<Parcel>, topic_prev: Seq },
+    /// A push went out to a flow.
+    Dispatched(Arc<Parcel>),
+    /// A user is a member of a flow by a new binding.
+    Joined { user: UserId, membership: Membership },
+    /// A binding was closed.
+    Left { user: UserId, flow: FlowId, binding: BindingId },
+    /// These dispatches are not to be sent any more.
+    Cancelled(Vec<DispatchId>),
 }
 
 /// How far one binding's terminal has got, with what the cursor alone would say wrongly.
@@ -21,6 +28,18 @@ pub struct CursorMove {
     /// All up to here is resolved.
     pub upto: Seq,
     pub exceptions: Vec<Exception>,
+}
+
+impl CursorMove {
+    /// Adds what the same session said next.
+    pub fn follow(&mut self, next: Self) {
+        self.upto = next.upto;
+        for exception in next.exceptions {
+            if !self.exceptions.contains(&exception) {
+                self.exceptions.push(exception);
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

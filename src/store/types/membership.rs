@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::clock::Millis;
-use crate::ids::{GroupId, JoinPolicy, Target, UserId};
-use crate::parcel::{BindingId, FlowId, Seq};
+use crate::ids::{GroupId, JoinPolicy, UserId};
+use crate::parcel::{FlowId, Membership};
 
 /// Why a user is bound to a group; it stays bound while one reason remains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,18 +50,6 @@ pub enum Removal {
     Leave,
     /// The operator removes the user: everything.
     Everything,
-}
-
-/// An open binding as a session needs it.
-#[derive(Debug, Clone)]
-pub struct Membership {
-    pub binding: BindingId,
-    pub flow: FlowId,
-    pub target: Target,
-    pub joined: Seq,
-    pub acked: Seq,
-    /// The newest dispatch of the flow when this was read.
-    pub head: Seq,
 }
 
 /// A group request that binds.
@@ -129,18 +117,11 @@ pub enum Bound {
 /// What became of an unbinding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unbound {
-    /// Not a member of this flow any more.
-    Left(FlowId),
+    /// Not a member any more.
+    Left,
     /// A subscription still holds the binding.
     StillSubscribed,
     NotBound,
-}
-
-/// A binding that was closed because what held it is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Released {
-    pub user: UserId,
-    pub flow: FlowId,
 }
 
 #[derive(Debug, Clone)]

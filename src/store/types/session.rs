@@ -1,8 +1,8 @@
 //! MQTT sessions and devices as they are remembered.
 
-use super::membership::{Membership, Released};
 use crate::clock::Millis;
 use crate::ids::UserId;
+use crate::parcel::Membership;
 
 /// A stored MQTT session.
 #[derive(Debug, Clone, Default)]
@@ -35,14 +35,6 @@ pub enum Fate {
     Over,
     /// It is over if it has been away longer than it may by now.
     Expired,
-}
-
-/// What a transaction that ends sessions has done.
-#[derive(Debug, Clone, Default)]
-pub struct Ended {
-    /// The clients of those it has dealt with; the others have to wait for the next one.
-    pub clients: Vec<String>,
-    pub released: Vec<Released>,
 }
 
 /// A device that acts or acted for a user.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::state::State;
 use crate::clock::Millis;
 use crate::ids::{Duplicates, Target};
-use crate::parcel::{BindingId, Seq};
+use crate::parcel::{BindingId, DispatchId};
 
 /// PAP delivery-method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +64,8 @@ pub struct Replacing {
     /// Only for those who have not got the old one.
     pub pending_only: bool,
     /// With `pending_only`: the dispatches that the workers hold back, and the bindings to which they are under way.
-    pub held_back: Vec<Seq>,
-    pub holders: Vec<(BindingId, Seq)>,
+    pub held_back: Vec<DispatchId>,
+    pub holders: Vec<(BindingId, DispatchId)>,
 }
 
 /// A wish for result notifications.
@@ -98,9 +98,8 @@ pub struct Meaning {
 /// What became of a [`Submission`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Submitted {
-    /// Stored, and dispatched where it was due; these dispatches of the push it replaces must not be sent any more, and these
-    /// addresses name nothing known.
-    Accepted { revoked: Vec<Seq>, unknown: Vec<String> },
+    /// Stored, and dispatched where it was due; these addresses name nothing known.
+    Accepted { unknown: Vec<String> },
     /// The same submission was accepted before.
     Repeated,
     /// The push-id belongs to another submission of this initiator.
@@ -135,6 +134,6 @@ pub struct Cancelled {
     pub too_late: Vec<(String, State)>,
     /// The push has no such address.
     pub unknown: Vec<String>,
-    /// Dispatches that must not be sent any more.
-    pub seqs: Vec<Seq>,
+    /// Those of its dispatches that were not over.
+    pub dispatches: Vec<DispatchId>,
 }
