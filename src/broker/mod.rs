@@ -12,6 +12,7 @@ mod wanted_topics;
 mod watchdog;
 mod worker_link;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rumqttd::{Config, RouterConfig};
@@ -37,12 +38,14 @@ pub enum Error {
     Thread { name: &'static str, source: std::io::Error },
 }
 
-/// What a worker can listen to. Groups have a topic each; everything else shares one, because the router keeps every
-/// topic it has seen until it ends.
+/// What a worker can listen to. The router keeps every topic it has seen until it ends: only so many groups have one each, and
+/// everything else shares a few.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Channel {
     /// Pushes to one group, on the group's own MQTT topic.
     Group(String),
+    /// Pushes to groups that have none of their own.
+    Shared(u32),
     /// Pushes to users, all of them: the worker knows whom it has.
     Direct,
     /// Messages on topics that the ACL opens.
@@ -52,19 +55,23 @@ pub enum Channel {
 }
 
 impl Channel {
-    pub(crate) fn topic(&self) -> &str {
+    fn topic(&self) -> Cow<'_, str> {
         match self {
-            Self::Group(topic) => topic,
-            Self::Direct => "papcast/direct",
-            Self::Open => "papcast/open",
-            Self::Watch => "papcast/watch",
+            Self::Group(topic) => topic.into(),
+            Self::Shared(number) => format!("papcast/shared/{number}").into(),
+            Self::Direct => "papcast/direct".into(),
+            Self::Open => "papcast/open".into(),
+            Self::Watch => "papcast/watch".into(),
         }
     }
 
     /// By what a channel is known that counts what goes out on it: pushes to several flows share it.
-    #[must_use]
-    pub fn number(&self) -> Option<u32> {
-        matches!(self, Self::Direct).then_some(0)
+    fn number(&self) -> Option<u32> {
+        match self {
+            Self::Direct => Some(0),
+            Self::Shared(number) => Some(number + 1),
+            Self::Group(_) | Self::Open | Self::Watch => None,
+        }
     }
 
     /// The channel a push to `target` goes out on.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::wanted_topics::Interest;
+use super::wanted_topics::{Interest, SHARED};
 use super::{Channel, Error, Link, OpenMessage, envelope};
 use crate::faults;
 use crate::feed::Place;
@@ -33,9 +33,15 @@ impl Out {
     }
 }
 
-/// How many pushes went out to users, who share a channel.
-#[derive(Debug, Default)]
-struct Numbers(AtomicU64);
+/// How many pushes went out on each channel that several flows share.
+#[derive(Debug)]
+struct Numbers([AtomicU64; 1 + SHARED as usize]);
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
 
 /// Sends into the router without waiting; cheap to clone.
 #[derive(Debug, Clone)]
@@ -66,9 +72,10 @@ impl Publisher {
     /// the end: one that does not leaves a hole, by which it is missed.
     #[must_use]
     pub fn place(&self, target: &Target) -> Option<Place> {
-        let channel = Channel::of(target).number()?;
-        let number = self.numbers.0.fetch_add(1, Ordering::Relaxed) + 1;
-        Some(Place { channel, number })
+        let channel = Channel::of(target);
+        let channel = self.interest.route(&channel).unwrap_or(channel).number()?;
+        let count = self.numbers.0.get(channel as usize)?;
+        Some(Place { channel, number: count.fetch_add(1, Ordering::Relaxed) + 1 })
     }
 
     /// Hands a committed push to the workers that have members of its flow. Never waits.
@@ -108,8 +115,8 @@ fn run((mut link, _receiver): Link, outgoing: &Receiver<Out>, bytes: &AtomicUsiz
         bytes.fetch_sub(out.size(), Ordering::Relaxed);
         let sent = match out {
             Out::Push { parcel, place } => {
-                let channel = Channel::of(&parcel.target);
-                let live = !interest.has(&channel) || send(&mut link, &channel, live_payload(&parcel, place));
+                let route = interest.route(&Channel::of(&parcel.target));
+                let live = route.is_none_or(|channel| send(&mut link, &channel, live_payload(&parcel, place)));
                 let watched = interest.has(&Channel::Watch);
                 live && (!watched || send(&mut link, &Channel::Watch, envelope::encode_push(&parcel, place)))
             }
@@ -131,5 +138,5 @@ fn live_payload(parcel: &Arc<Parcel>, place: Option<Place>) -> bytes::Bytes {
 }
 
 fn send(link: &mut rumqttd::local::LinkTx, channel: &Channel, payload: bytes::Bytes) -> bool {
-    link.publish(channel.topic().to_owned(), payload).is_ok()
+    link.publish(channel.topic().into_owned(), payload).is_ok()
 }

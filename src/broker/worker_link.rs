@@ -29,6 +29,8 @@ impl std::fmt::Debug for Feed {
 pub struct FeedWants {
     link: LinkTx,
     interest: Arc<Interest>,
+    /// A request lies with the link, and the router has not been told of it.
+    unheard: bool,
     /// How often each channel is wanted. A second SUBSCRIBE to one filter would double every message.
     wanted: HashMap<Channel, usize>,
 }
@@ -53,36 +55,41 @@ impl Feed {
     /// The two halves: one is written to while the other is waited for.
     #[must_use]
     pub fn split(self) -> (FeedWants, FeedMessages) {
-        let wants = FeedWants { link: self.subscriptions, interest: self.interest, wanted: HashMap::new() };
+        let wants =
+            FeedWants { link: self.subscriptions, interest: self.interest, unheard: false, wanted: HashMap::new() };
         (wants, FeedMessages { link: self.messages })
     }
 }
 
 impl FeedWants {
-    /// Wants a channel once more. Whatever is published after this returns will arrive: the router handles our request
-    /// and later publishes in the order in which they were sent. `false`: the router knows too many topics; this one is
-    /// served from the store.
-    pub fn add(&mut self, channel: &Channel) -> bool {
-        if let Some(count) = self.wanted.get_mut(channel) {
-            *count += 1;
-            return true;
+    /// Wants a channel; answers where it comes. Whatever is published after this returns arrives, unless the router has
+    /// so much to do that it does not take the request at once: what is missed then shows in the feed.
+    pub fn add(&mut self, channel: &Channel) -> Channel {
+        let at = self.interest.add(channel);
+        let count = self.wanted.entry(at.clone()).or_default();
+        *count += 1;
+        if *count == 1 {
+            self.unheard |= self.link.try_subscribe(at.topic()).is_err();
         }
-        if !self.interest.add(channel) {
-            return false;
-        }
-        self.wanted.insert(channel.clone(), 1);
-        self.link.subscribe(channel.topic()).is_ok()
+        at
     }
 
-    /// Wants it once less.
-    pub fn remove(&mut self, channel: &Channel) {
-        let Some(count) = self.wanted.get_mut(channel) else { return };
+    /// Wants what comes at `at` no longer for the sake of `channel`.
+    pub fn remove(&mut self, channel: &Channel, at: &Channel) {
+        self.interest.remove(channel, at);
+        let Some(count) = self.wanted.get_mut(at) else { return };
         *count -= 1;
         if *count == 0 {
-            self.wanted.remove(channel);
-            self.interest.remove(channel);
+            self.wanted.remove(at);
             // What is under way may still arrive; the worker knows by its own table that nobody wants it.
-            let _ = self.link.unsubscribe(channel.topic());
+            self.unheard |= self.link.try_unsubscribe(at.topic()).is_err();
+        }
+    }
+
+    /// Sees to it that the router hears of what it could not take at once. Waiting for it would hold a whole worker up.
+    pub fn nudge(&mut self) {
+        if self.unheard {
+            self.unheard = self.link.try_unsubscribe("papcast/nobody").is_err();
         }
     }
 }

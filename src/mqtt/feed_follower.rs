@@ -21,6 +21,7 @@ pub(super) async fn follow(worker: Rc<Worker>) {
     loop {
         let _ = tokio::time::timeout(LOOK, news.come()).await;
         faults::trip("mqtt-worker-follow");
+        worker.table.borrow_mut().nudge_router();
         read_on(&worker);
     }
 }

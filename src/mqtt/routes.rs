@@ -15,9 +15,9 @@ use crate::parcel::{FlowId, Seq};
 /// One flow that some connection of this worker serves.
 #[derive(Debug)]
 pub(super) struct Topic {
-    channel: Channel,
-    /// The broker delivers it; else it is served from the store alone.
-    pub(super) live: bool,
+    wanted: Channel,
+    /// Where the broker brings it.
+    at: Channel,
     /// The newest seq that arrived.
     pub(super) seen: Seq,
     /// The connections themselves: a push goes through all of them, and a look-up for each would be felt.
@@ -53,9 +53,9 @@ impl Table {
     pub(super) fn attach(&mut self, flow: FlowId, target: &Target, conn: &Rc<Conn>) {
         let wants = &mut self.wants;
         let topic = self.topics.entry(flow).or_insert_with(|| {
-            let channel = Channel::of(target);
-            let live = wants.add(&channel);
-            Topic { channel, live, seen: Seq::default(), members: IndexMap::new() }
+            let wanted = Channel::of(target);
+            let at = wants.add(&wanted);
+            Topic { wanted, at, seen: Seq::default(), members: IndexMap::new() }
         });
         topic.members.insert(conn.id, Rc::clone(conn));
     }
@@ -65,9 +65,8 @@ impl Table {
         topic.members.swap_remove(&conn);
         if topic.members.is_empty()
             && let Some(topic) = self.topics.remove(&flow)
-            && topic.live
         {
-            self.wants.remove(&topic.channel);
+            self.wants.remove(&topic.wanted, &topic.at);
         }
     }
 
@@ -87,10 +86,15 @@ impl Table {
 
     /// The MQTT topic of a flow that is a group.
     pub(super) fn topic_name(&self, flow: FlowId) -> Option<&str> {
-        match &self.topics.get(&flow)?.channel {
+        match &self.topics.get(&flow)?.wanted {
             Channel::Group(topic) => Some(topic),
-            Channel::Direct | Channel::Open | Channel::Watch => None,
+            Channel::Shared(_) | Channel::Direct | Channel::Open | Channel::Watch => None,
         }
+    }
+
+    /// See [`FeedWants::nudge`].
+    pub(super) fn nudge_router(&mut self) {
+        self.wants.nudge();
     }
 
     pub(super) fn enter(&mut self, user: UserId, conn: ConnId) {
@@ -107,7 +111,7 @@ impl Table {
             if present.is_empty() {
                 self.users.remove(user);
                 if self.users.is_empty() {
-                    self.wants.remove(&Channel::Direct);
+                    self.wants.remove(&Channel::Direct, &Channel::Direct);
                 }
             }
         }
@@ -134,7 +138,7 @@ impl Table {
         present.swap_remove(&conn);
         if present.is_empty() {
             self.open_exact.remove(topic);
-            self.wants.remove(&Channel::Open);
+            self.wants.remove(&Channel::Open, &Channel::Open);
         }
     }
 
@@ -157,7 +161,7 @@ impl Table {
     pub(super) fn unwatch(&mut self, conn: ConnId) -> bool {
         let known = self.watching.swap_remove(&conn);
         if known {
-            self.wants.remove(&Channel::Watch);
+            self.wants.remove(&Channel::Watch, &Channel::Watch);
         }
         known
     }
@@ -168,7 +172,7 @@ impl Table {
 
     pub(super) fn remove_wild(&mut self, conn: ConnId) {
         if self.wild.swap_remove(&conn) {
-            self.wants.remove(&Channel::Open);
+            self.wants.remove(&Channel::Open, &Channel::Open);
         }
     }
 
