@@ -47,7 +47,7 @@ CREATE INDEX        bindings_flow   ON bindings (flow);
 CREATE INDEX        bindings_left   ON bindings (flow, left_seq) WHERE left_seq IS NOT NULL;
 
 -- What a cursor alone would say wrongly. kind: 1 got (above the cursor), 2 refused, 3 skipped (seq..upto), 4 late,
--- 5 held (replaced while it was under way to this member).
+-- 5 held (replaced while it was under way to this member), 6 aside (a terminal could not take it so far).
 CREATE TABLE exceptions (
     binding INTEGER NOT NULL REFERENCES bindings (id),
     seq     INTEGER NOT NULL,
@@ -62,8 +62,10 @@ CREATE TABLE exceptions (
 CREATE TABLE set_aside (
     binding INTEGER NOT NULL REFERENCES bindings (id),
     seq     INTEGER NOT NULL,
-    client  TEXT    NOT NULL,
+    client  TEXT    NOT NULL,                -- empty: clients that have a new id each time
     tries   INTEGER NOT NULL,                -- connections of this client that ended on it, or left it unanswered
+    size    INTEGER NOT NULL,                -- bytes of its packet
+    largest INTEGER NOT NULL,                -- bytes of the largest packet that this client acknowledged
     since   INTEGER NOT NULL,
     PRIMARY KEY (binding, seq, client)
 ) STRICT, WITHOUT ROWID;

@@ -73,6 +73,7 @@ pub struct Mqtt {
     pub inflight: u16,
     #[serde(deserialize_with = "units::duration")]
     pub ack_timeout: Duration,
+    pub poison_after: u32,
     #[serde(deserialize_with = "units::duration")]
     pub max_session_expiry: Duration,
     pub max_subscriptions: usize,
@@ -284,6 +285,7 @@ impl Config {
             ("mqtt.tcp_keepalive", self.mqtt.tcp_keepalive.as_millis(), 1_000, 86_400_000),
             ("mqtt.inflight", u128::from(self.mqtt.inflight), 1, 1_024),
             ("mqtt.ack_timeout", self.mqtt.ack_timeout.as_millis(), 1_000, 86_400_000),
+            ("mqtt.poison_after", u128::from(self.mqtt.poison_after), 1, 100),
             ("mqtt.max_session_expiry", self.mqtt.max_session_expiry.as_millis(), 0, 315_360_000_000),
             ("mqtt.max_subscriptions", self.mqtt.max_subscriptions as u128, 1, 100_000),
             ("mqtt.max_groups_per_user", u128::from(self.mqtt.max_groups_per_user), 1, 1_000_000),

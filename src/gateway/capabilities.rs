@@ -78,6 +78,9 @@ impl Gateway {
                     receive_maximum: connection.receive_maximum,
                     maximum_packet: connection.maximum_packet_size,
                     seen_at: now,
+                    sent: 0,
+                    largest_acked: 0,
+                    gone: None,
                 };
                 Terminal { known, connected: true }
             })

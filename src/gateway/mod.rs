@@ -16,6 +16,7 @@ mod refusal;
 mod replace;
 mod retention;
 mod sessions;
+mod set_aside;
 mod submit;
 mod terminal_directory;
 mod user_locks;

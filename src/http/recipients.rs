@@ -1,5 +1,6 @@
 //! `/api/v1/pushes/{push_id}/recipients`: who has it, who has not, why.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Json;
@@ -31,7 +32,7 @@ struct Shown {
     address: String,
     state: &'static str,
     code: u16,
-    desc: &'static str,
+    desc: Cow<'static, str>,
     at: Option<String>,
 }
 
@@ -42,7 +43,7 @@ impl From<Recipient> for Shown {
             address: recipient.address,
             state: recipient.state.name(),
             code: recipient.code,
-            desc: if recipient.reason.is_empty() { Code(recipient.code).meaning() } else { recipient.reason },
+            desc: if recipient.reason.is_empty() { Code(recipient.code).meaning().into() } else { recipient.reason },
             at: recipient.at.map(clock::format_utc),
         }
     }

@@ -50,7 +50,7 @@ fn attach(worker: &Rc<Worker>, conn: &Rc<Conn>, membership: &Membership) {
 pub(super) fn go_on(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     let behind = conn.with_session(|session, outbox, socket| {
         session.send_queued(outbox, socket, Now::read());
-        session.is_behind()
+        session.is_behind() || session.next_aside(outbox).is_some()
     });
     if behind == Some(true) {
         catch_up::kick(worker, conn);
@@ -125,8 +125,9 @@ fn protocol(session: &Session) -> &'static str {
 }
 
 /// The terminal as it is when it comes or goes.
-pub(super) fn last_seen(session: &Session) -> Option<TerminalSeen> {
+pub(super) fn last_seen(session: &Session, gone: Option<&str>) -> Option<TerminalSeen> {
     let (receive_maximum, maximum_packet) = session.limits();
+    let (sent, largest_acked) = session.written_and_acked();
     Some(TerminalSeen {
         client: session.client_id.clone(),
         user: session.user.clone()?,
@@ -134,6 +135,9 @@ pub(super) fn last_seen(session: &Session) -> Option<TerminalSeen> {
         receive_maximum,
         maximum_packet,
         seen_at: clock::now(),
+        sent,
+        largest_acked,
+        gone: gone.map(ToOwned::to_owned),
     })
 }
 
@@ -142,7 +146,7 @@ pub(super) fn enter_user(worker: &Worker, conn: &Conn, user: &UserId) {
     let connection = {
         let state = conn.state.borrow();
         let Some(session) = &state.session else { return };
-        worker.note(last_seen(session));
+        worker.note(last_seen(session, None));
         let (receive_maximum, maximum_packet_size) = session.limits();
         crate::gateway::Connection {
             client_id: session.client_id.clone(),

@@ -32,8 +32,11 @@ pub(super) fn kick(worker: &Rc<Worker>, conn: &Rc<Conn>) {
 
 async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     loop {
-        let wanted = conn.with_session(|session, outbox, _| session.next_behind(outbox));
-        let Some(Some(wanted)) = wanted else { return };
+        let wanted = conn.with_session(|session, outbox, _| {
+            let behind = session.next_behind(outbox).map(|wanted| (wanted, false));
+            behind.or_else(|| session.next_aside(outbox).map(|wanted| (wanted, true)))
+        });
+        let Some(Some((wanted, aside))) = wanted else { return };
         // Report before fetch: what was answered on this connection must not count as missing (docs/ledger.md, rule 13).
         worker.list(conn);
         worker.settle_before_reading().await;
@@ -60,6 +63,12 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
                 continue;
             }
         };
+        if aside {
+            conn.with_session(|session, outbox, socket| {
+                session.take_aside(&wanted, &portion, outbox, socket, Now::read());
+            });
+            continue;
+        }
         let sent = conn.with_session(|session, outbox, socket| {
             session.take_portion(&wanted, &portion, outbox, socket, Now::read(), |id| worker.withheld.is_withheld(id))
         });

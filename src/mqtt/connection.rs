@@ -74,6 +74,8 @@ pub(super) struct Conn {
     pub(super) reread: Cell<bool>,
     /// Until it has said its CONNECT, or has nothing to say yet.
     arrival: RefCell<Option<Arrival>>,
+    /// It is being decided whether pushes are set aside.
+    pub(super) deciding: Cell<bool>,
     /// It stands in the worker's list of those who have something to be written down.
     pub(super) listed: Cell<bool>,
 }
@@ -113,6 +115,7 @@ impl Conn {
             pumping: Cell::new(false),
             looking: Cell::new(false),
             reread: Cell::new(false),
+            deciding: Cell::new(false),
             listed: Cell::new(false),
             arrival: RefCell::new(Some(arrival)),
             state: RefCell::new(State {

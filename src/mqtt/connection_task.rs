@@ -11,9 +11,8 @@ use super::attach::{go_on, last_seen};
 use super::codec::{self, BadPacket, Reply, Version, reason};
 use super::connection::{Close, Conn, State};
 use super::inflight_window::Resume;
-use super::session::Session;
 use super::worker::Worker;
-use super::{client_messages, connect, packets};
+use super::{client_messages, connect, end_of_connection, packets};
 use crate::log_limit::LogLimit;
 
 /// How long the last bytes to a connection that we end may take, and the last ones from one that broke.
@@ -226,7 +225,7 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         let subscriptions = std::mem::take(&mut state.subscriptions);
         (subscriptions, state.will.take(), std::mem::take(&mut state.received), state.expiry, state.stored)
     };
-    worker.note(last_seen(&session));
+    worker.note(last_seen(&session, Some(words(close))));
     let client = session.client_id.clone();
     let user = session.user.clone();
     {
@@ -247,7 +246,7 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         worker.registry.leave(user, at);
     }
     if close.is_the_client_s() {
-        note_unanswered(worker, conn, &session, close);
+        end_of_connection::note(worker, &session, close == Close::Reason(reason::ADMINISTRATIVE)).await;
     }
     let resume = if expiry > 0 { session.into_resume(received) } else { Resume::default() };
     if let Some(user) = user.filter(|_| stored) {
@@ -264,37 +263,29 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
 /// Ends of connections that an operator wants to know of: a few lines a minute, the rest is counted.
 static ENDED: LogLimit = LogLimit::new(20);
 
-fn log_end(conn: &Conn, client: &str, close: Close) {
-    let words = match close {
+/// Why a connection ended.
+fn words(close: Close) -> &'static str {
+    match close {
+        Close::Gone => "its connection was lost",
+        Close::Asked { .. } => "it said goodbye",
         Close::Reason(reason::TAKEN_OVER) => "another connection has taken over its client id",
         Close::Reason(reason::KEEP_ALIVE_TIMEOUT) => "it was silent for longer than its keep-alive",
         Close::Reason(reason::ADMINISTRATIVE) => "it left a push unacknowledged for longer than mqtt.ack_timeout",
         Close::Reason(reason::QUOTA_EXCEEDED) => "the packets that have not come whole exceed mqtt.max_unfinished",
-        _ => return tracing::debug!(client, reason = ?close, "disconnected"),
-    };
-    if let Some(left_out) = ENDED.pass() {
-        tracing::info!(client, remote = %conn.remote, left_out, "a connection was ended: {words}");
+        Close::Reason(reason::SHUTTING_DOWN) => "the gateway stopped",
+        Close::Reason(_) => "it did what MQTT does not allow",
     }
 }
 
-/// Remembers how a connection ended, and names a push that has ended one after the other.
-fn note_unanswered(worker: &Rc<Worker>, conn: &Conn, session: &Session, close: Close) {
-    let client = session.client_id.clone();
-    let Some(first) = session.first_unanswered() else {
-        worker.registry.unanswered.note(&client, None);
-        return;
-    };
-    let in_a_row = worker.registry.unanswered.note(&client, Some(first));
-    let timed_out = close == Close::Reason(reason::ADMINISTRATIVE);
-    let Some(times) = in_a_row.or(timed_out.then_some(1)) else { return };
-    let (worker, remote) = (Rc::clone(worker), conn.remote);
-    tokio::task::spawn_local(async move {
-        let push_id = worker.gateway.store().push_id(first.push).await.ok().flatten().unwrap_or_default();
-        tracing::info!(
-            client, %remote, push_id, bytes = first.size, times,
-            "a terminal ends its connection with this push unanswered; what comes behind it waits"
-        );
-    });
+fn log_end(conn: &Conn, client: &str, close: Close) {
+    let told = [reason::TAKEN_OVER, reason::KEEP_ALIVE_TIMEOUT, reason::ADMINISTRATIVE, reason::QUOTA_EXCEEDED];
+    if !matches!(close, Close::Reason(code) if told.contains(&code)) {
+        return tracing::debug!(client, reason = ?close, "disconnected");
+    }
+    let words = words(close);
+    if let Some(left_out) = ENDED.pass() {
+        tracing::info!(client, remote = %conn.remote, left_out, "a connection was ended: {words}");
+    }
 }
 
 /// MQTT 5 is told why; then what waits is written, for a moment.

@@ -44,6 +44,8 @@ pub(super) struct Flow {
     pub(super) dirty: bool,
     /// A SUBSCRIBE at QoS 0 lowers the delivery.
     pub(super) qos0: bool,
+    /// What was owed when this connection began: up to here.
+    pub(super) begun_at: Seq,
     resolved: Seq,
     reported: Seq,
     /// Sent and not yet part of the resolved prefix, in order.
@@ -61,6 +63,7 @@ impl Flow {
             behind: false,
             dirty: false,
             qos0: false,
+            begun_at: membership.head,
             resolved: start,
             reported: start,
             open: VecDeque::new(),
@@ -88,6 +91,45 @@ impl Flow {
         self.open.push_back(Entry { seq: upto, resolved: true, exception: Some(skipped), reported: false });
         self.sent = upto;
         self.advance();
+    }
+
+    /// `seq` is set aside: the cursor passes it, and what comes behind it goes on.
+    pub(super) fn set_aside(&mut self, seq: Seq) {
+        let aside = Some(Exception { seq, kind: ExceptionKind::Aside });
+        match self.open.binary_search_by_key(&seq, |entry| entry.seq) {
+            Ok(at) => {
+                let entry = &mut self.open[at];
+                if !entry.resolved {
+                    *entry = Entry { seq, resolved: true, exception: aside, reported: false };
+                }
+            }
+            Err(_) if seq > self.sent => {
+                self.open.push_back(Entry { seq, resolved: true, exception: aside, reported: false });
+                self.sent = seq;
+            }
+            // The cursor has passed it.
+            Err(_) => {}
+        }
+        self.advance();
+    }
+
+    /// An answer for one that was set aside, wherever the cursor is by now: it is said by name.
+    pub(super) fn answer_aside(&mut self, seq: Seq, outcome: Outcome) {
+        let kind = match outcome {
+            Outcome::Got => ExceptionKind::Got,
+            Outcome::Refused(code) => ExceptionKind::Refused { code },
+        };
+        let answer = Exception { seq, kind };
+        match self.open.binary_search_by_key(&seq, |entry| entry.seq) {
+            Ok(at) => self.open[at] = Entry { seq, resolved: true, exception: Some(answer), reported: false },
+            Err(_) => self.exceptions.push(answer),
+        }
+        self.advance();
+    }
+
+    /// Everything up to here is resolved, or set aside.
+    pub(super) fn resolved(&self) -> Seq {
+        self.resolved
     }
 
     /// An answer for `seq`. Answers whether this was news.
@@ -202,6 +244,24 @@ mod tests {
         assert_eq!(moved(&mut flow), None);
         flow.resolve(Seq(6), Outcome::Got);
         assert_eq!(moved(&mut flow), Some((Seq(7), vec![refused])));
+    }
+
+    #[test]
+    fn rule_20_the_cursor_passes_what_is_set_aside_and_says_so() {
+        let mut flow = flow();
+        flow.send(Seq(6));
+        flow.send(Seq(7));
+        flow.resolve(Seq(7), Outcome::Got);
+        flow.set_aside(Seq(6));
+        let aside = Exception { seq: Seq(6), kind: ExceptionKind::Aside };
+        assert_eq!(moved(&mut flow), Some((Seq(7), vec![aside])));
+        // Its acknowledgement comes late.
+        flow.answer_aside(Seq(6), Outcome::Got);
+        let got = Exception { seq: Seq(6), kind: ExceptionKind::Got };
+        assert_eq!(moved(&mut flow), Some((Seq(7), vec![got])));
+        // One that was set aside by a connection before this one is passed over.
+        flow.set_aside(Seq(8));
+        assert_eq!((flow.sent, flow.resolved(), flow.open_entries()), (Seq(8), Seq(8), 0));
     }
 
     #[test]

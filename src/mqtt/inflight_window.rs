@@ -40,6 +40,8 @@ pub(super) struct InFlight {
     pub(super) id: u16,
     pub(super) load: Load,
     since: Instant,
+    /// How many that went out later have been answered: MQTT wants answers in order (5.0 §4.6).
+    overtaken: u32,
 }
 
 /// What an interrupted session had under way; its next connection sends it again under the same packet ids.
@@ -52,6 +54,10 @@ pub(super) struct Resume {
 
 /// A client that a push ends has ended by then.
 const STAYS: Duration = Duration::from_secs(1);
+
+/// A push that stays unanswered for so long while so many later ones are answered was dropped (docs/ledger.md, rule 20).
+const OVERDUE: Duration = Duration::from_secs(10);
+const OVERTAKEN: u32 = 8;
 
 /// What one session may have under way at most, over all its connections.
 const RESUME: usize = 2_048;
@@ -136,14 +142,16 @@ impl Window {
             Some(at) => (self.resumed.remove(at).0, true),
             None => (self.free_id(), false),
         };
-        self.inflight.push_back(InFlight { id, load, since: now });
+        self.inflight.push_back(InFlight { id, load, since: now, overtaken: 0 });
         (id, dup)
     }
 
     /// The binding whose push has to go out again next, and how many of its own follow each other: what was under way goes
     /// out again in its order, across topics too (MQTT 5.0 §4.6).
-    pub(super) fn next_resumed(&self) -> Option<(BindingId, usize)> {
-        let mut pushes = self.resumed.iter().filter_map(|(_, load)| load.push());
+    /// Those that are set aside (`left_out`) keep their packet ids and wait.
+    pub(super) fn next_resumed(&self, left_out: impl Fn(BindingId, DispatchId) -> bool) -> Option<(BindingId, usize)> {
+        let pushes = self.resumed.iter().filter_map(|(_, load)| load.push());
+        let mut pushes = pushes.filter(|(binding, id)| !left_out(*binding, *id));
         let (first, _) = pushes.next()?;
         Some((first, 1 + pushes.take_while(|(binding, _)| *binding == first).count()))
     }
@@ -160,25 +168,61 @@ impl Window {
         }
     }
 
-    /// Everything of a binding up to `seq` has been sent or is not owed any more.
-    pub(super) fn forget(&mut self, binding: BindingId, seq: Seq) {
-        self.resumed
-            .retain(|(_, load)| !matches!(load, Load::Push(sent) if sent.binding == binding && sent.id.seq <= seq));
+    /// Everything of a binding up to `seq` has been sent, is not owed any more, or is set aside (`kept`).
+    pub(super) fn forget(&mut self, binding: BindingId, seq: Seq, kept: impl Fn(DispatchId) -> bool) {
+        let gone = |sent: &Sent| sent.binding == binding && sent.id.seq <= seq && !kept(sent.id);
+        self.resumed.retain(|(_, load)| !matches!(load, Load::Push(sent) if gone(sent)));
     }
 
     /// The terminal has answered `id`.
     pub(super) fn close(&mut self, id: u16) -> Option<Load> {
         let at = self.inflight.iter().position(|entry| entry.id == id)?;
+        self.inflight.iter_mut().take(at).for_each(|entry| entry.overtaken += 1);
         self.limit = self.max.min(self.limit * 2);
         self.inflight.remove(at).map(|entry| entry.load)
     }
 
-    /// The push that went out first of those that are unanswered on this connection.
-    pub(super) fn first_unanswered(&self) -> Option<Sent> {
-        self.inflight.iter().find_map(|entry| match &entry.load {
+    /// The pushes that are unanswered on this connection, in the order in which they went out.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = Sent> {
+        self.inflight.iter().filter_map(|entry| match &entry.load {
             Load::Push(sent) => Some(*sent),
             Load::Open(_) => None,
         })
+    }
+
+    pub(super) fn sent(&self, binding: BindingId, id: DispatchId) -> Option<Sent> {
+        self.unanswered().find(|sent| sent.binding == binding && sent.id == id)
+    }
+
+    /// The only thing that is under way on this connection, where that is a push.
+    pub(super) fn alone(&self) -> Option<Sent> {
+        self.unanswered().next().filter(|_| self.inflight.len() == 1)
+    }
+
+    /// Pushes that are unanswered for so long although many that went out later were answered.
+    pub(super) fn overdue(&self, now: Instant) -> impl Iterator<Item = Sent> {
+        let overdue =
+            move |entry: &&InFlight| entry.overtaken >= OVERTAKEN && now.duration_since(entry.since) >= OVERDUE;
+        self.inflight.iter().filter(overdue).filter_map(|entry| match &entry.load {
+            Load::Push(sent) => Some(*sent),
+            Load::Open(_) => None,
+        })
+    }
+
+    /// Whether one that went out later than this push was answered.
+    pub(super) fn is_overtaken(&self, binding: BindingId, id: DispatchId) -> bool {
+        let is = |entry: &InFlight| entry.load.push() == Some((binding, id)) && entry.overtaken > 0;
+        self.inflight.iter().any(is)
+    }
+
+    /// Nothing is under way on this connection.
+    pub(super) fn is_empty(&self) -> bool {
+        self.inflight.is_empty()
+    }
+
+    /// One at a time from now on, until there are answers: whatever goes out next is alone.
+    pub(super) fn slow_down(&mut self) {
+        self.limit = 1;
     }
 
     /// Whether a push is under way by one of its addresses.
@@ -262,7 +306,7 @@ mod tests {
         for seq in 1..=4 {
             limits.push(window.room());
             let (id, _) = window.open(push(seq), now);
-            assert!(window.first_unanswered().is_some_and(|sent| sent.id.seq == Seq(seq)));
+            assert!(window.unanswered().next().is_some_and(|sent| sent.id.seq == Seq(seq)));
             assert!(window.close(id).is_some());
         }
         assert_eq!((limits, window.room()), (vec![1, 2, 4, 6], 6));
@@ -286,6 +330,21 @@ mod tests {
     }
 
     #[test]
+    fn rule_20_a_push_that_is_overtaken_for_long_is_overdue() {
+        let mut window = Window::new(20, vec![]);
+        let now = Instant::now();
+        let ids: Vec<u16> = (1..=9).map(|seq| window.open(push(seq), now).0).collect();
+        for id in &ids[1..8] {
+            window.close(*id);
+        }
+        assert_eq!(window.overdue(now + OVERDUE).count(), 0, "seven are not enough");
+        window.close(ids[8]);
+        assert_eq!(window.overdue(now + OVERDUE / 2).count(), 0);
+        assert_eq!(window.overdue(now + OVERDUE).map(|sent| sent.id.seq).collect::<Vec<_>>(), [Seq(1)]);
+        assert!(window.alone().is_some_and(|sent| sent.id.seq == Seq(1)));
+    }
+
+    #[test]
     fn what_was_under_way_goes_out_again_under_its_id() {
         let mut window = Window::new(4, vec![]);
         let now = Instant::now();
@@ -303,10 +362,10 @@ mod tests {
         let mut window = Window::new(8, (1..).zip(resumed.clone()).collect());
         let mut order = Vec::new();
         for load in resumed {
-            order.extend(window.next_resumed());
+            order.extend(window.next_resumed(|_, _| false));
             window.open(load, Instant::now());
         }
         assert_eq!(order, [(1, 2), (1, 1), (2, 1), (1, 1)]);
-        assert_eq!(window.next_resumed(), None);
+        assert_eq!(window.next_resumed(|_, _| false), None);
     }
 }

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::attach;
 use super::codec::reason;
 use super::connection::Close;
 use super::worker::Worker;
+use super::{attach, end_of_connection};
 
 /// Ends connections that are silent, that never said CONNECT, or that stopped acknowledging; those that stay although they
 /// leave something unanswered get more.
@@ -29,8 +29,11 @@ pub(super) fn check_clocks(worker: &Rc<Worker>) {
         };
         if let Some(close) = close {
             conn.close(close);
-        } else if conn.with_session(|session, _, _| session.widen(now)) == Some(true) {
-            attach::go_on(worker, &conn);
+        } else {
+            if conn.with_session(|session, _, _| session.widen(now)) == Some(true) {
+                attach::go_on(worker, &conn);
+            }
+            end_of_connection::set_overdue_aside(worker, &conn, now);
         }
     }
 }

@@ -27,6 +27,7 @@ mod connection_task;
 mod delivery_cursor;
 mod detached_sessions;
 mod directory;
+mod end_of_connection;
 mod fan_out;
 mod feed_follower;
 mod feed_position;
@@ -93,6 +94,8 @@ struct Settings {
     user_id: UserIdFrom,
     inflight: u16,
     ack_timeout: Duration,
+    /// A push that ended so many connections in a row is set aside.
+    poison_after: u32,
     /// Milliseconds.
     max_session_expiry: i64,
     max_subscriptions: usize,
@@ -161,6 +164,7 @@ impl Server {
             user_id: config.mqtt.user_id,
             inflight: config.mqtt.inflight,
             ack_timeout: config.mqtt.ack_timeout,
+            poison_after: config.mqtt.poison_after,
             max_session_expiry: i64::try_from(config.mqtt.max_session_expiry.as_millis()).unwrap_or(i64::MAX),
             max_subscriptions: config.mqtt.max_subscriptions,
             flush_interval: config.store.flush_interval,

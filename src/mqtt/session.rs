@@ -2,10 +2,14 @@
 //! no clock of its own; bytes go to a [`Sink`]. Messages between terminals, which nobody is owed, are in [`client_messages`].
 
 mod client_messages;
+mod set_aside;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
+
+pub(super) use set_aside::FailedTry;
+use set_aside::SetAside;
 
 use super::codec::{Version, reason};
 use super::delivery_cursor::{Flow, Outcome};
@@ -55,6 +59,13 @@ pub(super) struct Session {
     /// Pushes with several addresses that were answered on this connection a moment ago: a fetch that began before may
     /// still bring another of their addresses.
     answered: VecDeque<(PushKey, Outcome)>,
+    /// What it could not take so far.
+    aside: SetAside,
+    /// Something was acknowledged on this connection, and bytes of the largest packet that was.
+    answered_any: bool,
+    largest_acked: usize,
+    /// Pushes that were written.
+    sent: u64,
     open_queue: VecDeque<Arc<OpenMessage>>,
     /// The flow that was fetched last.
     last_fetched: Option<FlowId>,
@@ -83,6 +94,10 @@ impl Session {
             strays: Vec::new(),
             siblings: Vec::new(),
             answered: VecDeque::new(),
+            aside: SetAside::default(),
+            answered_any: false,
+            largest_acked: 0,
+            sent: 0,
             open_queue,
             last_fetched: None,
             moved: false,
@@ -113,6 +128,7 @@ impl Session {
             self.left.push(flow.flow);
         }
         self.siblings.retain(|(_, binding, _)| *binding != flow.binding);
+        self.aside.forget_binding(flow.binding);
         flow.take_move()
     }
 
@@ -210,14 +226,31 @@ impl Session {
         if !outbox.is_free() || crowded || (qos1 && !self.window.has_room()) {
             return false;
         }
-        let frame = frames.get(self.version, qos1, now.wall);
-        let (binding, size) = (flow.binding, frame.len());
+        let (binding, qos0) = (flow.binding, flow.qos0);
         flow.send(parcel.seq);
+        self.transmit(binding, frames, qos0, outbox, sink, now);
+        true
+    }
+
+    /// Writes a push, or refuses it in the name of the terminal where that could not take its size.
+    fn transmit(
+        &mut self,
+        binding: BindingId,
+        frames: &mut Frames<'_>,
+        qos0: bool,
+        outbox: &mut Outbox,
+        sink: &impl Sink,
+        now: Now,
+    ) {
+        let parcel = frames.parcel;
+        let qos1 = parcel.confirmed && !qos0;
+        let frame = frames.get(self.version, qos1, now.wall);
+        let size = frame.len();
         let sent = Sent { binding, id: parcel.id(), push: parcel.push, shared: parcel.siblings.exist(), size };
         if size > self.max_packet {
-            self.conclude(sent, Outcome::Refused(TOO_LARGE));
-            return true;
+            return self.conclude(sent, Outcome::Refused(TOO_LARGE));
         }
+        self.sent += 1;
         if qos1 {
             let (id, dup) = self.window.open(Load::Push(sent), now.steady);
             let (head, body) = frame.stamped(id, dup);
@@ -228,7 +261,6 @@ impl Session {
             self.unwritten.push_back((outbox.mark(), sent));
             self.written(outbox);
         }
-        true
     }
 
     /// The socket has taken more: QoS 0 pushes count when they are written.
@@ -244,7 +276,9 @@ impl Session {
 
     /// A push has been answered; by one of its addresses all of them are (rule 12).
     fn conclude(&mut self, sent: Sent, outcome: Outcome) {
-        self.resolve(sent.binding, sent.id.seq, outcome);
+        if !self.answer_aside(sent.binding, sent.id, outcome) {
+            self.resolve(sent.binding, sent.id.seq, outcome);
+        }
         if !sent.shared {
             return;
         }
@@ -281,7 +315,11 @@ impl Session {
     /// The terminal answers a QoS 1 publish. Answers whether it was one of ours.
     pub(super) fn acknowledge(&mut self, id: u16, code: u8) -> bool {
         let Some(load) = self.window.close(id) else { return false };
+        self.answered_any = true;
         if let Load::Push(sent) = load {
+            if code < reason::UNSPECIFIED {
+                self.largest_acked = self.largest_acked.max(sent.size);
+            }
             self.conclude(sent, if code >= reason::UNSPECIFIED { Outcome::Refused(REFUSED) } else { Outcome::Got });
         }
         true
@@ -296,7 +334,7 @@ impl Session {
         let limit = self.window.room();
         let crowd = self.window.max() + SLACK;
         let ready = |flow: &&mut Flow| flow.behind && flow.open_entries() < crowd;
-        if let Some((binding, count)) = self.window.next_resumed()
+        if let Some((binding, count)) = self.window.next_resumed(|binding, id| self.aside.waits(binding, id))
             && let Some(flow) = self.flows.iter_mut().find(|flow| flow.binding == binding).filter(ready)
         {
             flow.dirty = false;
@@ -343,6 +381,9 @@ impl Session {
             if let Some(outcome) = answered {
                 self.flows[at].send(parcel.seq);
                 self.moved |= self.flows[at].resolve(parcel.seq, outcome);
+            } else if self.aside.waits(self.flows[at].binding, parcel.id()) {
+                self.flows[at].set_aside(parcel.seq);
+                self.moved = true;
             } else if self.window.has(self.flows[at].binding, parcel.seq) {
                 // Under way since before this connection acted for somebody else in between.
                 self.flows[at].send(parcel.seq);
@@ -368,7 +409,7 @@ impl Session {
         }
         // What was under way before and is not owed any more will not go out again.
         let (binding, sent) = (flow.binding, flow.sent);
-        self.window.forget(binding, sent);
+        self.window.forget(binding, sent, |id| self.aside.waits(binding, id));
         true
     }
 
@@ -435,9 +476,9 @@ impl Session {
         self.window.oldest().filter(|_| waiting)
     }
 
-    /// The push that went out first of those that are unanswered on this connection.
-    pub(super) fn first_unanswered(&self) -> Option<Sent> {
-        self.window.first_unanswered()
+    /// Pushes that were written on this connection, and bytes of the largest one that was acknowledged.
+    pub(super) fn written_and_acked(&self) -> (u64, u64) {
+        (self.sent, self.largest_acked as u64)
     }
 
     /// Whether a packet of this length may be sent to this client.

@@ -1,79 +1,114 @@
 //! Clients whose last connection ended with pushes unanswered, and on which push. Their next connection begins with one
-//! push at a time, and the log names a push that ends one connection after the other.
+//! push at a time, and a push that ends one connection after the other is known by that (docs/ledger.md, rule 20).
 
 use std::sync::{Mutex, PoisonError};
 
 use indexmap::IndexMap;
 
 use super::inflight_window::Sent;
+use crate::parcel::{BindingId, DispatchId};
 
-/// Clients that are remembered; beyond that one is forgotten and simply begins as usual.
+/// Clients, and bindings, that are remembered; beyond that one is forgotten and simply begins as usual.
 const REMEMBERED: usize = 10_000;
-/// So many connections in a row that ended on one push are worth a word.
-const IN_A_ROW: u32 = 3;
 
 #[derive(Debug, Default)]
-pub(super) struct Unanswered {
-    by_client: Mutex<IndexMap<String, Ended>>,
+pub(super) struct Unanswered(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    by_client: IndexMap<String, Ended>,
+    /// Ends on one push by clients that had not been known before: those of a user may have a new id each time.
+    by_binding: IndexMap<BindingId, (DispatchId, u32)>,
 }
 
 /// How the last connections of a client ended.
 #[derive(Debug, Clone, Copy)]
 struct Ended {
-    on: Sent,
-    /// Connections in a row.
+    on: (BindingId, DispatchId),
+    /// Connections in a row that this push alone has ended.
     times: u32,
 }
 
+/// Connections in a row that a push has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    pub(super) of_client: u32,
+    /// Of clients of this user that came for the first time.
+    pub(super) of_new_clients: u32,
+}
+
 impl Unanswered {
-    /// A connection of a client has ended by itself, with this push unanswered as the first one, or with none. Answers how
-    /// many in a row ended on it, where that is worth a word.
-    pub(super) fn note(&self, client: &str, first: Option<Sent>) -> Option<u32> {
-        let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = by_client.swap_remove(client);
-        let on = first?;
-        let times = before.filter(|before| (before.on.binding, before.on.id) == (on.binding, on.id));
-        let times = times.map_or(1, |before| before.times.saturating_add(1));
-        if by_client.len() >= REMEMBERED {
-            by_client.swap_remove_index(0);
+    /// A connection of a client has ended by itself: with this push unanswered as the first one, which may be to blame, or with
+    /// none. Answers how many it has ended in a row.
+    pub(super) fn note(&self, client: &str, suspect: Option<(Sent, bool)>) -> Times {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.by_client.swap_remove(client);
+        let Some((sent, to_blame)) = suspect else { return Times { of_client: 0, of_new_clients: 0 } };
+        let on = (sent.binding, sent.id);
+        let same = before.filter(|before| before.on == on).map_or(0, |before| before.times);
+        let times = if to_blame { same.saturating_add(1) } else { same };
+        make_room(&mut known.by_client);
+        known.by_client.insert(client.to_owned(), Ended { on, times });
+        let mut of_new_clients = 0;
+        if before.is_none() && to_blame {
+            let earlier = known.by_binding.swap_remove(&sent.binding);
+            of_new_clients = earlier.filter(|(id, _)| *id == sent.id).map_or(0, |(_, times)| times).saturating_add(1);
+            make_room(&mut known.by_binding);
+            known.by_binding.insert(sent.binding, (sent.id, of_new_clients));
         }
-        by_client.insert(client.to_owned(), Ended { on, times });
-        (times >= IN_A_ROW && (times == IN_A_ROW || times.is_power_of_two())).then_some(times)
+        Times { of_client: times, of_new_clients }
     }
 
     /// Whether the last connection of a client ended with pushes unanswered.
     pub(super) fn has(&self, client: &str) -> bool {
-        self.by_client.lock().unwrap_or_else(PoisonError::into_inner).contains_key(client)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).by_client.contains_key(client)
+    }
+}
+
+fn make_room<K: std::hash::Hash + Eq, V>(map: &mut IndexMap<K, V>) {
+    if map.len() >= REMEMBERED {
+        map.swap_remove_index(0);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parcel::{DispatchId, Seq};
+    use crate::parcel::Seq;
 
-    fn push(seq: i64) -> Option<Sent> {
+    fn push(seq: i64, to_blame: bool) -> Option<(Sent, bool)> {
         let id = DispatchId { flow: 1, seq: Seq(seq) };
-        Some(Sent { binding: 1, id, push: seq, shared: false, size: 12_000 })
+        Some((Sent { binding: 1, id, push: seq, shared: false, size: 12_000 }, to_blame))
     }
 
     #[test]
-    fn a_push_that_ends_one_connection_after_the_other_was_never_named() {
+    fn rule_20_a_push_counts_where_it_was_alone_under_way() {
         let unanswered = Unanswered::default();
-        let said: Vec<_> = (0..9).map(|_| unanswered.note("c", push(5))).collect();
-        assert_eq!(said, [None, None, Some(3), Some(4), None, None, None, Some(8), None]);
+        let note = |suspect| unanswered.note("c", suspect).of_client;
+        assert_eq!([note(push(5, false)), note(push(5, true)), note(push(5, true)), note(push(5, true))], [0, 1, 2, 3]);
         assert!(unanswered.has("c"));
-        assert_eq!(unanswered.note("c", push(6)), None, "another push");
-        assert_eq!(unanswered.note("c", None), None);
+        assert_eq!(note(push(6, true)), 1, "another push");
+        assert_eq!(note(None), 0);
         assert!(!unanswered.has("c"), "everything was answered");
+        assert_eq!(note(push(6, true)), 1);
+    }
+
+    #[test]
+    fn rule_20_clients_with_a_new_id_each_time_count_together() {
+        let unanswered = Unanswered::default();
+        let times = ["a", "b", "c"].map(|client| unanswered.note(client, push(5, true)));
+        assert_eq!(times.map(|times| times.of_client), [1, 1, 1]);
+        assert_eq!(times.map(|times| times.of_new_clients), [1, 2, 3]);
+        assert_eq!(unanswered.note("c", push(5, true)).of_new_clients, 0, "that one is known");
+        assert_eq!(unanswered.note("d", push(6, true)).of_new_clients, 1, "another push");
     }
 
     #[test]
     fn those_who_are_remembered_are_bounded() {
         let unanswered = Unanswered::default();
         for client in 0..REMEMBERED + 5 {
-            unanswered.note(&client.to_string(), push(1));
+            unanswered.note(&client.to_string(), push(1, true));
         }
-        assert_eq!(unanswered.by_client.lock().unwrap().len(), REMEMBERED);
+        assert_eq!(unanswered.0.lock().unwrap().by_client.len(), REMEMBERED);
     }
 }

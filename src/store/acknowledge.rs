@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, params};
 
 use super::delivery_state::{self, Counts};
-use super::exception_kinds::{GOT, HELD, LATE, REFUSED, SKIPPED};
+use super::exception_kinds::{ASIDE, GOT, HELD, LATE, REFUSED, SKIPPED};
 use super::writer::Tx;
-use super::{CursorMove, Exception, ExceptionKind, Result, Store};
+use super::{CursorMove, Exception, ExceptionKind, Result, Store, set_aside};
 use crate::clock::Millis;
 use crate::parcel::{BindingId, DispatchId, FlowId, Seq};
 
@@ -43,7 +43,9 @@ impl Said {
     /// Whether one of them got `seq`, and had not spoken of it before.
     fn claims(&self, seq: Seq) -> bool {
         let spoken = if self.each.is_empty() { std::slice::from_ref(&self.cursor) } else { &self.each };
-        spoken.iter().any(|cursor| cursor.from < seq && cursor.got(seq))
+        // One that was set aside is answered by name, also where the cursor has passed it.
+        let by_name = |cursor: &CursorMove| cursor.exceptions.contains(&Exception { seq, kind: ExceptionKind::Got });
+        spoken.iter().any(|cursor| by_name(cursor) || (cursor.from < seq && cursor.got(seq)))
     }
 }
 
@@ -99,16 +101,17 @@ impl Exception {
     fn last(&self) -> Seq {
         match self.kind {
             ExceptionKind::Skipped { upto } => upto,
-            ExceptionKind::Got | ExceptionKind::Refused { .. } => self.seq,
+            ExceptionKind::Got | ExceptionKind::Refused { .. } | ExceptionKind::Aside => self.seq,
         }
     }
 
-    /// Got beats refused beats skipped.
+    /// Got beats refused beats set aside beats skipped.
     fn rank(&self) -> u8 {
         match self.kind {
             ExceptionKind::Got => 0,
             ExceptionKind::Refused { .. } => 1,
-            ExceptionKind::Skipped { .. } => 2,
+            ExceptionKind::Aside => 2,
+            ExceptionKind::Skipped { .. } => 3,
         }
     }
 }
@@ -134,7 +137,7 @@ fn note_late(tx: &Tx<'_>, cursor: &CursorMove, now: Millis) -> Result<()> {
         let code = match exception.kind {
             ExceptionKind::Got => 0,
             ExceptionKind::Refused { code } => code,
-            ExceptionKind::Skipped { .. } => continue,
+            ExceptionKind::Skipped { .. } | ExceptionKind::Aside => continue,
         };
         let known = tx
             .sql
@@ -180,9 +183,9 @@ pub(super) const SPAN: &str =
 impl Ledger {
     /// Loads what the steps touch and nothing between: one member that is far behind must not make every flush of a
     /// busy flow read its whole history, nor one that steps over it.
-    fn load(tx: &Tx<'_>, flow: FlowId, steps: &[Step<'_>], overruled: &[Vec<Seq>]) -> Result<Self> {
+    fn load(tx: &Tx<'_>, flow: FlowId, steps: &[Step<'_>], overruled: &[Vec<(Seq, i64)>]) -> Result<Self> {
         let mut ranges: Vec<(Seq, Seq)> = steps.iter().flat_map(Step::spans).collect();
-        ranges.extend(overruled.iter().flatten().map(|seq| (seq.before(), *seq)));
+        ranges.extend(overruled.iter().flatten().map(|(seq, _)| (seq.before(), *seq)));
         ranges.sort_unstable();
         ranges.dedup_by(|next, known| {
             let overlap = next.0 <= known.1;
@@ -219,8 +222,8 @@ fn settle_flow(tx: &mut Tx<'_>, flow: FlowId, steps: &[Step<'_>], now: Millis) -
     let overruled = steps.iter().map(|step| overruled(tx, step)).collect::<Result<Vec<_>>>()?;
     let mut ledger = Ledger::load(tx, flow, steps, &overruled)?;
     for (step, overruled) in steps.iter().zip(&overruled) {
-        for seq in overruled {
-            overrule(tx, step, *seq, &mut ledger, now)?;
+        for &(seq, kind) in overruled {
+            overrule(tx, step, seq, kind, &mut ledger, now)?;
         }
         let stated = stated(tx, step)?;
         let mut rows = false;
@@ -240,30 +243,42 @@ fn settle_flow(tx: &mut Tx<'_>, flow: FlowId, steps: &[Step<'_>], now: Millis) -
     Ok(())
 }
 
-/// Refusals that another terminal of the user speaks against by now.
-fn overruled(tx: &Tx<'_>, step: &Step<'_>) -> Result<Vec<Seq>> {
+/// Refusals, and pushes that are set aside, that a terminal of the user speaks against by now, with their kind.
+fn overruled(tx: &Tx<'_>, step: &Step<'_>) -> Result<Vec<(Seq, i64)>> {
     if !step.rows {
         return Ok(Vec::new());
     }
-    let mut query = tx
-        .sql
-        .prepare_cached("SELECT seq FROM exceptions WHERE binding = ?1 AND seq > ?2 AND seq <= ?3 AND kind = ?4")?;
+    let mut query = tx.sql.prepare_cached(
+        "SELECT seq, kind FROM exceptions WHERE binding = ?1 AND seq > ?2 AND seq <= ?3 AND kind IN (?4, ?5)",
+    )?;
     let cursor = &step.said.cursor;
-    let refused: Vec<Seq> = query
-        .query_map(params![cursor.binding, cursor.from, step.reach(), REFUSED], |row| row.get(0))?
+    let named = cursor.exceptions.iter().map(|exception| exception.seq.before()).min();
+    let from = named.map_or(cursor.from, |named| named.min(cursor.from));
+    let rows: Vec<(Seq, i64)> = query
+        .query_map(params![cursor.binding, from, step.reach(), REFUSED, ASIDE], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(refused.into_iter().filter(|seq| step.said.claims(*seq)).collect())
+    Ok(rows.into_iter().filter(|(seq, _)| step.said.claims(*seq)).collect())
 }
 
-/// Got beats refused for as long as the dispatch is not over (rules 3 and 15).
-fn overrule(tx: &Tx<'_>, step: &Step<'_>, seq: Seq, ledger: &mut Ledger, now: Millis) -> Result<()> {
-    let Some(entry) = ledger.at(seq).filter(|entry| entry.pending) else { return Ok(()) };
-    entry.counts.refused -= 1;
-    entry.counts.delivered += 1;
+/// Got beats refused and set aside for as long as the dispatch is not over (rules 3, 15 and 20).
+fn overrule(tx: &Tx<'_>, step: &Step<'_>, seq: Seq, kind: i64, ledger: &mut Ledger, now: Millis) -> Result<()> {
     let binding = step.said.cursor.binding;
-    tx.sql
-        .prepare_cached("DELETE FROM exceptions WHERE binding = ?1 AND seq = ?2 AND kind = ?3")?
-        .execute(params![binding, seq, REFUSED])?;
+    let Some(entry) = ledger.at(seq).filter(|entry| entry.pending) else {
+        if kind == ASIDE {
+            set_aside::forget(tx, binding, seq)?;
+            write_row(tx, binding, seq, LATE, seq, 0, now)?;
+        }
+        return Ok(());
+    };
+    entry.counts.delivered += 1;
+    if kind == ASIDE {
+        set_aside::forget(tx, binding, seq)?;
+    } else {
+        entry.counts.refused -= 1;
+        tx.sql
+            .prepare_cached("DELETE FROM exceptions WHERE binding = ?1 AND seq = ?2 AND kind = ?3")?
+            .execute(params![binding, seq, REFUSED])?;
+    }
     // A row of its own: a third terminal may have stepped over what was refused.
     write_row(tx, binding, seq, GOT, seq, 0, now)
 }
@@ -281,6 +296,7 @@ impl Step<'_> {
         for exception in &self.said.cursor.exceptions {
             match exception.kind {
                 ExceptionKind::Skipped { upto } => skipped.push((exception.seq, upto)),
+                ExceptionKind::Aside => {}
                 ExceptionKind::Got | ExceptionKind::Refused { .. } => {
                     spans.push((exception.seq.before(), exception.seq));
                 }
@@ -307,8 +323,12 @@ fn stated(tx: &Tx<'_>, step: &Step<'_>) -> Result<Stated> {
     }
     let rows = tx
         .sql
-        .prepare_cached("SELECT seq, upto, kind FROM exceptions WHERE binding = ?1 AND upto > ?2 ORDER BY seq")?
-        .query_map(params![step.said.cursor.binding, step.after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .prepare_cached(
+            "SELECT seq, upto, kind FROM exceptions WHERE binding = ?1 AND (upto > ?2 OR kind = ?3) ORDER BY seq",
+        )?
+        .query_map(params![step.said.cursor.binding, step.after, ASIDE], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
         .collect::<rusqlite::Result<_>>()?;
     Ok(rows)
 }
@@ -337,7 +357,8 @@ fn apply_exception(
         }
         return Ok(told);
     }
-    if seq <= step.after || says(stated, seq, GOT) {
+    let aside = says(stated, seq, ASIDE);
+    if (seq <= step.after && !aside) || says(stated, seq, GOT) || exception.kind == ExceptionKind::Aside {
         return Ok(false);
     }
     let Some(entry) = ledger.at(seq) else { return Ok(false) };
@@ -359,10 +380,13 @@ fn apply_exception(
                 entry.counts.refused += 1;
                 entry.counts.code = Some(code);
             }
+            if aside {
+                set_aside::forget(tx, binding, seq)?;
+            }
             let kind = if entry.pending { REFUSED } else { LATE };
             write_row(tx, binding, seq, kind, seq, code, now)?;
         }
-        ExceptionKind::Skipped { .. } => {}
+        ExceptionKind::Skipped { .. } | ExceptionKind::Aside => {}
     }
     Ok(true)
 }

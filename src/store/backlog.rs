@@ -103,7 +103,7 @@ fn sibling(sql: &Connection, parcel: &Parcel, user: FlowId) -> Result<Option<Set
          WHERE b.user = ?2 AND NOT (d.flow = ?3 AND d.seq = ?4) AND b.joined_seq < d.seq AND (b.left_seq IS NULL OR d.seq <= b.left_seq)
            AND (EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.seq = d.seq AND e.kind IN (1, 2, 4))
                 OR (d.seq <= b.acked_seq AND NOT EXISTS
-                    (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.kind IN (3, 5) AND d.seq BETWEEN e.seq AND e.upto)))
+                    (SELECT 1 FROM exceptions e WHERE e.binding = b.id AND e.kind IN (3, 5, 6) AND d.seq BETWEEN e.seq AND e.upto)))
          ORDER BY 1 LIMIT 1",
     )?;
     let code: Option<u16> =

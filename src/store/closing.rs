@@ -8,7 +8,7 @@ use rusqlite::params;
 use super::delivery_state::{self, Counts};
 use super::memberships::Open;
 use super::writer::Tx;
-use super::{Event, Result, destinations, left_out};
+use super::{Event, Result, destinations, left_out, set_aside};
 use crate::clock::Millis;
 use crate::parcel::{DispatchId, FlowId, Seq};
 
@@ -61,6 +61,8 @@ impl Closing {
             .prepare_cached(OWED)?
             .query_map(params![open.flow, open.joined.max(open.acked), open.id], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
+        let mut owed = owed;
+        owed.extend(set_aside::owed_below(tx.sql, open.flow, open.id, open.joined.max(open.acked))?);
         self.rows += 1 + owed.len();
         for (seq, replaces) in owed {
             if !replaces.map_or(Ok(false), |old| left_out::is_left_out(tx.sql, open.flow, open.user, old))? {

@@ -9,3 +9,5 @@ pub(super) const SKIPPED: i64 = 3;
 pub(super) const LATE: i64 = 4;
 /// Replaced while it was under way to this member.
 pub(super) const HELD: i64 = 5;
+/// A terminal could not take it so far; the cursor may have passed it.
+pub(super) const ASIDE: i64 = 6;

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`submit`], [`duplicates`], [`admission`], [`replace`], [`cancel`], [`address_lookup`] | taking pushes, and taking them back |
 //! | [`delivery_state`], [`schedule_and_expiry`], [`notification_queue`] | what becomes of a push with time, and who is told |
-//! | [`backlog`], [`acknowledge`], [`recipients`] | what is owed, what was answered, and who has what |
+//! | [`backlog`], [`acknowledge`], [`set_aside`], [`recipients`] | what is owed, what was answered, and who has what |
 //! | [`memberships`], [`closing`], [`groups`], [`delete_group`], [`pending_joins`], [`late_answers`], [`destinations`] | groups and their members |
 //! | [`sessions`], [`terminals`] | MQTT sessions and devices |
 //! | [`retention`], [`views`], [`mod@backup`] | forgetting, looking, copying |
@@ -47,6 +47,7 @@ mod retention;
 mod schedule_and_expiry;
 mod schema_upgrade;
 mod sessions;
+mod set_aside;
 mod submit;
 mod terminals;
 mod types;
@@ -62,6 +63,7 @@ pub use delete_group::Cleared;
 pub use replace::MAX_REPLACED;
 pub use schema_upgrade::SCHEMA_VERSION;
 pub use sessions::Wish;
+pub use set_aside::{Aside, Failed, Setting, Tries};
 pub use types::*;
 
 use reader::Readers;

@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Recipient, RecipientPage, Result, State, Store, left_out};
+use super::exception_kinds::ASIDE;
+use super::{Recipient, RecipientPage, Result, State, Store, left_out, set_aside};
 use crate::parcel::{FlowId, Seq};
 
 /// Bindings that one answer looks at: a filter that few fit must not make it read for ever.
@@ -61,7 +62,10 @@ fn page(sql: &Connection, push: i64, wanted: Option<State>, after: (i64, i64), l
             let user: FlowId = row.get(6)?;
             let left_out = left_out::has_any(sql, dispatch.flow, user, &replaced)?;
             let stated = if row.get(4)? { exception(sql, binding, dispatch.seq)? } else { None };
-            let recipient = recipient(&dispatch, row.get(1)?, row.get(2)?, stated, row.get(5)?);
+            let mut recipient = recipient(&dispatch, row.get(1)?, row.get(2)?, stated, row.get(5)?);
+            if recipient.state == State::Pending && stated.is_some_and(|(kind, _, _)| kind == ASIDE) {
+                recipient.reason = set_aside::describe(sql, binding, dispatch.seq)?.into();
+            }
             if !left_out && wanted.is_none_or(|wanted| wanted == recipient.state) {
                 page.recipients.push(recipient);
             }
@@ -100,7 +104,7 @@ type Stated = Option<(i64, u16, i64)>;
 fn exception(sql: &Connection, binding: i64, seq: Seq) -> Result<Stated> {
     let mut query = sql.prepare_cached(
         "SELECT kind, code, at FROM exceptions WHERE binding = ?1 AND seq <= ?2 AND upto >= ?2
-         ORDER BY CASE kind WHEN 1 THEN 0 WHEN 2 THEN 1 WHEN 4 THEN 2 WHEN 5 THEN 3 ELSE 4 END LIMIT 1",
+         ORDER BY CASE kind WHEN 1 THEN 0 WHEN 2 THEN 1 WHEN 4 THEN 2 WHEN 5 THEN 3 WHEN 6 THEN 4 ELSE 5 END LIMIT 1",
     )?;
     Ok(query.query_row(params![binding, seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?)
 }
@@ -134,6 +138,7 @@ fn recipient(dispatch: &Dispatch, user: String, acked: Seq, stated: Stated, left
         (Some((5, _, at)), None) => {
             (dispatch.state, dispatch.code, "was under way when it was replaced, and is kept", Some(at))
         }
+        (Some((6, _, at)), None) => (dispatch.state, dispatch.code, unanswered(dispatch.state), Some(at)),
         (None, _) if dispatch.seq <= acked => (State::Delivered, 1000, "", None),
         (_, Some(left)) => (State::Undeliverable, 4510, "left the group", Some(left)),
         (Some((_, _, at)), None) => (dispatch.state, dispatch.code, "over before it reached the terminal", Some(at)),
@@ -142,5 +147,5 @@ fn recipient(dispatch: &Dispatch, user: String, acked: Seq, stated: Stated, left
     // A push that is delivered as a whole has no member without it but those that are being written down.
     let state =
         if state == State::Delivered && stated.is_none() && dispatch.seq > acked { State::Pending } else { state };
-    Recipient { user, address: dispatch.address.clone(), state, code, reason, at }
+    Recipient { user, address: dispatch.address.clone(), state, code, reason: reason.into(), at }
 }

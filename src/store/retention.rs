@@ -168,6 +168,8 @@ fn delete_addresses(tx: &Tx<'_>, push: i64, limit: usize) -> Result<usize> {
 
 fn trim_binding(tx: &Tx<'_>, binding: i64) -> Result<()> {
     for text in [
+        "DELETE FROM set_aside WHERE binding = ?1 AND NOT EXISTS (SELECT 1 FROM bindings b JOIN dispatches d ON d.flow = b.flow
+             WHERE b.id = ?1 AND b.left_seq IS NULL AND d.seq = set_aside.seq AND d.state = 1)",
         // What speaks of no dispatch that is left.
         "DELETE FROM exceptions WHERE binding = ?1 AND NOT EXISTS (SELECT 1 FROM bindings b JOIN dispatches d ON d.flow = b.flow
              WHERE b.id = ?1 AND d.seq BETWEEN exceptions.seq AND exceptions.upto)",
@@ -191,6 +193,7 @@ fn delete_flow(tx: &mut Tx<'_>, flow: FlowId, until: Millis) -> Result<bool> {
     let is_group: Option<bool> = tx.sql.prepare_cached(&text)?.query_row([flow, until], |row| row.get(0)).optional()?;
     let Some(is_group) = is_group else { return Ok(false) };
     for text in [
+        "DELETE FROM set_aside WHERE binding IN (SELECT id FROM bindings WHERE user = ?1 AND flow = ?1)",
         "DELETE FROM exceptions WHERE binding IN (SELECT id FROM bindings WHERE user = ?1 AND flow = ?1)",
         "DELETE FROM bindings WHERE user = ?1 AND flow = ?1",
         "DELETE FROM flows WHERE id = ?1",

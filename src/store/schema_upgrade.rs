@@ -97,6 +97,8 @@ const STEPS: &[&str] = &[
          seq     INTEGER NOT NULL,
          client  TEXT    NOT NULL,
          tries   INTEGER NOT NULL,
+         size    INTEGER NOT NULL,
+         largest INTEGER NOT NULL,
          since   INTEGER NOT NULL,
          PRIMARY KEY (binding, seq, client)
      ) STRICT, WITHOUT ROWID;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::closing::Closing;
 use super::writer::Tx;
-use super::{Arrival, Bind, Bound, Fate, Result, Source, Store, StoredSession, join, memberships};
+use super::{Arrival, Bind, Bound, Fate, Result, Source, Store, StoredSession, join, memberships, set_aside};
 use crate::clock::Millis;
 use crate::ids::UserId;
 use crate::parcel::BindingId;
@@ -51,6 +51,7 @@ impl Store {
         self.read(move |sql| {
             let snapshot = sql.unchecked_transaction()?;
             let memberships = memberships::memberships(&snapshot, &user)?;
+            let aside = set_aside::of_user(&snapshot, &user, &client)?;
             let answers = snapshot
                 .prepare_cached(
                     "SELECT EXISTS (SELECT 1 FROM answers WHERE user = (SELECT id FROM flows WHERE kind = 1 AND name = ?1))",
@@ -61,11 +62,11 @@ impl Store {
             )?;
             let row: Option<(i64, bool, String)> =
                 query.query_row(params![client, now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-            let Some((id, lasting, user)) = row else { return Ok(Arrival { session: None, memberships, answers }) };
+            let Some((id, lasting, user)) = row else { return Ok(Arrival { session: None, memberships, aside, answers }) };
             let mut query = snapshot.prepare_cached("SELECT filter, qos FROM subscriptions WHERE session = ?1")?;
             let subscriptions =
                 query.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-            Ok(Arrival { session: Some(StoredSession { user, lasting, subscriptions }), memberships, answers })
+            Ok(Arrival { session: Some(StoredSession { user, lasting, subscriptions }), memberships, aside, answers })
         })
         .await
     }

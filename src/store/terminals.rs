@@ -19,8 +19,10 @@ impl Store {
         }
         self.write(move |tx| {
             let mut statement = tx.sql.prepare_cached(
-                "INSERT OR REPLACE INTO terminals (client, user, protocol, receive_maximum, maximum_packet, seen_at)
-                 SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM flows WHERE kind = 1 AND name = ?2)",
+                "INSERT INTO terminals (client, user, protocol, receive_maximum, maximum_packet, seen_at, sent, largest_acked, gone)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE EXISTS (SELECT 1 FROM flows WHERE kind = 1 AND name = ?2)
+                 ON CONFLICT (client) DO UPDATE SET user = ?2, protocol = ?3, receive_maximum = ?4, maximum_packet = ?5,
+                     seen_at = ?6, sent = sent + ?7, largest_acked = max(largest_acked, ?8), gone = ?9",
             )?;
             let mut oldest = tx.sql.prepare_cached(
                 "DELETE FROM terminals WHERE client IN
@@ -33,7 +35,10 @@ impl Store {
                     one.protocol,
                     one.receive_maximum,
                     one.maximum_packet,
-                    one.seen_at
+                    one.seen_at,
+                    one.sent as i64,
+                    one.largest_acked as i64,
+                    one.gone
                 ])?;
                 oldest.execute(params![one.user.as_str(), REMEMBERED as i64])?;
             }
@@ -46,7 +51,7 @@ impl Store {
     pub async fn terminals(&self, user: UserId, limit: usize) -> Result<Vec<TerminalSeen>> {
         self.read(move |sql| {
             let mut query = sql.prepare_cached(
-                "SELECT client, protocol, receive_maximum, maximum_packet, seen_at FROM terminals WHERE user = ?1
+                "SELECT client, protocol, receive_maximum, maximum_packet, seen_at, sent, largest_acked, gone FROM terminals WHERE user = ?1
                  ORDER BY seen_at DESC, client LIMIT ?2",
             )?;
             let rows = query.query_map(params![user.as_str(), limit as i64], |row| {
@@ -57,6 +62,9 @@ impl Store {
                     receive_maximum: row.get(2)?,
                     maximum_packet: row.get(3)?,
                     seen_at: row.get(4)?,
+                    sent: row.get(5)?,
+                    largest_acked: row.get(6)?,
+                    gone: row.get(7)?,
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)

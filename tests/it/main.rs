@@ -29,5 +29,6 @@ mod operator;
 mod real_initiators;
 mod replace;
 mod sessions;
+mod set_aside;
 mod submit;
 mod watched;

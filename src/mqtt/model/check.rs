@@ -23,7 +23,7 @@ struct Listed {
     to: To,
     user: usize,
     state: State,
-    reason: &'static str,
+    reason: std::borrow::Cow<'static, str>,
 }
 
 impl World {
@@ -96,7 +96,7 @@ impl World {
                     count(&|one| one.state == State::Delivered),
                     count(&|one| one.reason == "refused by the terminal"),
                 );
-                let rows: Vec<_> = of.iter().map(|one| (one.user, one.state, one.reason)).collect();
+                let rows: Vec<_> = of.iter().map(|one| (one.user, one.state, &*one.reason)).collect();
                 let counted = (address.recipients, address.delivered, address.refused);
                 assert_eq!(said, counted, "all, got, refused of push {number} to {to:?}, and {rows:?}");
                 let left = count(&|one| one.reason.starts_with("left the group"));

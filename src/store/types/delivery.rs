@@ -54,6 +54,8 @@ pub enum ExceptionKind {
     Got,
     /// The terminal refused it, with this PAP code.
     Refused { code: u16 },
+    /// It is set aside: the cursor passes it, and it has not been got.
+    Aside,
     /// `seq..=upto` never reached the terminal: expired or cancelled before.
     Skipped { upto: Seq },
 }

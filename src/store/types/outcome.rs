@@ -1,5 +1,7 @@
 //! What became of a push, as its initiator and operators see it.
 
+use std::borrow::Cow;
+
 use super::state::State;
 use super::submission::{Notify, Priority};
 use crate::clock::Millis;
@@ -71,7 +73,7 @@ pub struct Recipient {
     pub address: String,
     pub state: State,
     pub code: u16,
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     pub at: Option<Millis>,
 }
 

@@ -3,6 +3,7 @@
 use crate::clock::Millis;
 use crate::ids::UserId;
 use crate::parcel::Membership;
+use crate::store::set_aside::Aside;
 
 /// A stored MQTT session.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +21,8 @@ pub struct StoredSession {
 pub struct Arrival {
     pub session: Option<StoredSession>,
     pub memberships: Vec<Membership>,
+    /// Pushes to them that are set aside.
+    pub aside: Vec<Aside>,
     /// Decisions on the user's joins wait to be told.
     pub answers: bool,
 }
@@ -49,4 +52,9 @@ pub struct TerminalSeen {
     /// Bytes; none where it did not say.
     pub maximum_packet: Option<u32>,
     pub seen_at: Millis,
+    /// Pushes that were written to it since it was noted last, and bytes of the largest one it acknowledged.
+    pub sent: u64,
+    pub largest_acked: u64,
+    /// Why its last connection ended; none while it is connected.
+    pub gone: Option<String>,
 }

@@ -1,0 +1,183 @@
+//! Pushes that this client could not take so far, and those that it is about to fail on (docs/ledger.md, rule 20). They keep
+//! nothing from it, and are tried again, one at a time, when it has answered what was owed.
+
+use std::time::Instant;
+
+use super::super::delivery_cursor::Outcome;
+use super::super::inflight_window::Sent;
+use super::super::send_buffer::{Outbox, Sink};
+use super::super::shared_frames::{Frames, Now};
+use super::{Session, Wanted};
+use crate::parcel::{BindingId, DispatchId, PushKey};
+use crate::store::{Aside, Portion};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// To be tried on this connection, when its turn comes.
+    Waits,
+    /// It went out again on this connection.
+    Tried,
+    /// It was left unanswered on this connection.
+    SetHere,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    binding: BindingId,
+    id: DispatchId,
+    push: PushKey,
+    /// This client could not take it; else another one of the user's could not, and this one gets it as if nothing had happened.
+    mine: bool,
+    /// Clients of this user have a new id each time: what one could not take counts for all.
+    anyone: bool,
+    stage: Stage,
+}
+
+/// What is set aside, as far as it concerns this connection.
+#[derive(Debug, Default)]
+pub(super) struct SetAside {
+    known: Vec<Known>,
+}
+
+impl SetAside {
+    fn at(&self, binding: BindingId, id: DispatchId) -> Option<usize> {
+        self.known.iter().position(|known| known.binding == binding && known.id == id)
+    }
+
+    /// Whether it is passed over for now.
+    pub(super) fn waits(&self, binding: BindingId, id: DispatchId) -> bool {
+        self.at(binding, id).is_some_and(|at| self.known[at].mine && self.known[at].stage == Stage::Waits)
+    }
+
+    fn was_sent(&self, push: PushKey) -> bool {
+        self.known.iter().any(|known| known.push == push && known.stage != Stage::Waits)
+    }
+
+    pub(super) fn forget_binding(&mut self, binding: BindingId) {
+        self.known.retain(|known| known.binding != binding);
+    }
+}
+
+/// A push that failed once more.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::mqtt) struct FailedTry {
+    pub(in crate::mqtt) sent: Sent,
+    pub(in crate::mqtt) anyone: bool,
+}
+
+impl Session {
+    /// What is set aside for this user's bindings.
+    pub(in crate::mqtt) fn know_aside(&mut self, aside: &[Aside]) {
+        let known = |aside: &Aside| Known {
+            binding: aside.binding,
+            id: aside.id,
+            push: aside.push,
+            mine: aside.tries.is_some(),
+            anyone: aside.anyone,
+            stage: Stage::Waits,
+        };
+        self.aside.known = aside.iter().map(known).collect();
+    }
+
+    /// The store has set this one aside, which is unanswered on this connection: what is behind it goes on. Its packet id and
+    /// its place stay taken.
+    pub(in crate::mqtt) fn set_aside(&mut self, sent: Sent) {
+        let (binding, id) = (sent.binding, sent.id);
+        if !self.window.has(binding, id.seq) || self.aside.at(binding, id).is_some() {
+            return;
+        }
+        let Some(flow) = self.flows.iter_mut().find(|flow| flow.binding == binding) else { return };
+        flow.set_aside(id.seq);
+        let stage = Stage::SetHere;
+        self.aside.known.push(Known { binding, id, push: sent.push, mine: true, anyone: false, stage });
+        self.moved = true;
+    }
+
+    /// An answer; whether it was to one of these.
+    pub(super) fn answer_aside(&mut self, binding: BindingId, id: DispatchId, outcome: Outcome) -> bool {
+        let Some(at) = self.aside.at(binding, id) else { return false };
+        let Some(flow) = self.flows.iter_mut().find(|flow| flow.binding == binding) else { return false };
+        self.aside.known.swap_remove(at);
+        flow.answer_aside(id.seq, outcome);
+        self.moved = true;
+        true
+    }
+
+    /// The next one to be tried, if now is the time: with everything answered that was owed when this connection began, and
+    /// with nothing else under way, so that its failure is its own.
+    pub(in crate::mqtt) fn next_aside(&self, outbox: &Outbox) -> Option<Wanted> {
+        if self.aside.known.is_empty() || !outbox.is_free() || !self.window.has_room() || self.is_behind() {
+            return None;
+        }
+        let quiet = self.window.is_empty() && self.flows.iter().all(|flow| flow.resolved() >= flow.begun_at);
+        let ready =
+            |known: &&Known| known.stage == Stage::Waits && !self.aside.was_sent(known.push) && (!known.mine || quiet);
+        let known = self.aside.known.iter().find(ready)?;
+        Some(Wanted { flow: known.id.flow, binding: known.binding, after: known.id.seq.before(), limit: 1 })
+    }
+
+    /// Sends what was fetched for [`Session::next_aside`].
+    pub(in crate::mqtt) fn take_aside(
+        &mut self,
+        wanted: &Wanted,
+        portion: &Portion,
+        outbox: &mut Outbox,
+        sink: &impl Sink,
+        now: Now,
+    ) {
+        let id = DispatchId { flow: wanted.flow, seq: wanted.after.next() };
+        let Some(at) = self.aside.at(wanted.binding, id) else { return };
+        let owed = portion.parcels.first().filter(|owed| owed.parcel.seq == id.seq && owed.parcel.deadline > now.wall);
+        let Some(owed) = owed else {
+            self.aside.known.swap_remove(at);
+            return;
+        };
+        let answered = self.answered.iter().find(|(push, _)| *push == owed.parcel.push).map(|(_, outcome)| *outcome);
+        if let Some(outcome) = answered.or_else(|| owed.settled.map(Outcome::from)) {
+            self.answer_aside(wanted.binding, id, outcome);
+            return;
+        }
+        if self.carries(owed.parcel.push) || !self.window.has_room() || !outbox.is_free() {
+            return;
+        }
+        if self.aside.known[at].mine {
+            if !self.window.is_empty() {
+                return;
+            }
+            self.window.slow_down();
+        }
+        self.aside.known[at].stage = Stage::Tried;
+        let qos0 = self.flows.iter().any(|flow| flow.binding == wanted.binding && flow.qos0);
+        self.transmit(wanted.binding, &mut Frames::new(&owed.parcel, false), qos0, outbox, sink, now);
+    }
+
+    /// Pushes that were tried again on this connection, which ends, and not answered, though it answered others.
+    pub(in crate::mqtt) fn failed_tries(&self) -> Vec<FailedTry> {
+        if !self.answered_any {
+            return Vec::new();
+        }
+        let alone = self.window.alone();
+        let tried = self.aside.known.iter().filter(|known| known.mine && known.stage == Stage::Tried);
+        let failed = tried.filter_map(|known| {
+            let sent = self.window.sent(known.binding, known.id)?;
+            let proven = alone == Some(sent) || self.window.is_overtaken(known.binding, known.id);
+            proven.then_some(FailedTry { sent, anyone: known.anyone })
+        });
+        failed.collect()
+    }
+
+    /// The push that went out first of those that are unanswered and not set aside, and whether it is to blame for the end of
+    /// this connection: it was alone under way, and another waits behind it.
+    pub(in crate::mqtt) fn suspect(&self) -> Option<(Sent, bool)> {
+        let first = self.window.unanswered().find(|sent| self.aside.at(sent.binding, sent.id).is_none());
+        let unwritten = || self.unwritten.front().map(|(_, sent)| *sent);
+        let sent = first.or_else(unwritten)?;
+        let alone = self.window.alone() == Some(sent) || (self.window.is_empty() && self.unwritten.len() == 1);
+        Some((sent, alone && self.is_behind()))
+    }
+
+    /// Pushes that this client leaves unanswered although it answers later ones.
+    pub(in crate::mqtt) fn overdue(&self, now: Instant) -> Vec<Sent> {
+        self.window.overdue(now).filter(|sent| self.aside.at(sent.binding, sent.id).is_none()).collect()
+    }
+}
