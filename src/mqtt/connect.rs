@@ -13,7 +13,7 @@ use super::{attach, client_messages, subscribe};
 use crate::config::UserIdFrom;
 use crate::ids::UserId;
 use crate::log_limit::LogLimit;
-use crate::store::{Arrival, Error};
+use crate::store::{Arrival, Aside, Error};
 
 /// Longest client id; the specification asks for 23 characters at least.
 const CLIENT_ID_MAX: usize = 1_024;
@@ -330,11 +330,12 @@ impl Start {
             self.resume = Resume::default();
             Vec::new()
         };
-        let acked = |binding| {
-            let open = arrival.memberships.iter().find(|membership| membership.binding == binding);
-            open.map(|membership| membership.joined.max(membership.acked))
-        };
-        self.resume.keep(acked);
+        self.resume.keep(|sent| {
+            let open = arrival.memberships.iter().find(|membership| membership.binding == sent.binding);
+            let acked = open.map(|membership| membership.joined.max(membership.acked));
+            let aside = |aside: &Aside| aside.binding == sent.binding && aside.id == sent.id;
+            acked.is_some_and(|acked| sent.id.seq > acked) || arrival.aside.iter().any(aside)
+        });
         self.install(worker, conn, subscriptions, present);
         if let Some(user) = &self.user {
             // Before the answer: who has it may push to this user at once.

@@ -72,10 +72,10 @@ impl Resume {
         self.inflight.iter().filter_map(|(_, load)| load.push())
     }
 
-    /// Keeps what is still owed: `owed` says up to where each open binding is resolved.
-    pub(super) fn keep(&mut self, owed: impl Fn(BindingId) -> Option<Seq>) {
+    /// Keeps the pushes that are still owed.
+    pub(super) fn keep(&mut self, owed: impl Fn(&Sent) -> bool) {
         self.inflight.retain(|(_, load)| match load {
-            Load::Push(sent) => owed(sent.binding).is_some_and(|acked| sent.id.seq > acked),
+            Load::Push(sent) => owed(sent),
             Load::Open(_) => true,
         });
         self.inflight.truncate(RESUME);

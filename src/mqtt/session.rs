@@ -153,7 +153,7 @@ impl Session {
 
     /// What is under way: sent, here or on the connection before, and not answered.
     pub(super) fn under_way(&self) -> Vec<(BindingId, DispatchId)> {
-        self.window.pushes().collect()
+        self.window.pushes().filter(|(binding, id)| !self.aside.knows(*binding, *id)).collect()
     }
 
     /// The binding to which a dispatch is under way: sent, here or on the connection before, and not answered.
@@ -161,7 +161,8 @@ impl Session {
         let at = self.flows.binary_search_by_key(&id.flow, |flow| flow.flow).ok()?;
         let binding = self.flows[at].binding;
         let held = self.flows[at].is_open(id.seq) || self.window.pushes().any(|held| held == (binding, id));
-        held.then_some(binding)
+        // What is set aside is under way, and may be taken back all the same.
+        (held && !self.aside.knows(binding, id)).then_some(binding)
     }
 
     pub(super) fn serves(&self, flow: FlowId) -> bool {

@@ -19,7 +19,7 @@ fn numbers(count: u32) -> Vec<String> {
 
 /// A device that closes its connection on what is too large for it, and answers everything else. Answers what it got on this
 /// connection, and whether it closed.
-fn closes_on_large(gateway: &Gateway, connect: &Connect, until: usize) -> (Vec<String>, bool) {
+fn closes_on_large(gateway: &Gateway, connect: &Connect<'_>, until: usize) -> (Vec<String>, bool) {
     let mut device = Raw::connect(gateway.mqtt, connect);
     let mut got = Vec::new();
     while got.len() < until {
@@ -41,7 +41,7 @@ fn member(gateway: &Gateway, push: &str) -> serde_json::Value {
     gateway.http().get(&format!("/api/v1/pushes/{push}/recipients")).json()["recipients"][0].clone()
 }
 
-fn waiting_pushes(gateway: &Gateway, connect: &Connect, behind: u32) {
+fn waiting_pushes(gateway: &Gateway, connect: &Connect<'_>, behind: u32) {
     let mut alice = Raw::connect(gateway.mqtt, connect);
     alice.join("news");
     alice.disconnect();

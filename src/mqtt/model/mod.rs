@@ -1,4 +1,4 @@
-//! The ledger as a whole against a simple model: random schedules of join, leave, push, acknowledge, refuse, cancel,
+//! The ledger as a whole against a simple model: random schedules of join, leave, push, acknowledge, refuse, set aside, cancel,
 //! replace, expire, lost publishes, broken connections, crashes and retention, with the real store and real sessions.
 //! What must hold is in `check.rs`. `PROPTEST_CASES=5000 cargo test --lib mqtt::model` searches longer.
 
@@ -15,6 +15,16 @@ pub(super) const USERS: usize = 3;
 pub(super) const GROUPS: usize = 2;
 /// More terminals than users: the first user has two.
 pub(super) const TERMINALS: usize = 4;
+
+/// A device that closes its connection on some pushes, and one that drops them without a word. The second belongs to the first
+/// user, who has another one that takes everything.
+pub(super) const CLOSES: usize = 2;
+pub(super) const DROPS: usize = 3;
+
+/// What those two cannot take.
+pub(super) fn is_poison(push: usize) -> bool {
+    push % 4 == 3
+}
 
 /// Whom a push is addressed to: a group, or a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

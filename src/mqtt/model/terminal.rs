@@ -39,7 +39,8 @@ pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) outbox: Outbox,
     pub(super) socket: Socket,
-    pub(super) fetched: Option<(Wanted, Portion)>,
+    /// A portion that was read, and whether it was for one that is set aside.
+    pub(super) fetched: Option<(Wanted, Portion, bool)>,
     /// Under way: packet id and push.
     pub(super) open: Vec<(u16, usize)>,
     /// On this connection.
@@ -51,8 +52,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(client: &str, user: UserId, resume: Resume, known: BTreeSet<usize>) -> Self {
+    pub(super) fn new(client: &str, user: UserId, resume: Resume, careful: bool, known: BTreeSet<usize>) -> Self {
         let window = Window::new(WINDOW, resume.inflight);
+        let window = if careful { window.carefully() } else { window };
         Self {
             session: Session::new(Version::V3, client.into(), Some(user), window, None),
             outbox: Outbox::default(),

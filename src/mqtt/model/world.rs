@@ -3,25 +3,31 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::terminal::{Arrived, Connection};
-use super::{GROUPS, Op, TERMINALS, To, USERS};
+use super::{CLOSES, DROPS, GROUPS, Op, TERMINALS, To, USERS, is_poison};
 use crate::ids::{GroupId, JoinPolicy, Target, UserId};
+use crate::mqtt::inflight_window::Sent;
 use crate::mqtt::session::Offer;
 use crate::mqtt::shared_frames::{Frames, Now};
+use crate::mqtt::unanswered_pushes::Unanswered;
 use crate::parcel::{BindingId, DispatchId, FlowId, Parcel, Seq};
 use crate::store::{
-    Address, Asked, Bind, Bound, CursorMove, DeliveryMethod, Digest, Event, Fetch, Limits, Meaning, PendingReply,
-    Priority, Removal, Replacing, Source, Store, Submission, Submitted,
+    Address, Asked, Bind, Bound, CursorMove, DeliveryMethod, Digest, Event, Failed, Fetch, Limits, Meaning,
+    PendingReply, Priority, Removal, Replacing, Setting, Source, Store, Submission, Submitted, TerminalSeen, Tries,
 };
+
+/// `mqtt.poison_after`
+const POISON_AFTER: u32 = 3;
 
 /// A push as the model remembers it.
 #[derive(Debug, Clone)]
 pub(super) struct Push {
     pub(super) to: Vec<To>,
-    confirmed: bool,
+    pub(super) confirmed: bool,
     pub(super) deadline: i64,
     /// Members at the moment of dispatch, by address; those who left since are taken out.
     pub(super) owed: BTreeMap<To, BTreeSet<usize>>,
@@ -52,6 +58,14 @@ pub(super) struct World {
     /// The binding of a user to a group.
     bindings: BTreeMap<(usize, usize), BindingId>,
     pub(super) seqs: BTreeMap<(usize, String), Seq>,
+    unanswered: Unanswered,
+    /// Devices that have to hang up.
+    hangs_up: BTreeSet<usize>,
+    /// The one that closes did so on the only push that it still owed an answer for.
+    pub(super) closed_on_the_last: bool,
+    steady: Instant,
+    /// What was ever set aside, for whom.
+    pub(super) aside: BTreeSet<(usize, usize)>,
     /// Users who answered a push: known to a worker, and written down.
     pub(super) answered: BTreeSet<(usize, usize)>,
     pub(super) durable: BTreeSet<(usize, usize)>,
@@ -122,6 +136,11 @@ impl World {
             flows: BTreeMap::new(),
             bindings: BTreeMap::new(),
             seqs: BTreeMap::new(),
+            unanswered: Unanswered::default(),
+            hangs_up: BTreeSet::new(),
+            closed_on_the_last: false,
+            steady: Instant::now(),
+            aside: BTreeSet::new(),
             answered: BTreeSet::new(),
             durable: BTreeSet::new(),
             got: BTreeSet::new(),
@@ -143,7 +162,7 @@ impl World {
             Op::Publish { lost } => {
                 self.publish(*lost).await;
             }
-            Op::Fetch { terminal } => self.fetch(*terminal).await,
+            Op::Fetch { terminal } => self.fetch(*terminal, true).await,
             Op::Connect { terminal } => self.connect(*terminal).await,
             Op::Break { terminal } => self.disconnect(*terminal).await,
             Op::Answer { terminal, which, refuse } => self.answer(*terminal, *which, *refuse),
@@ -151,6 +170,7 @@ impl World {
             Op::Pass => {
                 self.now += 400;
                 self.expire().await;
+                self.time_passes().await;
             }
             Op::Forget => {
                 while self.store().forget_pushes(self.now).await.unwrap() > 0 {}
@@ -158,6 +178,7 @@ impl World {
             }
             Op::Crash => self.crash(),
         }
+        self.hang_up().await;
     }
 
     async fn join(&mut self, who: usize, number: usize) {
@@ -354,10 +375,15 @@ impl World {
         }
     }
 
-    pub(super) async fn fetch(&mut self, number: usize) {
+    /// `tries`: what is set aside may be tried again.
+    pub(super) async fn fetch(&mut self, number: usize, tries: bool) {
         let moment = self.moment();
         let Some(terminal) = &mut self.terminals[number] else { return };
-        if let Some((wanted, portion)) = terminal.fetched.take() {
+        if let Some((wanted, portion, aside)) = terminal.fetched.take() {
+            if aside {
+                terminal.session.take_aside(&wanted, &portion, &mut terminal.outbox, &terminal.socket, moment);
+                return self.receive(number);
+            }
             let revoked = &self.revoked;
             terminal.session.take_portion(&wanted, &portion, &mut terminal.outbox, &terminal.socket, moment, |id| {
                 revoked.contains(&id)
@@ -367,7 +393,10 @@ impl World {
         }
         self.settle().await;
         let Some(terminal) = &mut self.terminals[number] else { return };
-        let Some(wanted) = terminal.session.next_behind(&terminal.outbox) else { return };
+        let behind = terminal.session.next_behind(&terminal.outbox);
+        let aside = behind.is_none();
+        let again = || terminal.session.next_aside(&terminal.outbox).filter(|_| tries);
+        let Some(wanted) = behind.or_else(again) else { return };
         let fetch = Fetch {
             binding: wanted.binding,
             after: wanted.after,
@@ -378,13 +407,13 @@ impl World {
         let portion = self.store().fetch(fetch).await.unwrap();
         let Some(terminal) = &mut self.terminals[number] else { return };
         match portion {
-            Some(portion) => terminal.fetched = Some((wanted, portion)),
+            Some(portion) => terminal.fetched = Some((wanted, portion, aside)),
             None => self.orphans.extend(terminal.session.detach(wanted.flow, wanted.binding)),
         }
     }
 
     fn moment(&self) -> Now {
-        Now { wall: self.now, steady: std::time::Instant::now() }
+        Now { wall: self.now, steady: self.steady }
     }
 
     fn receive(&mut self, number: usize) {
@@ -393,6 +422,12 @@ impl World {
             self.check_arrival(number, &arrived);
             let Arrived { id, push, .. } = arrived;
             match id {
+                // Whatever has been written behind it is lost, but for QoS 0, which counts when written.
+                Some(_) if self.hangs_up.contains(&number) => {}
+                Some(_) if is_poison(push) && number == CLOSES => {
+                    self.hangs_up.insert(number);
+                }
+                Some(_) if is_poison(push) && number == DROPS => {}
                 Some(id) => self.terminals[number].as_mut().unwrap().open.push((id, push)),
                 None => self.note(user_of(number), push, true),
             }
@@ -441,20 +476,110 @@ impl World {
         let who = user_of(number);
         let mut resume = self.resumes[number].take().unwrap_or_default();
         let memberships = self.store().memberships(user(who)).await.unwrap();
-        resume.keep(|binding| memberships.iter().find(|one| one.binding == binding).map(|one| one.acked));
+        let client = format!("t{number}");
+        let arrival = self.store().arrive(client.clone(), user(who), self.now).await.unwrap();
+        resume.keep(|sent| {
+            let acked = memberships.iter().find(|one| one.binding == sent.binding).map(|one| one.acked);
+            let aside = arrival.aside.iter().any(|one| one.binding == sent.binding && one.id == sent.id);
+            acked.is_some_and(|acked| sent.id.seq > acked) || aside
+        });
+        self.note_terminal(&client, who).await;
         let known = self.durable.iter().filter(|(user, _)| *user == who).map(|(_, push)| *push).collect();
-        let mut connection = Connection::new(&format!("t{number}"), user(who), resume, known);
+        let careful = self.unanswered.has(&client);
+        let mut connection = Connection::new(&client, user(who), resume, careful, known);
+        connection.session.know_aside(&arrival.aside);
         for membership in memberships {
             connection.session.attach(&membership, membership.head);
         }
         self.terminals[number] = Some(connection);
     }
 
-    async fn disconnect(&mut self, number: usize) {
-        if let Some(mut terminal) = self.terminals[number].take() {
-            self.orphans.extend(terminal.session.take_moves());
-            self.resumes[number] = Some(terminal.session.into_resume(vec![]));
-            self.settle().await;
+    async fn note_terminal(&self, client: &str, who: usize) {
+        let seen = TerminalSeen {
+            client: client.to_owned(),
+            user: user(who),
+            protocol: "mqtt3.1.1".into(),
+            receive_maximum: 3,
+            maximum_packet: None,
+            seen_at: self.now,
+            sent: 0,
+            largest_acked: 0,
+            gone: None,
+        };
+        self.store().note_terminals(vec![seen]).await.unwrap();
+    }
+
+    /// The connection ends by itself, and what that says of unanswered pushes is noted.
+    pub(super) async fn disconnect(&mut self, number: usize) {
+        let Some(mut terminal) = self.terminals[number].take() else { return };
+        self.orphans.extend(terminal.session.take_moves());
+        self.settle().await;
+        for failed in terminal.session.failed_tries() {
+            self.fail(number, failed.sent, Tries::OneMore).await;
+        }
+        let suspect = terminal.session.suspect();
+        self.closed_on_the_last = terminal.session.under_way().len() <= 1 && !terminal.session.is_behind();
+        let times = self.unanswered.note(&format!("t{number}"), suspect).of_client;
+        if let Some((sent, true)) = suspect
+            && times >= POISON_AFTER
+        {
+            self.fail(number, sent, Tries::Reached(times)).await;
+        }
+        self.resumes[number] = Some(terminal.session.into_resume(vec![]));
+    }
+
+    pub(super) async fn hang_up(&mut self) {
+        for number in std::mem::take(&mut self.hangs_up) {
+            self.disconnect(number).await;
+        }
+    }
+
+    async fn fail(&mut self, number: usize, sent: Sent, tries: Tries) -> Setting {
+        let failed = Failed {
+            client: format!("t{number}"),
+            binding: sent.binding,
+            id: sent.id,
+            tries,
+            size: 1,
+            largest: 0,
+            limit: POISON_AFTER,
+            others_since: 0,
+        };
+        self.settle().await;
+        let setting = self.store().set_aside(failed, self.now).await.unwrap();
+        let Some(push) = self.store().push_id(sent.push).await.unwrap() else { return setting };
+        let (who, push) = (user_of(number), push.parse::<usize>().unwrap());
+        match setting {
+            Setting::Aside { .. } => {
+                self.aside.insert((who, push));
+            }
+            Setting::Refused { .. } => {
+                assert_ne!(who, user_of(DROPS), "another terminal of this user takes everything");
+                self.durable.insert((who, push));
+                let known = &mut self.pushes[push];
+                for to in known.to.clone() {
+                    known.resolved.entry(to).or_default().insert(who);
+                }
+            }
+            Setting::Over | Setting::Full => {}
+        }
+        setting
+    }
+
+    /// Long enough for what is unanswered to be overdue.
+    pub(super) async fn time_passes(&mut self) {
+        self.steady += Duration::from_secs(11);
+        for number in 0..TERMINALS {
+            let Some(terminal) = &mut self.terminals[number] else { continue };
+            terminal.session.widen(self.steady);
+            for sent in terminal.session.overdue(self.steady) {
+                let tries = Tries::Reached(POISON_AFTER);
+                if let Setting::Aside { .. } = self.fail(number, sent, tries).await
+                    && let Some(terminal) = &mut self.terminals[number]
+                {
+                    terminal.session.set_aside(sent);
+                }
+            }
         }
     }
 
@@ -469,6 +594,8 @@ impl World {
     fn crash(&mut self) {
         self.terminals = Default::default();
         self.resumes = Default::default();
+        self.unanswered = Unanswered::default();
+        self.hangs_up.clear();
         self.orphans.clear();
         self.answered.clear();
         self.revoked.clear();

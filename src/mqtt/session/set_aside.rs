@@ -44,6 +44,10 @@ impl SetAside {
         self.known.iter().position(|known| known.binding == binding && known.id == id)
     }
 
+    pub(super) fn knows(&self, binding: BindingId, id: DispatchId) -> bool {
+        self.at(binding, id).is_some()
+    }
+
     /// Whether it is passed over for now.
     pub(super) fn waits(&self, binding: BindingId, id: DispatchId) -> bool {
         self.at(binding, id).is_some_and(|at| self.known[at].mine && self.known[at].stage == Stage::Waits)
