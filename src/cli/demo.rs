@@ -36,8 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     enough_files(args.terminals)?;
-    let folder = Folder::new()?;
+    // Before the folder is made: whoever interrupts the demo finds it removed.
     let mut interrupt = Interrupt::watch().context("signals cannot be watched")?;
+    let folder = Folder::new()?;
     let flags = [
         ("http.listen", "127.0.0.1:0".to_owned()),
         ("mqtt.listen", "127.0.0.1:0".to_owned()),

@@ -55,6 +55,7 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
             Ok(None) => {
                 // Unless the user has joined again meanwhile, by another binding.
                 worker.detach(conn, wanted.flow, wanted.binding);
+                conn.with_session(|session, _, _| session.forget_aside(wanted.binding));
                 continue;
             }
             Err(error) => {

@@ -82,8 +82,8 @@ fn the_shell_initiator_and_the_sample_documents_are_accepted() {
     alice.assert_silent();
 }
 
-#[test]
-fn the_python_terminal_joins_and_prints() {
+/// Whether paho-mqtt is there; else the test is left out.
+pub(crate) fn has_paho() -> bool {
     let available = Command::new("python3")
         .args(["-c", "import paho.mqtt"])
         .stderr(Stdio::null())
@@ -91,6 +91,13 @@ fn the_python_terminal_joins_and_prints() {
         .is_ok_and(|status| status.success());
     if !available {
         crate::common::skip("paho-mqtt (`pip install paho-mqtt`)");
+    }
+    available
+}
+
+#[test]
+fn the_python_terminal_joins_and_prints() {
+    if !has_paho() {
         return;
     }
     let gateway = Gateway::start();

@@ -276,3 +276,83 @@ fn a_push_by_two_addresses_is_set_aside_for_both() {
         (0..2).all(|at| push["addresses"][at]["state"] == "delivered").then_some(())
     });
 }
+
+/// Its incoming packets may have 10 KiB unless told otherwise, and it closes on a larger one without a word.
+#[tokio::test]
+async fn rumqttc_with_its_default_packet_limit_gets_everything_else() {
+    use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, QoS};
+    let gateway = Gateway::start();
+    let mut options = MqttOptions::new("rumqttc", gateway.mqtt.ip().to_string(), gateway.mqtt.port());
+    options.set_credentials("erin", "");
+    let (client, mut events) = AsyncClient::new(options, 10);
+    client.publish("$push/join/news", QoS::AtLeastOnce, false, "").await.unwrap();
+    let (mut got, mut closed) = (Vec::new(), 0);
+    let work = async {
+        while got.len() < 10 {
+            match events.poll().await {
+                Ok(Event::Incoming(Incoming::Publish(publish))) if publish.topic == "$push/response" => {
+                    let http = gateway.http();
+                    let submit = move || {
+                        http.push("large", "group:news", &large());
+                        numbers(10).iter().for_each(|n| http.push(&format!("p{n}"), "group:news", n));
+                    };
+                    tokio::task::spawn_blocking(submit).await.unwrap();
+                }
+                Ok(Event::Incoming(Incoming::Publish(publish))) => {
+                    got.push(String::from_utf8(publish.payload.to_vec()).unwrap());
+                }
+                Ok(_) => {}
+                Err(_) => closed += 1,
+            }
+        }
+    };
+    tokio::time::timeout(crate::common::DEADLINE, work).await.unwrap();
+    got.sort_by_key(|n| n.parse::<u32>().unwrap());
+    assert_eq!(got, numbers(10));
+    assert!(closed >= 3, "{closed}");
+}
+
+/// The exception keeps paho from answering; whoever runs such a program starts it again.
+#[test]
+fn a_paho_client_whose_callback_raises_gets_everything_else() {
+    if !super::examples::has_paho() {
+        return;
+    }
+    let gateway = Gateway::start();
+    gateway.http().bind("news", "pat");
+    gateway.http().push("bad", "group:news", "bad");
+    for n in numbers(10) {
+        gateway.http().push(&format!("p{n}"), "group:news", &n);
+    }
+    let program = r#"
+import sys, paho.mqtt.client as mqtt
+def on_message(client, userdata, message):
+    if message.payload == b"bad":
+        raise ValueError("this callback cannot deal with it")
+    print(message.payload.decode(), flush=True)
+client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="pat", protocol=mqtt.MQTTv311)
+client.username_pw_set("pat")
+client.on_message = on_message
+while True:
+    client.connect(sys.argv[1], int(sys.argv[2]))
+    try:
+        while client.loop(1.0) == mqtt.MQTT_ERR_SUCCESS:
+            pass
+    except ValueError:
+        client._sock_close()
+"#;
+    let (host, port) = (gateway.mqtt.ip().to_string(), gateway.mqtt.port().to_string());
+    let mut child = std::process::Command::new("python3")
+        .args(["-c", program, &host, &port])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = crate::common::Lines::of(child.stdout.take().unwrap());
+    let mut got: Vec<String> = (0..10).map(|_| lines.next()).collect();
+    got.sort_by_key(|n| n.parse::<u32>().unwrap());
+    assert_eq!(got, numbers(10));
+    gateway.http().wait_outcome("p10", "delivered", "1 of 1");
+    assert!(member(&gateway, "bad")["desc"].as_str().unwrap().starts_with("set aside"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

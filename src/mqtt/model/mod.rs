@@ -3,6 +3,8 @@
 //! What must hold is in `check.rs`. `PROPTEST_CASES=5000 cargo test --lib mqtt::model` searches longer.
 
 mod check;
+mod picky_devices;
+mod taking_back;
 mod terminal;
 mod world;
 

@@ -3,25 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::terminal::{Arrived, Connection};
 use super::{CLOSES, DROPS, GROUPS, Op, TERMINALS, To, USERS, is_poison};
 use crate::ids::{GroupId, JoinPolicy, Target, UserId};
-use crate::mqtt::inflight_window::Sent;
 use crate::mqtt::session::Offer;
 use crate::mqtt::shared_frames::{Frames, Now};
 use crate::mqtt::unanswered_pushes::Unanswered;
 use crate::parcel::{BindingId, DispatchId, FlowId, Parcel, Seq};
 use crate::store::{
-    Address, Asked, Bind, Bound, CursorMove, DeliveryMethod, Digest, Event, Failed, Fetch, Limits, Meaning,
-    PendingReply, Priority, Removal, Replacing, Setting, Source, Store, Submission, Submitted, TerminalSeen, Tries,
+    Address, Bind, Bound, CursorMove, DeliveryMethod, Digest, Event, Fetch, Limits, Meaning, PendingReply, Priority,
+    Removal, Replacing, Source, Store, Submission, Submitted,
 };
-
-/// `mqtt.poison_after`
-const POISON_AFTER: u32 = 3;
 
 /// A push as the model remembers it.
 #[derive(Debug, Clone)]
@@ -50,20 +46,20 @@ pub(super) struct World {
     pub(super) members: [BTreeSet<usize>; GROUPS],
     pub(super) pushes: Vec<Push>,
     pub(super) terminals: [Option<Connection>; TERMINALS],
-    resumes: [Option<crate::mqtt::inflight_window::Resume>; TERMINALS],
-    orphans: Vec<CursorMove>,
+    pub(super) resumes: [Option<crate::mqtt::inflight_window::Resume>; TERMINALS],
+    pub(super) orphans: Vec<CursorMove>,
     revoked: BTreeSet<DispatchId>,
     /// Of the groups.
-    flows: BTreeMap<usize, FlowId>,
+    pub(super) flows: BTreeMap<usize, FlowId>,
     /// The binding of a user to a group.
     bindings: BTreeMap<(usize, usize), BindingId>,
     pub(super) seqs: BTreeMap<(usize, String), Seq>,
-    unanswered: Unanswered,
+    pub(super) unanswered: Unanswered,
     /// Devices that have to hang up.
-    hangs_up: BTreeSet<usize>,
+    pub(super) hangs_up: BTreeSet<usize>,
     /// The one that closes did so on the only push that it still owed an answer for.
     pub(super) closed_on_the_last: bool,
-    steady: Instant,
+    pub(super) steady: Instant,
     /// What was ever set aside, for whom.
     pub(super) aside: BTreeSet<(usize, usize)>,
     /// Users who answered a push: known to a worker, and written down.
@@ -219,7 +215,7 @@ impl World {
         }
     }
 
-    async fn push(&mut self, to: &[To], confirmed: bool, brief: bool, replace: Option<Replacing>) {
+    pub(super) async fn push(&mut self, to: &[To], confirmed: bool, brief: bool, replace: Option<Replacing>) {
         let number = self.pushes.len();
         let to: Vec<To> = BTreeSet::from_iter(to.iter().copied()).into_iter().collect();
         let deadline = self.now + if brief { 100 } else { 1_000_000 };
@@ -273,66 +269,7 @@ impl World {
         self.pushes.push(push);
     }
 
-    async fn replace(&mut self, back: usize, pending_only: bool) {
-        let Some(old) = self.pushes.len().checked_sub(back + 1) else { return };
-        let in_progress = self.store().to_be_held_back("i".into(), old.to_string(), pending_only).await.unwrap();
-        let holders: Vec<(BindingId, DispatchId)> = in_progress
-            .iter()
-            .flat_map(|id| {
-                let held = self.terminals.iter().flatten().filter_map(|terminal| terminal.session.holds(*id));
-                held.map(|binding| (binding, *id))
-            })
-            .collect();
-        let holding: BTreeSet<usize> = (0..TERMINALS)
-            .filter(|terminal| {
-                let session = self.terminals[*terminal].as_ref().map(|terminal| &terminal.session);
-                session.is_some_and(|session| in_progress.iter().any(|id| session.holds(*id).is_some()))
-            })
-            .map(user_of)
-            .collect();
-        self.settle().await;
-        let before = self.pushes.len();
-        let was_final: BTreeSet<To> = self.finals(old).await;
-        let to = self.pushes[old].to.clone();
-        let replacing = Replacing { push_id: old.to_string(), pending_only, held_back: in_progress, holders };
-        self.push(&to, self.pushes[old].confirmed, false, Some(replacing)).await;
-        if self.pushes.len() == before {
-            return;
-        }
-        let now_final = self.finals(old).await;
-        for one in now_final.difference(&was_final) {
-            let keep = if pending_only { holding.clone() } else { BTreeSet::new() };
-            self.pushes[old].taken_back.insert(*one, keep);
-        }
-        if !pending_only {
-            return;
-        }
-        let shown = self.listed(before).await;
-        for (to, owed) in &mut self.pushes[before].owed {
-            owed.retain(|who| shown.contains(&(*to, *who)));
-        }
-        for to in now_final.difference(&was_final) {
-            self.check_left_out(before, old, *to, &holding);
-            let To::Group(group) = *to else { continue };
-            let out = self.members[group].difference(&self.pushes[before].owed[to]).copied().collect();
-            self.pushes[before].left_out.insert(*to, out);
-        }
-    }
-
-    async fn cancel(&mut self, back: usize, first: bool) {
-        let Some(number) = self.pushes.len().checked_sub(back + 1) else { return };
-        self.settle().await;
-        let was_final = self.finals(number).await;
-        let addresses = self.pushes[number].to.iter().map(|to| Asked { raw: format!("{to:?}"), meanings: Vec::new() });
-        let addresses = if first { addresses.take(1).collect() } else { Vec::new() };
-        self.store().cancel("i".into(), number.to_string(), addresses, self.now).await.unwrap();
-        self.hear_of_cancellations();
-        for one in self.finals(number).await.difference(&was_final) {
-            self.pushes[number].taken_back.insert(*one, BTreeSet::new());
-        }
-    }
-
-    fn hear_of_cancellations(&mut self) {
+    pub(super) fn hear_of_cancellations(&mut self) {
         let cancelled = std::mem::take(&mut self.news.lock().unwrap().cancelled);
         self.revoked.extend(cancelled);
     }
@@ -492,95 +429,6 @@ impl World {
             connection.session.attach(&membership, membership.head);
         }
         self.terminals[number] = Some(connection);
-    }
-
-    async fn note_terminal(&self, client: &str, who: usize) {
-        let seen = TerminalSeen {
-            client: client.to_owned(),
-            user: user(who),
-            protocol: "mqtt3.1.1".into(),
-            receive_maximum: 3,
-            maximum_packet: None,
-            seen_at: self.now,
-            sent: 0,
-            largest_acked: 0,
-            gone: None,
-        };
-        self.store().note_terminals(vec![seen]).await.unwrap();
-    }
-
-    /// The connection ends by itself, and what that says of unanswered pushes is noted.
-    pub(super) async fn disconnect(&mut self, number: usize) {
-        let Some(mut terminal) = self.terminals[number].take() else { return };
-        self.orphans.extend(terminal.session.take_moves());
-        self.settle().await;
-        for failed in terminal.session.failed_tries() {
-            self.fail(number, failed.sent, Tries::OneMore).await;
-        }
-        let suspect = terminal.session.suspect();
-        self.closed_on_the_last = terminal.session.under_way().len() <= 1 && !terminal.session.is_behind();
-        let times = self.unanswered.note(&format!("t{number}"), suspect).of_client;
-        if let Some((sent, true)) = suspect
-            && times >= POISON_AFTER
-        {
-            self.fail(number, sent, Tries::Reached(times)).await;
-        }
-        self.resumes[number] = Some(terminal.session.into_resume(vec![]));
-    }
-
-    pub(super) async fn hang_up(&mut self) {
-        for number in std::mem::take(&mut self.hangs_up) {
-            self.disconnect(number).await;
-        }
-    }
-
-    async fn fail(&mut self, number: usize, sent: Sent, tries: Tries) -> Setting {
-        let failed = Failed {
-            client: format!("t{number}"),
-            binding: sent.binding,
-            id: sent.id,
-            tries,
-            size: 1,
-            largest: 0,
-            limit: POISON_AFTER,
-            others_since: 0,
-        };
-        self.settle().await;
-        let setting = self.store().set_aside(failed, self.now).await.unwrap();
-        let Some(push) = self.store().push_id(sent.push).await.unwrap() else { return setting };
-        let (who, push) = (user_of(number), push.parse::<usize>().unwrap());
-        match setting {
-            Setting::Aside { .. } => {
-                self.aside.insert((who, push));
-            }
-            Setting::Refused { .. } => {
-                assert_ne!(who, user_of(DROPS), "another terminal of this user takes everything");
-                self.durable.insert((who, push));
-                let known = &mut self.pushes[push];
-                for to in known.to.clone() {
-                    known.resolved.entry(to).or_default().insert(who);
-                }
-            }
-            Setting::Over | Setting::Full => {}
-        }
-        setting
-    }
-
-    /// Long enough for what is unanswered to be overdue.
-    pub(super) async fn time_passes(&mut self) {
-        self.steady += Duration::from_secs(11);
-        for number in 0..TERMINALS {
-            let Some(terminal) = &mut self.terminals[number] else { continue };
-            terminal.session.widen(self.steady);
-            for sent in terminal.session.overdue(self.steady) {
-                let tries = Tries::Reached(POISON_AFTER);
-                if let Setting::Aside { .. } = self.fail(number, sent, tries).await
-                    && let Some(terminal) = &mut self.terminals[number]
-                {
-                    terminal.session.set_aside(sent);
-                }
-            }
-        }
     }
 
     async fn expire(&mut self) {

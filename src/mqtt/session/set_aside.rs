@@ -114,10 +114,17 @@ impl Session {
             return None;
         }
         let quiet = self.window.is_empty() && self.flows.iter().all(|flow| flow.resolved() >= flow.begun_at);
-        let ready =
-            |known: &&Known| known.stage == Stage::Waits && !self.aside.was_sent(known.push) && (!known.mine || quiet);
+        let ready = |known: &&Known| {
+            let waits = known.stage == Stage::Waits && !self.aside.was_sent(known.push) && !self.carries(known.push);
+            waits && (!known.mine || quiet)
+        };
         let known = self.aside.known.iter().find(ready)?;
         Some(Wanted { flow: known.id.flow, binding: known.binding, after: known.id.seq.before(), limit: 1 })
+    }
+
+    /// A binding is closed, or its group is deleted.
+    pub(in crate::mqtt) fn forget_aside(&mut self, binding: BindingId) {
+        self.aside.forget_binding(binding);
     }
 
     /// Sends what was fetched for [`Session::next_aside`].
