@@ -8,7 +8,7 @@
 
 mod envelope;
 mod publisher;
-mod wanted_topics;
+mod router_topics;
 mod watchdog;
 mod worker_link;
 
@@ -21,7 +21,7 @@ pub use publisher::Publisher;
 pub use watchdog::{Pulse, Watchdog};
 pub use worker_link::{Feed, FeedMessages, FeedWants};
 
-use wanted_topics::Interest;
+use router_topics::Interest;
 
 use crate::feed::Place;
 use crate::ids::Target;

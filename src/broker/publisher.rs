@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::wanted_topics::{Interest, SHARED};
+use super::router_topics::{Interest, SHARED};
 use super::{Channel, Error, Link, OpenMessage, envelope};
 use crate::faults;
 use crate::feed::Place;

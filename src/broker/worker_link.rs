@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rumqttd::Notification;
 use rumqttd::local::{LinkRx, LinkTx};
 
-use super::wanted_topics::Interest;
+use super::router_topics::Interest;
 use super::{Channel, Delivery, Error, Link, envelope};
 
 /// The receiving side and its subscriptions.

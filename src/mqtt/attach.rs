@@ -2,6 +2,7 @@
 //! on where there is room again.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use super::catch_up;
 use super::codec::{Version, reason};
@@ -50,7 +51,7 @@ fn attach(worker: &Rc<Worker>, conn: &Rc<Conn>, membership: &Membership) {
 pub(super) fn go_on(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     let behind = conn.with_session(|session, outbox, socket| {
         session.send_queued(outbox, socket, Now::read());
-        session.is_behind() || session.next_aside(outbox).is_some()
+        session.is_behind() || session.next_aside(outbox, Instant::now()).is_some()
     });
     if behind == Some(true) {
         catch_up::kick(worker, conn);

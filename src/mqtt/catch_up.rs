@@ -2,12 +2,13 @@
 //! next live push fits again. Connecting, joining, a slow socket, a full window and a hole are all this one case.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::connection::{CloseOnPanic, Conn};
 use super::shared_frames::Now;
 use super::worker::Worker;
 use crate::clock;
+use crate::parcel::DispatchId;
 use crate::store::Fetch;
 
 /// Bodies of one portion, in bytes.
@@ -34,7 +35,7 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     loop {
         let wanted = conn.with_session(|session, outbox, _| {
             let behind = session.next_behind(outbox).map(|wanted| (wanted, false));
-            behind.or_else(|| session.next_aside(outbox).map(|wanted| (wanted, true)))
+            behind.or_else(|| session.next_aside(outbox, Instant::now()).map(|wanted| (wanted, true)))
         });
         let Some(Some((wanted, aside))) = wanted else { return };
         // Report before fetch: what was answered on this connection must not count as missing (docs/ledger.md, rule 13).
@@ -65,9 +66,11 @@ async fn pump(worker: &Rc<Worker>, conn: &Rc<Conn>) {
             }
         };
         if aside {
+            let is_withheld = |id| worker.withheld.is_withheld(id);
             conn.with_session(|session, outbox, socket| {
-                session.take_aside(&wanted, &portion, outbox, socket, Now::read());
+                session.take_aside(&wanted, &portion, outbox, socket, Now::read(), is_withheld);
             });
+            worker.withheld.until_let_go(DispatchId { flow: wanted.flow, seq: wanted.after.next() }).await;
             continue;
         }
         let sent = conn.with_session(|session, outbox, socket| {

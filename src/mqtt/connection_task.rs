@@ -12,7 +12,7 @@ use super::codec::{self, BadPacket, Reply, Version, reason};
 use super::connection::{Close, Conn, State};
 use super::inflight_window::Resume;
 use super::worker::Worker;
-use super::{client_messages, connect, end_of_connection, packets};
+use super::{client_messages, connect, packets, set_aside};
 use crate::log_limit::LogLimit;
 
 /// How long the last bytes to a connection that we end may take, and the last ones from one that broke.
@@ -246,7 +246,7 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         worker.registry.leave(user, at);
     }
     if close.is_the_client_s() {
-        end_of_connection::note(worker, &session, close == Close::Reason(reason::ADMINISTRATIVE)).await;
+        set_aside::note(worker, &session, close == Close::Reason(reason::ADMINISTRATIVE)).await;
     }
     let resume = if expiry > 0 { session.into_resume(received) } else { Resume::default() };
     if let Some(user) = user.filter(|_| stored) {

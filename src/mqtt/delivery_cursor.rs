@@ -113,6 +113,18 @@ impl Flow {
         self.advance();
     }
 
+    /// `seq` went out, and is over without an answer.
+    pub(super) fn step_over(&mut self, seq: Seq) -> bool {
+        let Ok(at) = self.open.binary_search_by_key(&seq, |entry| entry.seq) else { return false };
+        if self.open[at].resolved {
+            return false;
+        }
+        let skipped = Some(Exception { seq, kind: ExceptionKind::Skipped { upto: seq } });
+        self.open[at] = Entry { seq, resolved: true, exception: skipped, reported: false };
+        self.advance();
+        true
+    }
+
     /// An answer for one that was set aside, wherever the cursor is by now: it is said by name.
     pub(super) fn answer_aside(&mut self, seq: Seq, outcome: Outcome) {
         let kind = match outcome {

@@ -1,17 +1,14 @@
-//! What a worker does with the feed. Memberships, cancellations and pauses come into force here; and a push that the broker
-//! has not brought is missed here, and fetched by those whom it concerns (docs/ledger.md, rule 11).
+//! What a worker does with the feed: memberships, cancellations and pauses come into force here, and pushes are awaited.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::worker::Worker;
-use super::{attach, catch_up};
+use super::{attach, catch_up, missed_pushes};
 use crate::faults;
-use crate::feed::{Dispatched, Entry, Pause, Read};
+use crate::feed::{Entry, Pause, Read};
 use crate::parcel::BindingId;
 
-/// A push that has not come by then will not come.
-const PATIENCE: Duration = Duration::from_millis(250);
 /// Pushes wake nobody here: so often it is looked whether one is missing.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -36,23 +33,23 @@ pub(super) fn read_on(worker: &Rc<Worker>) {
             Read::Lost => look_at_everything(worker),
         }
     }
-    miss_what_has_not_come(worker, Instant::now());
+    missed_pushes::miss_what_has_not_come(worker, Instant::now());
 }
 
 fn act(worker: &Rc<Worker>, entry: Entry) {
     match entry {
         Entry::Dispatched(push) => {
-            if is_awaited(worker, &push) {
+            if missed_pushes::is_awaited(worker, &push) {
                 worker.follower.borrow_mut().awaited.push_back(push);
             }
         }
         Entry::Joined { user, membership } => {
-            for conn in connections(worker, &user) {
+            for conn in worker.connections(&user) {
                 attach::join(worker, &conn, &membership);
             }
         }
         Entry::Left { user, flow, binding } => {
-            for conn in connections(worker, &user) {
+            for conn in worker.connections(&user) {
                 worker.detach(&conn, flow, binding);
             }
         }
@@ -60,11 +57,6 @@ fn act(worker: &Rc<Worker>, entry: Entry) {
         Entry::Paused(pause) => hold_back(worker, &pause),
         Entry::Resumed => worker.withheld.let_go(),
     }
-}
-
-fn connections(worker: &Worker, user: &crate::ids::UserId) -> Vec<Rc<super::connection::Conn>> {
-    let ids = worker.table.borrow().users(user);
-    ids.into_iter().filter_map(|id| worker.conn(id)).collect()
 }
 
 /// From here on none of these is sent, and whoever asks learns who has one of them under way. One step: nothing happens in
@@ -82,66 +74,6 @@ fn hold_back(worker: &Worker, pause: &std::sync::Arc<Pause>) {
         }
     }
     pause.answer(holders);
-}
-
-/// Whether a session of this worker wants it, and has not seen it.
-fn is_awaited(worker: &Worker, push: &Dispatched) -> bool {
-    let mut table = worker.table.borrow_mut();
-    match table.topic(push.id.flow) {
-        Some(topic) => topic.seen < push.id.seq,
-        // The first push that this user ever got: its flow was made a moment ago.
-        None => push.user.as_ref().is_some_and(|user| table.has(user)),
-    }
-}
-
-fn miss_what_has_not_come(worker: &Rc<Worker>, now: Instant) {
-    let mut missed = Vec::new();
-    {
-        let mut follower = worker.follower.borrow_mut();
-        let awaited = std::mem::take(&mut follower.awaited);
-        for push in awaited {
-            if !is_awaited(worker, &push) {
-                continue;
-            }
-            if now.duration_since(push.at) >= PATIENCE || follower.is_overtaken(&push) {
-                missed.push(push);
-            } else {
-                follower.awaited.push_back(push);
-            }
-        }
-    }
-    for push in missed {
-        miss(worker, &push);
-    }
-}
-
-/// Sessions that serve the flow of this push look at the store, and nobody else.
-fn miss(worker: &Rc<Worker>, push: &Dispatched) {
-    let members: Vec<_> = match worker.table.borrow_mut().topic(push.id.flow) {
-        Some(topic) => {
-            topic.seen = topic.seen.max(push.id.seq);
-            topic.members.values().cloned().collect()
-        }
-        None => Vec::new(),
-    };
-    if members.is_empty()
-        && let Some(user) = &push.user
-    {
-        connections(worker, user).iter().for_each(|conn| attach::look_up(worker, conn));
-        return;
-    }
-    for conn in members {
-        let behind = conn.with_session(|session, _, _| {
-            let behind = session.sent_of(push.id.flow).is_some_and(|sent| sent < push.id.seq);
-            if behind {
-                session.fall_behind(push.id.flow);
-            }
-            behind
-        });
-        if behind == Some(true) {
-            catch_up::kick(worker, &conn);
-        }
-    }
 }
 
 /// Nobody knows what has happened: every session reads its memberships and all that it is owed again.

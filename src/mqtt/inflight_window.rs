@@ -87,6 +87,8 @@ pub(super) struct Window {
     max: usize,
     /// What may be under way now: less than `max` for a client whose last connection ended with pushes unanswered.
     limit: usize,
+    /// Nothing goes out until nothing is under way, since then.
+    draining: Option<Instant>,
     last_id: u16,
     inflight: VecDeque<InFlight>,
     /// Not yet sent again on this connection.
@@ -96,7 +98,7 @@ pub(super) struct Window {
 impl Window {
     pub(super) fn new(max: usize, resumed: Vec<(u16, Load)>) -> Self {
         let max = max.max(1);
-        Self { max, limit: max, last_id: 0, inflight: VecDeque::new(), resumed }
+        Self { max, limit: max, draining: None, last_id: 0, inflight: VecDeque::new(), resumed }
     }
 
     /// Begins with one at a time and doubles with each answer: if the connection ends again, the push that ended it is
@@ -109,6 +111,9 @@ impl Window {
     /// Widens as if there had been an answer, once what went out last has been out for [`STAYS`]: a client that is still here
     /// was not ended by it, and what it leaves unanswered must not keep everything else from it.
     pub(super) fn widen(&mut self, now: Instant) -> bool {
+        if self.draining.take_if(|since| now.duration_since(*since) >= STAYS).is_some() {
+            return true;
+        }
         let stays = self.limit < self.max
             && !self.has_room()
             && self.inflight.back().is_some_and(|newest| now.duration_since(newest.since) >= STAYS);
@@ -119,11 +124,11 @@ impl Window {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.inflight.len() < self.limit
+        self.room() > 0
     }
 
     pub(super) fn room(&self) -> usize {
-        self.limit.saturating_sub(self.inflight.len())
+        if self.draining.is_some() { 0 } else { self.limit.saturating_sub(self.inflight.len()) }
     }
 
     /// As much is under way as ever may be.
@@ -223,6 +228,16 @@ impl Window {
     /// One at a time from now on, until there are answers: whatever goes out next is alone.
     pub(super) fn slow_down(&mut self) {
         self.limit = 1;
+        self.draining = None;
+    }
+
+    /// Nothing goes out until nothing is under way; for a moment at most.
+    pub(super) fn drain(&mut self, now: Instant) {
+        self.draining = Some(now);
+    }
+
+    pub(super) fn end_drain(&mut self) {
+        self.draining = None;
     }
 
     /// Whether a push is under way by one of its addresses.
@@ -243,9 +258,11 @@ impl Window {
             .any(|entry| matches!(&entry.load, Load::Push(sent) if sent.binding == binding && sent.id.seq == seq))
     }
 
-    /// When the oldest that is still unanswered was sent.
-    pub(super) fn oldest(&self) -> Option<Instant> {
-        self.inflight.front().map(|entry| entry.since)
+    /// When the oldest that is still unanswered was sent. Those that are set aside (`aside`) keep nobody waiting but where
+    /// nothing else is under way.
+    pub(super) fn oldest(&self, aside: impl Fn(&Sent) -> bool) -> Option<Instant> {
+        let waits = |entry: &&InFlight| !matches!(&entry.load, Load::Push(sent) if aside(sent));
+        self.inflight.iter().find(waits).or(self.inflight.front()).map(|entry| entry.since)
     }
 
     /// Messages between terminals that were under way when the last connection ended.
@@ -342,6 +359,26 @@ mod tests {
         assert_eq!(window.overdue(now + OVERDUE / 2).count(), 0);
         assert_eq!(window.overdue(now + OVERDUE).map(|sent| sent.id.seq).collect::<Vec<_>>(), [Seq(1)]);
         assert!(window.alone().is_some_and(|sent| sent.id.seq == Seq(1)));
+        // A healthy connection was ended because of what was set aside.
+        window.open(push(10), now + OVERDUE);
+        assert_eq!(window.oldest(|sent| sent.id.seq == Seq(1)), Some(now + OVERDUE));
+        window.close(ids[0]);
+    }
+
+    #[test]
+    fn rule_20_what_is_tried_again_waits_for_a_moment_without_anything_else_and_not_for_ever() {
+        let mut window = Window::new(3, vec![]);
+        let now = Instant::now();
+        let (id, _) = window.open(push(1), now);
+        window.drain(now);
+        assert!(!window.has_room() && !window.widen(now + STAYS / 2));
+        window.close(id);
+        assert!(window.is_empty() && !window.has_room());
+        window.slow_down();
+        assert_eq!(window.room(), 1);
+        window.open(push(2), now);
+        window.drain(now);
+        assert!(window.widen(now + STAYS), "others have waited long enough");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::codec::reason;
 use super::connection::Close;
 use super::worker::Worker;
-use super::{attach, end_of_connection};
+use super::{attach, set_aside};
 
 /// Ends connections that are silent, that never said CONNECT, or that stopped acknowledging; those that stay although they
 /// leave something unanswered get more.
@@ -33,7 +33,7 @@ pub(super) fn check_clocks(worker: &Rc<Worker>) {
             if conn.with_session(|session, _, _| session.widen(now)) == Some(true) {
                 attach::go_on(worker, &conn);
             }
-            end_of_connection::set_overdue_aside(worker, &conn, now);
+            set_aside::set_overdue_aside(worker, &conn, now);
         }
     }
 }

@@ -2,14 +2,14 @@
 //! no clock of its own; bytes go to a [`Sink`]. Messages between terminals, which nobody is owed, are in [`client_messages`].
 
 mod client_messages;
-mod set_aside;
+mod retries;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub(super) use set_aside::FailedTry;
-use set_aside::SetAside;
+pub(super) use retries::FailedTry;
+use retries::SetAside;
 
 use super::codec::{Version, reason};
 use super::delivery_cursor::{Flow, Outcome};
@@ -61,6 +61,9 @@ pub(super) struct Session {
     answered: VecDeque<(PushKey, Outcome)>,
     /// What it could not take so far.
     aside: SetAside,
+    /// Everything else has waited for one of them to be tried.
+    drained: bool,
+    left_unanswered: Vec<(BindingId, DispatchId)>,
     /// Something was acknowledged on this connection, and bytes of the largest packet that was.
     answered_any: bool,
     largest_acked: usize,
@@ -95,6 +98,8 @@ impl Session {
             siblings: Vec::new(),
             answered: VecDeque::new(),
             aside: SetAside::default(),
+            drained: false,
+            left_unanswered: Vec::new(),
             answered_any: false,
             largest_acked: 0,
             sent: 0,
@@ -109,7 +114,13 @@ impl Session {
         match self.flows.binary_search_by_key(&membership.flow, |flow| flow.flow) {
             // The binding was closed and made anew before we heard of it.
             Ok(at) if self.flows[at].binding != membership.binding => self.flows[at] = Flow::new(membership),
-            Ok(_) => return false,
+            // It may have missed something while it was being read what it serves.
+            Ok(at) => {
+                let missed = head > self.flows[at].sent;
+                self.flows[at].behind |= missed;
+                self.flows[at].dirty |= missed;
+                return missed;
+            }
             Err(at) => self.flows.insert(at, Flow::new(membership)),
         }
         let Some(flow) = self.flow(membership.flow) else { return false };
@@ -287,6 +298,7 @@ impl Session {
             self.answered.pop_front();
         }
         self.answered.push_back((sent.push, outcome));
+        self.answer_siblings_aside(sent.push, outcome);
         let together: Vec<_> = self.siblings.extract_if(.., |(of, _, _)| *of == sent.push).collect();
         for (_, binding, seq) in together {
             self.resolve(binding, seq, outcome);
@@ -474,7 +486,7 @@ impl Session {
         let waiting = self.window.is_full()
             || (others && !self.window.has_room())
             || self.flows.iter().any(|flow| flow.open_entries() >= crowd);
-        self.window.oldest().filter(|_| waiting)
+        self.window.oldest(|sent| self.aside.is_mine(sent.binding, sent.id)).filter(|_| waiting)
     }
 
     /// Pushes that were written on this connection, and bytes of the largest one that was acknowledged.

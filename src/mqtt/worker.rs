@@ -24,6 +24,7 @@ use super::session::Session;
 use super::wildcard_watch::WatchQueue;
 use crate::broker::FeedWants;
 use crate::gateway::{Gateway, Unwritten};
+use crate::ids::UserId;
 use crate::log_limit::LogLimit;
 use crate::parcel::{BindingId, FlowId};
 use crate::store::{CursorMove, TerminalSeen};
@@ -88,6 +89,12 @@ impl Worker {
 
     pub(super) fn all_conns(&self) -> Vec<Rc<Conn>> {
         self.conns.borrow().values().cloned().collect()
+    }
+
+    /// Those that act for a user, or are about to.
+    pub(super) fn connections(&self, user: &UserId) -> Vec<Rc<Conn>> {
+        let ids = self.table.borrow().users(user);
+        ids.into_iter().filter_map(|id| self.conn(id)).collect()
     }
 
     pub(super) fn at(&self, conn: &Conn) -> ConnRef {

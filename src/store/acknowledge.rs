@@ -44,8 +44,7 @@ impl Said {
     fn claims(&self, seq: Seq) -> bool {
         let spoken = if self.each.is_empty() { std::slice::from_ref(&self.cursor) } else { &self.each };
         // One that was set aside is answered by name, also where the cursor has passed it.
-        let by_name = |cursor: &CursorMove| cursor.exceptions.contains(&Exception { seq, kind: ExceptionKind::Got });
-        spoken.iter().any(|cursor| by_name(cursor) || (cursor.from < seq && cursor.got(seq)))
+        spoken.iter().any(|cursor| cursor.says_got(seq))
     }
 }
 
@@ -69,8 +68,8 @@ fn merge_one(mut moves: Vec<CursorMove>) -> Option<Said> {
     let mut exceptions: Vec<Exception> = Vec::new();
     for (at, cursor) in moves.iter().enumerate() {
         for exception in &cursor.exceptions {
-            let got_elsewhere =
-                moves.iter().enumerate().any(|(other, known)| other != at && known.got(exception.last()));
+            let last = exception.last();
+            let got_elsewhere = moves.iter().enumerate().any(|(other, known)| other != at && known.says_got(last));
             if exception.kind == ExceptionKind::Got || !got_elsewhere {
                 exceptions.push(*exception);
             }
@@ -82,7 +81,13 @@ fn merge_one(mut moves: Vec<CursorMove>) -> Option<Said> {
 }
 
 impl CursorMove {
-    /// Whether this terminal says that it got `seq`.
+    /// Whether this terminal got `seq`, and says so now.
+    fn says_got(&self, seq: Seq) -> bool {
+        let by_name = self.exceptions.contains(&Exception { seq, kind: ExceptionKind::Got });
+        by_name || (self.from < seq && self.got(seq))
+    }
+
+    /// Whether what this terminal says would mean that it got `seq`.
     fn got(&self, seq: Seq) -> bool {
         let said = self.exceptions.iter().filter(|exception| exception.covers(seq));
         let mut kinds = said.map(|exception| exception.kind).peekable();

@@ -17,6 +17,9 @@ use crate::parcel::{BindingId, DispatchId, FlowId, PushKey, Seq};
 /// Pushes of one binding that are set aside at most; further ones wait, and what is behind them.
 const MOST: i64 = 64;
 
+/// Clients of one push that are told apart.
+const CLIENTS: i64 = 8;
+
 /// A client has failed to take a push once more.
 #[derive(Debug, Clone)]
 pub struct Failed {
@@ -146,11 +149,15 @@ fn set_aside_in(tx: &mut Tx<'_>, failed: &Failed, now: Millis) -> Result<Setting
         Standing::Over => return Ok(Setting::Over),
     };
     if !aside {
-        set_siblings_aside(tx, failed, now)?;
-        let mut count = tx.sql.prepare_cached("SELECT count(*) FROM exceptions WHERE binding = ?1 AND kind = ?2")?;
-        if count.query_row([binding, ASIDE], |row| row.get::<_, i64>(0))? >= MOST {
+        // Those that are over keep nobody waiting.
+        let mut count = tx.sql.prepare_cached(
+            "SELECT count(*) FROM exceptions e CROSS JOIN dispatches d ON d.flow = ?2 AND d.seq = e.seq AND d.state = 1
+             WHERE e.binding = ?1 AND e.kind = ?3",
+        )?;
+        if count.query_row([binding, id.flow, ASIDE], |row| row.get::<_, i64>(0))? >= MOST {
             return Ok(Setting::Full);
         }
+        set_siblings_aside(tx, failed, now)?;
         write(tx, binding, id.seq, ASIDE, 0, now)?;
     }
     let tries = note(tx, failed, now)?;
@@ -171,7 +178,8 @@ fn set_siblings_aside(tx: &Tx<'_>, failed: &Failed, now: Millis) -> Result<()> {
         .sql
         .prepare_cached(
             "SELECT o.id, d.seq FROM dispatches own CROSS JOIN bindings b ON b.id = ?3
-                 CROSS JOIN dispatches d INDEXED BY dispatches_push ON d.push = own.push AND d.state = 1 AND d.flow <> own.flow
+                 CROSS JOIN dispatches d INDEXED BY dispatches_push ON d.push = own.push AND d.state = 1
+                     AND NOT (d.flow = own.flow AND d.seq = own.seq)
                  CROSS JOIN bindings o ON o.user = b.user AND o.flow = d.flow AND o.left_seq IS NULL AND o.joined_seq < d.seq
              WHERE own.flow = ?1 AND own.seq = ?2 AND own.shared = 1
                  AND NOT EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = o.id AND e.seq = d.seq) AND o.acked_seq < d.seq",
@@ -202,6 +210,14 @@ fn note(tx: &Tx<'_>, failed: &Failed, now: Millis) -> Result<u32> {
         Tries::Reached(tries) => (tries, 0),
         Tries::OneMore => (failed.limit, 1),
     };
+    let known: (i64, bool) = tx
+        .sql
+        .prepare_cached(
+            "SELECT count(*), coalesce(max(client = ?3), 0) FROM set_aside WHERE binding = ?1 AND seq = ?2",
+        )?
+        .query_row(params![failed.binding, failed.id.seq, failed.client], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // So many clients of one user are one that has a new id each time.
+    let client = if known.0 >= CLIENTS && !known.1 { "" } else { failed.client.as_str() };
     let mut statement = tx.sql.prepare_cached(
         "INSERT INTO set_aside (binding, seq, client, tries, size, largest, since) VALUES (?1, ?2, ?3, ?4 + ?5, ?6, ?7, ?8)
          ON CONFLICT DO UPDATE SET tries = max(tries, ?4) + ?5, size = ?6, largest = max(largest, ?7)
@@ -210,7 +226,7 @@ fn note(tx: &Tx<'_>, failed: &Failed, now: Millis) -> Result<u32> {
     let values = params![
         failed.binding,
         failed.id.seq,
-        failed.client,
+        client,
         first,
         more,
         i64::try_from(failed.size).unwrap_or(i64::MAX),

@@ -356,3 +356,52 @@ while True:
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+/// What one of them could not take was not noticed of the other: it closed for ever, and nothing was refused.
+#[test]
+fn two_terminals_of_a_user_that_both_cannot_take_it() {
+    let gateway = Gateway::start();
+    let (one, other) = (Connect::v3("one", "alice"), Connect::v3("other", "alice"));
+    waiting_pushes(&gateway, &one, 3);
+    let mut round = 0;
+    while member(&gateway, "large")["state"] != "aborted" {
+        round += 1;
+        assert!(round < 40, "{} {}", member(&gateway, "large"), gateway.log());
+        for connect in [&one, &other] {
+            let id = format!("{round}-{}", connect.client);
+            gateway.http().push(&id, "group:news", &id);
+            let (got, _) = closes_on_large(&gateway, connect, 20);
+            if round > 12 {
+                assert!(got.contains(&id), "it gets the others: {got:?}");
+            }
+        }
+    }
+}
+
+/// It expires before it is set aside, or is set aside at two addresses: what is behind it goes on all the same.
+#[test]
+fn what_is_dropped_and_over_or_has_two_addresses_keeps_nothing_behind_it() {
+    let gateway = Gateway::start();
+    let connect = Connect::v3("a", "alice");
+    let mut device = Raw::connect(gateway.mqtt, &connect);
+    device.join("g");
+    device.join("h");
+    let soon = crate::common::in_seconds(3);
+    let both = |id: &str| Pap::new(id).to("group:g").to("group:h").text(&large());
+    assert_eq!(gateway.http().pap(&both("brief").attribute("deliver-before-timestamp", &soon)).pap_code(), 1001);
+    assert_eq!(gateway.http().pap(&both("large")).pap_code(), 1001);
+    for n in numbers(60) {
+        gateway.http().push(&format!("g{n}"), "group:g", &n);
+        gateway.http().push(&format!("h{n}"), "group:h", &n);
+    }
+    let mut got = 0;
+    while got < 120 {
+        let push = device.publish_in();
+        if push.payload.len() <= 256 {
+            device.puback(push.id);
+            got += 1;
+        }
+    }
+    gateway.http().wait_outcome("h60", "delivered", "1 of 1");
+    gateway.http().wait_outcome("g60", "delivered", "1 of 1");
+}

@@ -92,10 +92,12 @@ impl World {
             terminal.session.widen(self.steady);
             for sent in terminal.session.overdue(self.steady) {
                 let tries = Tries::Reached(POISON_AFTER);
-                if let Setting::Aside { .. } = self.fail(number, sent, tries).await
-                    && let Some(terminal) = &mut self.terminals[number]
-                {
-                    terminal.session.set_aside(sent);
+                let setting = self.fail(number, sent, tries).await;
+                let Some(terminal) = &mut self.terminals[number] else { continue };
+                match setting {
+                    Setting::Aside { .. } | Setting::Refused { .. } => terminal.session.set_aside(sent),
+                    Setting::Over => terminal.session.step_over(sent),
+                    Setting::Full => terminal.session.leave_unanswered(sent),
                 }
             }
         }

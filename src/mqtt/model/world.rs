@@ -318,7 +318,16 @@ impl World {
         let Some(terminal) = &mut self.terminals[number] else { return };
         if let Some((wanted, portion, aside)) = terminal.fetched.take() {
             if aside {
-                terminal.session.take_aside(&wanted, &portion, &mut terminal.outbox, &terminal.socket, moment);
+                let revoked = &self.revoked;
+                let withheld = |id| revoked.contains(&id);
+                terminal.session.take_aside(
+                    &wanted,
+                    &portion,
+                    &mut terminal.outbox,
+                    &terminal.socket,
+                    moment,
+                    withheld,
+                );
                 return self.receive(number);
             }
             let revoked = &self.revoked;
@@ -332,8 +341,8 @@ impl World {
         let Some(terminal) = &mut self.terminals[number] else { return };
         let behind = terminal.session.next_behind(&terminal.outbox);
         let aside = behind.is_none();
-        let again = || terminal.session.next_aside(&terminal.outbox).filter(|_| tries);
-        let Some(wanted) = behind.or_else(again) else { return };
+        let again = if aside && tries { terminal.session.next_aside(&terminal.outbox, self.steady) } else { None };
+        let Some(wanted) = behind.or(again) else { return };
         let fetch = Fetch {
             binding: wanted.binding,
             after: wanted.after,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::*;
 use crate::ids::{GroupId, Target};
 use crate::parcel::{Parcel, Siblings};
-use crate::store::{Owed, Settled};
+use crate::store::{Aside, Owed, Settled};
 
 const G: FlowId = 2;
 const H: FlowId = 3;
@@ -195,4 +195,43 @@ fn a_late_end_of_a_binding_took_the_next_one_with_it() {
     assert_eq!(setup.session.binding_of(G), Some(21));
     assert_eq!(setup.live(&parcel(G, 6)), Offer::Done);
     assert_eq!(setup.sent(), [6]);
+}
+
+/// A push of its own flow came while its bindings were being read, and to another connection of the user only.
+#[test]
+fn what_came_while_a_connection_was_arriving_was_missed_until_the_next_push() {
+    let mut setup = Setup::new();
+    assert!(!setup.session.attach(&membership(G, 5), Seq(5)), "nothing new");
+    assert!(setup.session.attach(&membership(G, 5), Seq(6)), "read once more, with one more push");
+    let wanted = setup.wanted().unwrap();
+    setup.fetched(&wanted, vec![(parcel(G, 6), None)], 6, &[]);
+    assert_eq!(setup.sent(), [6]);
+}
+
+#[test]
+fn rule_17_also_for_what_is_tried_again() {
+    let mut setup = Setup::new();
+    let aside = |tries| Aside { binding: 20, id: DispatchId { flow: G, seq: Seq(3) }, push: 300, tries, anyone: false };
+    for tries in [None, Some(3)] {
+        setup.session.know_aside(&[aside(tries)]);
+        let wanted = setup.session.next_aside(&setup.outbox, Instant::now()).unwrap();
+        assert_eq!((wanted.flow, wanted.after, wanted.limit), (G, Seq(2), 1));
+        let owed = Owed { parcel: Arc::new(parcel(G, 3)), settled: None, held: false };
+        let portion = Portion { parcels: vec![owed], scanned: Seq(3), more: false };
+        let mut take = |setup: &mut Setup, cancelled: bool| {
+            let now = Now::read();
+            setup.session.take_aside(&wanted, &portion, &mut setup.outbox, &setup.socket, now, |_| cancelled);
+        };
+        take(&mut setup, true);
+        assert_eq!(setup.sent(), [] as [i64; 0], "it was cancelled after it was read");
+        if tries.is_some() {
+            take(&mut setup, false);
+            assert_eq!(setup.sent(), [3]);
+            assert_eq!(
+                setup.session.next_aside(&setup.outbox, Instant::now()).map(|_| ()),
+                None,
+                "once on a connection"
+            );
+        }
+    }
 }

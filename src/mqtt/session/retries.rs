@@ -48,6 +48,11 @@ impl SetAside {
         self.at(binding, id).is_some()
     }
 
+    /// Whether this client could not take it so far.
+    pub(super) fn is_mine(&self, binding: BindingId, id: DispatchId) -> bool {
+        self.at(binding, id).is_some_and(|at| self.known[at].mine)
+    }
+
     /// Whether it is passed over for now.
     pub(super) fn waits(&self, binding: BindingId, id: DispatchId) -> bool {
         self.at(binding, id).is_some_and(|at| self.known[at].mine && self.known[at].stage == Stage::Waits)
@@ -86,15 +91,55 @@ impl Session {
     /// The store has set this one aside, which is unanswered on this connection: what is behind it goes on. Its packet id and
     /// its place stay taken.
     pub(in crate::mqtt) fn set_aside(&mut self, sent: Sent) {
-        let (binding, id) = (sent.binding, sent.id);
-        if !self.window.has(binding, id.seq) || self.aside.at(binding, id).is_some() {
+        if !self.window.has(sent.binding, sent.id.seq) || self.aside.is_mine(sent.binding, sent.id) {
             return;
         }
+        self.pass(sent.binding, sent.id, sent.push);
+        // It does not come by its other addresses instead.
+        let together: Vec<_> = self.siblings.extract_if(.., |(of, _, _)| *of == sent.push).collect();
+        for (_, binding, seq) in together {
+            if let Some(flow) = self.flows.iter().find(|flow| flow.binding == binding).map(|flow| flow.flow) {
+                self.pass(binding, DispatchId { flow, seq }, sent.push);
+            }
+        }
+        self.moved = true;
+    }
+
+    fn pass(&mut self, binding: BindingId, id: DispatchId, push: PushKey) {
         let Some(flow) = self.flows.iter_mut().find(|flow| flow.binding == binding) else { return };
         flow.set_aside(id.seq);
-        let stage = Stage::SetHere;
-        self.aside.known.push(Known { binding, id, push: sent.push, mine: true, anyone: false, stage });
-        self.moved = true;
+        let here = Known { binding, id, push, mine: true, anyone: false, stage: Stage::SetHere };
+        match self.aside.at(binding, id) {
+            Some(at) => self.aside.known[at] = here,
+            None => self.aside.known.push(here),
+        }
+    }
+
+    /// The store says that it is over: the cursor steps over it.
+    pub(in crate::mqtt) fn step_over(&mut self, sent: Sent) {
+        let mut over = vec![(sent.binding, sent.id.seq)];
+        // What came by it at its other addresses will not be answered either.
+        let together = self.siblings.extract_if(.., |(of, _, _)| *of == sent.push);
+        over.extend(together.map(|(_, binding, seq)| (binding, seq)));
+        for (binding, seq) in over {
+            if let Some(flow) = self.flows.iter_mut().find(|flow| flow.binding == binding) {
+                self.moved |= flow.step_over(seq);
+            }
+        }
+    }
+
+    /// Too many are set aside: this one stays as it is, and the store is not asked again on this connection.
+    pub(in crate::mqtt) fn leave_unanswered(&mut self, sent: Sent) {
+        self.left_unanswered.push((sent.binding, sent.id));
+    }
+
+    /// What was set aside by another address of a push is answered with it.
+    pub(super) fn answer_siblings_aside(&mut self, push: PushKey, outcome: Outcome) {
+        let here = |known: &&Known| known.push == push && known.stage != Stage::Waits;
+        let together: Vec<_> = self.aside.known.iter().filter(here).map(|known| (known.binding, known.id)).collect();
+        for (binding, id) in together {
+            self.answer_aside(binding, id, outcome);
+        }
     }
 
     /// An answer; whether it was to one of these.
@@ -107,19 +152,37 @@ impl Session {
         true
     }
 
-    /// The next one to be tried, if now is the time: with everything answered that was owed when this connection began, and
-    /// with nothing else under way, so that its failure is its own.
-    pub(in crate::mqtt) fn next_aside(&self, outbox: &Outbox) -> Option<Wanted> {
-        if self.aside.known.is_empty() || !outbox.is_free() || !self.window.has_room() || self.is_behind() {
+    /// The next one to be tried, if now is the time. What this client could not take goes out with everything answered that was
+    /// owed when this connection began, and with nothing else under way, so that its failure is its own. In a group that is never
+    /// quiet everything else waits for that moment, once.
+    pub(in crate::mqtt) fn next_aside(&mut self, outbox: &Outbox, now: Instant) -> Option<Wanted> {
+        if self.aside.known.is_empty() || !outbox.is_free() {
             return None;
         }
-        let quiet = self.window.is_empty() && self.flows.iter().all(|flow| flow.resolved() >= flow.begun_at);
         let ready = |known: &&Known| {
-            let waits = known.stage == Stage::Waits && !self.aside.was_sent(known.push) && !self.carries(known.push);
-            waits && (!known.mine || quiet)
+            known.stage == Stage::Waits && !self.aside.was_sent(known.push) && !self.carries(known.push)
         };
-        let known = self.aside.known.iter().find(ready)?;
-        Some(Wanted { flow: known.id.flow, binding: known.binding, after: known.id.seq.before(), limit: 1 })
+        let wanted = |known: &Known| Wanted {
+            flow: known.id.flow,
+            binding: known.binding,
+            after: known.id.seq.before(),
+            limit: 1,
+        };
+        let others = self.aside.known.iter().filter(ready).find(|known| !known.mine);
+        if let Some(known) = others.filter(|_| self.window.has_room() && !self.is_behind()) {
+            return Some(wanted(known));
+        }
+        let mine = self.aside.known.iter().filter(ready).find(|known| known.mine).map(wanted)?;
+        if self.flows.iter().any(|flow| flow.resolved() < flow.begun_at) {
+            return None;
+        }
+        if self.window.is_empty() {
+            return Some(mine);
+        }
+        if !std::mem::replace(&mut self.drained, true) {
+            self.window.drain(now);
+        }
+        None
     }
 
     /// A binding is closed, or its group is deleted.
@@ -135,7 +198,9 @@ impl Session {
         outbox: &mut Outbox,
         sink: &impl Sink,
         now: Now,
+        is_withheld: impl Fn(DispatchId) -> bool,
     ) {
+        self.window.end_drain();
         let id = DispatchId { flow: wanted.flow, seq: wanted.after.next() };
         let Some(at) = self.aside.at(wanted.binding, id) else { return };
         let owed = portion.parcels.first().filter(|owed| owed.parcel.seq == id.seq && owed.parcel.deadline > now.wall);
@@ -148,7 +213,8 @@ impl Session {
             self.answer_aside(wanted.binding, id, outcome);
             return;
         }
-        if self.carries(owed.parcel.push) || !self.window.has_room() || !outbox.is_free() {
+        let room = self.window.has_room() && outbox.is_free();
+        if self.carries(owed.parcel.push) || !room || (!owed.held && is_withheld(id)) {
             return;
         }
         if self.aside.known[at].mine {
@@ -180,7 +246,7 @@ impl Session {
     /// The push that went out first of those that are unanswered and not set aside, and whether it is to blame for the end of
     /// this connection: it was alone under way, and another waits behind it.
     pub(in crate::mqtt) fn suspect(&self) -> Option<(Sent, bool)> {
-        let first = self.window.unanswered().find(|sent| self.aside.at(sent.binding, sent.id).is_none());
+        let first = self.window.unanswered().find(|sent| !self.aside.is_mine(sent.binding, sent.id));
         let unwritten = || self.unwritten.front().map(|(_, sent)| *sent);
         let sent = first.or_else(unwritten)?;
         let alone = self.window.alone() == Some(sent) || (self.window.is_empty() && self.unwritten.len() == 1);
@@ -189,6 +255,7 @@ impl Session {
 
     /// Pushes that this client leaves unanswered although it answers later ones.
     pub(in crate::mqtt) fn overdue(&self, now: Instant) -> Vec<Sent> {
-        self.window.overdue(now).filter(|sent| self.aside.at(sent.binding, sent.id).is_none()).collect()
+        let left = |sent: &Sent| self.left_unanswered.contains(&(sent.binding, sent.id));
+        self.window.overdue(now).filter(|sent| !self.aside.is_mine(sent.binding, sent.id) && !left(sent)).collect()
     }
 }

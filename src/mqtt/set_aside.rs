@@ -66,9 +66,14 @@ pub(super) fn set_overdue_aside(worker: &Rc<Worker>, conn: &Rc<Conn>, now: Insta
             let Some(Some((client, user, largest))) = who else { break };
             let who = Who { client: &client, user: &user, largest };
             let tries = Tries::Reached(worker.settings.poison_after);
-            if let Some(Setting::Aside { .. }) = set_aside(&worker, &who, sent, tries).await {
-                conn.with_session(|session, _, _| session.set_aside(sent));
-            }
+            let setting = set_aside(&worker, &who, sent, tries).await;
+            conn.with_session(|session, _, _| match setting {
+                Some(Setting::Aside { .. } | Setting::Refused { .. }) => session.set_aside(sent),
+                Some(Setting::Over) => session.step_over(sent),
+                Some(Setting::Full) => session.leave_unanswered(sent),
+                // The store failed: it is asked again.
+                None => {}
+            });
         }
         conn.deciding.set(false);
         worker.list(&conn);
