@@ -8,10 +8,10 @@
 //! | [`codec`], [`publish_frame`], [`shared_frames`], [`topic_filters`], [`acl`], [`client_publish`] | bytes, names, and who may use which topics |
 //! | [`session`], [`delivery_cursor`], [`inflight_window`], [`paused_deliveries`] | delivery to one client: the one rule, the cursor, QoS 1, what is taken back |
 //! | [`connection_id`], [`take_over`], [`detached_sessions`], [`unanswered_pushes`], [`wills`], [`directory`] | what the workers share: who has which client id and which user |
-//! | [`connection`], [`send_buffer`], [`routes`], [`wildcard_watch`], [`worker`] | a worker's state: its connections, and who wants what |
+//! | [`connection`], [`send_buffer`], [`routes`], [`wildcard_watch`], [`flush`], [`feed_position`], [`worker`] | a worker's state: its connections, who wants what, what is to be written down |
 //! | [`catch_up`], [`attach`], [`client_messages`], [`subscribe`], [`group_requests`], [`answer_size`] | what connections and packets ask for |
-//! | [`connect`], [`packets`], [`connection_task`] | one connection: its CONNECT, its packets, its task |
-//! | [`fan_out`], [`keep_alive`], [`run`] | a worker's thread: pushes from the broker, time, orders from outside |
+//! | [`connect`], [`packets`], [`set_aside`], [`connection_task`] | one connection: its CONNECT, its packets, what it cannot take, its task |
+//! | [`fan_out`], [`feed_follower`], [`missed_pushes`], [`keep_alive`], [`run`] | a worker's thread: pushes from the broker, what happened elsewhere, what the broker lost, time, orders from outside |
 
 mod acl;
 mod answer_size;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::*;
 use crate::ids::{GroupId, Target};
 use crate::parcel::{Parcel, Siblings};
-use crate::store::{Aside, Owed, Settled};
+use crate::store::{Aside, Owed, Portion, Settled};
 
 const G: FlowId = 2;
 const H: FlowId = 3;
@@ -218,7 +218,7 @@ fn rule_17_also_for_what_is_tried_again() {
         assert_eq!((wanted.flow, wanted.after, wanted.limit), (G, Seq(2), 1));
         let owed = Owed { parcel: Arc::new(parcel(G, 3)), settled: None, held: false };
         let portion = Portion { parcels: vec![owed], scanned: Seq(3), more: false };
-        let mut take = |setup: &mut Setup, cancelled: bool| {
+        let take = |setup: &mut Setup, cancelled: bool| {
             let now = Now::read();
             setup.session.take_aside(&wanted, &portion, &mut setup.outbox, &setup.socket, now, |_| cancelled);
         };
