@@ -246,7 +246,7 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         worker.registry.leave(user, at);
     }
     if close.is_the_client_s() {
-        set_aside::note(worker, &session, close == Close::Reason(reason::ADMINISTRATIVE)).await;
+        set_aside::note(worker, &mut session, close == Close::Reason(reason::ADMINISTRATIVE)).await;
     }
     let resume = if expiry > 0 { session.into_resume(received) } else { Resume::default() };
     if let Some(user) = user.filter(|_| stored) {

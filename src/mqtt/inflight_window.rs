@@ -23,14 +23,23 @@ pub(super) struct Sent {
 #[derive(Debug, Clone)]
 pub(super) enum Load {
     Push(Sent),
-    Open(Arc<OpenMessage>),
+    /// A message between terminals, and how many connections it has ended, alone under way.
+    Open {
+        message: Arc<OpenMessage>,
+        ended: u32,
+    },
 }
 
 impl Load {
+    /// What is known of a message that goes out again; a push may have another size by now.
+    fn or_newer(self, newer: Self) -> Self {
+        if matches!(self, Self::Open { .. }) { self } else { newer }
+    }
+
     fn push(&self) -> Option<(BindingId, DispatchId)> {
         match self {
             Self::Push(sent) => Some((sent.binding, sent.id)),
-            Self::Open(_) => None,
+            Self::Open { .. } => None,
         }
     }
 }
@@ -76,7 +85,7 @@ impl Resume {
     pub(super) fn keep(&mut self, owed: impl Fn(&Sent) -> bool) {
         self.inflight.retain(|(_, load)| match load {
             Load::Push(sent) => owed(sent),
-            Load::Open(_) => true,
+            Load::Open { .. } => true,
         });
         self.inflight.truncate(RESUME);
     }
@@ -143,9 +152,12 @@ impl Window {
     /// The packet id for a push, and whether it went out under it before.
     pub(super) fn open(&mut self, load: Load, now: Instant) -> (u16, bool) {
         let before = self.resumed.iter().position(|(_, known)| same(known, &load));
-        let (id, dup) = match before {
-            Some(at) => (self.resumed.remove(at).0, true),
-            None => (self.free_id(), false),
+        let (id, load, dup) = match before {
+            Some(at) => {
+                let (id, known) = self.resumed.remove(at);
+                (id, known.or_newer(load), true)
+            }
+            None => (self.free_id(), load, false),
         };
         self.inflight.push_back(InFlight { id, load, since: now, overtaken: 0 });
         (id, dup)
@@ -191,7 +203,7 @@ impl Window {
     pub(super) fn unanswered(&self) -> impl Iterator<Item = Sent> {
         self.inflight.iter().filter_map(|entry| match &entry.load {
             Load::Push(sent) => Some(*sent),
-            Load::Open(_) => None,
+            Load::Open { .. } => None,
         })
     }
 
@@ -210,7 +222,7 @@ impl Window {
             move |entry: &&InFlight| entry.overtaken >= OVERTAKEN && now.duration_since(entry.since) >= OVERDUE;
         self.inflight.iter().filter(overdue).filter_map(|entry| match &entry.load {
             Load::Push(sent) => Some(*sent),
-            Load::Open(_) => None,
+            Load::Open { .. } => None,
         })
     }
 
@@ -268,10 +280,22 @@ impl Window {
     /// Messages between terminals that were under way when the last connection ended.
     pub(super) fn resumed_messages(&self) -> Vec<Arc<OpenMessage>> {
         let open = self.resumed.iter().filter_map(|(_, load)| match load {
-            Load::Open(message) => Some(Arc::clone(message)),
+            Load::Open { message, .. } => Some(Arc::clone(message)),
             Load::Push(_) => None,
         });
         open.collect()
+    }
+
+    /// The connection has ended by itself. A message between terminals that, alone under way, has ended so many connections is
+    /// dropped; answers whether one was.
+    pub(super) fn drop_poison(&mut self, limit: u32) -> bool {
+        let [InFlight { load: Load::Open { ended, .. }, .. }] = self.inflight.make_contiguous() else { return false };
+        *ended += 1;
+        let poison = *ended >= limit;
+        if poison {
+            self.inflight.clear();
+        }
+        poison
     }
 
     /// What the next connection of this session will need.
@@ -284,7 +308,7 @@ impl Window {
 fn same(a: &Load, b: &Load) -> bool {
     match (a, b) {
         (Load::Push(a), Load::Push(b)) => a.binding == b.binding && a.id == b.id,
-        (Load::Open(a), Load::Open(b)) => Arc::ptr_eq(a, b),
+        (Load::Open { message: a, .. }, Load::Open { message: b, .. }) => Arc::ptr_eq(a, b),
         _ => false,
     }
 }
@@ -391,6 +415,27 @@ mod tests {
         let mut window = Window::new(4, window.into_resume());
         assert_eq!(window.open(push(8), now), (2, true));
         assert_eq!(window.open(push(9), now), (1, false));
+    }
+
+    #[test]
+    fn a_message_between_terminals_that_ends_one_connection_after_the_other_is_dropped() {
+        let properties = crate::broker::OpenProperties::default();
+        let message = OpenMessage { topic: "t".into(), qos: 1, client: "c".into(), payload: "x".into(), properties };
+        let message = Arc::new(message);
+        let mut resumed = Vec::new();
+        let mut dropped = Vec::new();
+        for _ in 0..3 {
+            let mut window = Window::new(4, std::mem::take(&mut resumed));
+            window.open(Load::Open { message: Arc::clone(&message), ended: 0 }, Instant::now());
+            dropped.push(window.drop_poison(3));
+            resumed = window.into_resume();
+        }
+        assert_eq!((dropped, resumed.len()), (vec![false, false, true], 0));
+        // Not alone: nobody knows which it was.
+        let mut window = Window::new(4, vec![]);
+        window.open(push(1), Instant::now());
+        window.open(Load::Open { message, ended: 2 }, Instant::now());
+        assert!(!window.drop_poison(3));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::unanswered_pushes::Times;
 use super::worker::Worker;
 use crate::clock;
 use crate::ids::UserId;
+use crate::log_limit::LogLimit;
 use crate::store::{Failed, Setting, Tries};
 
 /// Who has failed on a push.
@@ -30,7 +31,19 @@ impl<'a> Who<'a> {
 }
 
 /// A connection has ended by itself. To be called before its client id is given back, with its acknowledgements written down.
-pub(super) async fn note(worker: &Rc<Worker>, session: &Session, timed_out: bool) {
+pub(super) async fn note(worker: &Rc<Worker>, session: &mut Session, timed_out: bool) {
+    let only_messages = session.leaves_only_messages();
+    if session.drop_poison(worker.settings.poison_after) {
+        static DROPPED: LogLimit = LogLimit::new(5);
+        if let Some(left_out) = DROPPED.pass() {
+            let client = &session.client_id;
+            tracing::info!(
+                client,
+                left_out,
+                "a message between terminals ended one connection after the other, and was dropped"
+            );
+        }
+    }
     let Some(who) = Who::of(session) else { return };
     for FailedTry { sent, anyone } in session.failed_tries() {
         let who = Who { client: if anyone { "" } else { who.client }, ..who };
@@ -38,6 +51,9 @@ pub(super) async fn note(worker: &Rc<Worker>, session: &Session, timed_out: bool
     }
     let suspect = session.suspect();
     let times = worker.registry.unanswered.note(who.client, suspect);
+    if only_messages {
+        worker.registry.unanswered.note_messages(who.client);
+    }
     let Some((sent, to_blame)) = suspect else { return };
     let limit = worker.settings.poison_after;
     let Times { of_client, of_new_clients } = times;

@@ -24,7 +24,8 @@ struct Known {
 /// How the last connections of a client ended.
 #[derive(Debug, Clone, Copy)]
 struct Ended {
-    on: (BindingId, DispatchId),
+    /// None where only messages between terminals were unanswered.
+    on: Option<(BindingId, DispatchId)>,
     /// Connections in a row that this push alone has ended.
     times: u32,
 }
@@ -44,7 +45,7 @@ impl Unanswered {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.by_client.swap_remove(client);
         let Some((sent, to_blame)) = suspect else { return Times { of_client: 0, of_new_clients: 0 } };
-        let on = (sent.binding, sent.id);
+        let on = Some((sent.binding, sent.id));
         let same = before.filter(|before| before.on == on).map_or(0, |before| before.times);
         let times = if to_blame { same.saturating_add(1) } else { same };
         make_room(&mut known.by_client);
@@ -59,7 +60,14 @@ impl Unanswered {
         Times { of_client: times, of_new_clients }
     }
 
-    /// Whether the last connection of a client ended with pushes unanswered.
+    /// A connection has ended by itself with messages between terminals unanswered: the next one is careful too.
+    pub(super) fn note_messages(&self, client: &str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        make_room(&mut known.by_client);
+        known.by_client.insert(client.to_owned(), Ended { on: None, times: 0 });
+    }
+
+    /// Whether the last connection of a client ended with something unanswered.
     pub(super) fn has(&self, client: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).by_client.contains_key(client)
     }

@@ -405,3 +405,48 @@ fn what_is_dropped_and_over_or_has_two_addresses_keeps_nothing_behind_it() {
     gateway.http().wait_outcome("h60", "delivered", "1 of 1");
     gateway.http().wait_outcome("g60", "delivered", "1 of 1");
 }
+
+/// With a Receive Maximum of 1 nothing can overtake it: the acknowledgement time-out ends the connection, and that counts.
+#[test]
+fn with_a_receive_maximum_of_one_the_time_out_sets_it_aside() {
+    let gateway = Gateway::start_with("[mqtt]\nack_timeout = \"1s\"\n", &[]);
+    let mut connect = Connect::v5("a", "alice");
+    connect.properties.extend([0x21, 0, 1]);
+    waiting_pushes(&gateway, &connect, 3);
+    let mut got = Vec::new();
+    for _ in 0..8 {
+        let mut device = Raw::connect(gateway.mqtt, &connect);
+        while got.len() < 4 {
+            // A DISCONNECT, or nothing: it was ended.
+            let Some(packet) = device.try_packet(Duration::from_secs(10)).filter(|packet| packet.first >> 4 == 3)
+            else {
+                break;
+            };
+            let push = device.parse(&packet);
+            if push.payload.len() <= 256 {
+                device.puback(push.id);
+                got.push(push.text().to_owned());
+            }
+        }
+    }
+    assert_eq!(got, ["small", "1", "2", "3"]);
+}
+
+#[test]
+fn what_replaces_a_push_that_is_set_aside_is_owed() {
+    let gateway = Gateway::start();
+    let connect = Connect::v3("a", "alice");
+    waiting_pushes(&gateway, &connect, 3);
+    let mut got = Vec::new();
+    while got.len() < 4 {
+        got.extend(closes_on_large(&gateway, &connect, 4 - got.len()).0);
+    }
+    wait_for("it to be set aside", || {
+        member(&gateway, "large")["desc"].as_str()?.starts_with("set aside").then_some(())
+    });
+    let new = Pap::new("new").to("group:news").text("smaller");
+    let new = new.attribute("replace-push-id", "large").attribute("replace-method", "pending-only");
+    assert_eq!(gateway.http().pap(&new).pap_code(), 1001);
+    assert_eq!(closes_on_large(&gateway, &connect, 1), (vec!["smaller".to_owned()], false));
+    gateway.http().wait_outcome("large", "cancelled", "0 of 1");
+}

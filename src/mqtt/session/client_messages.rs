@@ -42,7 +42,7 @@ impl Session {
     pub(in crate::mqtt) fn send_queued(&mut self, outbox: &mut Outbox, sink: &impl Sink, now: Now) {
         while outbox.is_free() && self.window.has_room() {
             let Some(message) = self.open_queue.pop_front() else { return };
-            let id = self.window.open(Load::Open(Arc::clone(&message)), now.steady);
+            let id = self.window.open(Load::Open { message: Arc::clone(&message), ended: 0 }, now.steady);
             if !self.send_open(&message, Some(id), outbox, sink, now) {
                 self.window.close(id.0);
             }
@@ -69,5 +69,15 @@ impl Session {
         let (head, body) = frame.stamped(id, dup);
         outbox.send(sink, head, body);
         true
+    }
+
+    /// The connection has ended by itself; answers whether a message between terminals is dropped for that.
+    pub(in crate::mqtt) fn drop_poison(&mut self, limit: u32) -> bool {
+        self.window.drop_poison(limit)
+    }
+
+    /// Whether messages between terminals are unanswered, and no push is.
+    pub(in crate::mqtt) fn leaves_only_messages(&self) -> bool {
+        !self.window.is_empty() && self.window.unanswered().next().is_none()
     }
 }
