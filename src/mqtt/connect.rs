@@ -388,7 +388,7 @@ impl Start {
         let connect = &self.connect;
         let resume = std::mem::take(&mut self.resume);
         let mut window = Window::new(usize::from(worker.settings.inflight.min(connect.receive_max)), resume.inflight);
-        if worker.registry.unanswered.has(&self.client_id) {
+        if worker.registry.unanswered.has(&self.client_id, self.user.as_ref()) {
             window = window.carefully();
         }
         let session =

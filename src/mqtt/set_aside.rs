@@ -50,7 +50,7 @@ pub(super) async fn note(worker: &Rc<Worker>, session: &mut Session, timed_out: 
         set_aside(worker, &who, sent, Tries::OneMore).await;
     }
     let suspect = session.suspect();
-    let times = worker.registry.unanswered.note(who.client, suspect);
+    let times = worker.registry.unanswered.note(who.client, who.user, suspect);
     if only_messages {
         worker.registry.unanswered.note_messages(who.client);
     }

@@ -450,3 +450,19 @@ fn what_replaces_a_push_that_is_set_aside_is_owed() {
     assert_eq!(closes_on_large(&gateway, &connect, 1), (vec!["smaller".to_owned()], false));
     gateway.http().wait_outcome("large", "cancelled", "0 of 1");
 }
+
+/// Such devices were never known to have failed before.
+#[test]
+fn a_device_with_a_new_client_id_for_each_connection_gets_everything_else() {
+    let gateway = Gateway::start();
+    waiting_pushes(&gateway, &Connect::v3("first", "alice"), 3);
+    let (mut got, mut n) = (Vec::new(), 0);
+    while got.len() < 4 {
+        n += 1;
+        assert!(n < 12, "{got:?} {}", gateway.log());
+        got.extend(closes_on_large(&gateway, &Connect::v3(&format!("c{n}"), "alice"), 4 - got.len()).0);
+    }
+    assert_eq!(got, ["small", "1", "2", "3"]);
+    gateway.http().push("after", "group:news", "after");
+    assert_eq!(closes_on_large(&gateway, &Connect::v3("next", "alice"), 2), (vec!["after".to_owned()], true));
+}

@@ -113,10 +113,11 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn run(ops: &[Op]) -> Result<(), TestCaseError> {
+/// `new_ids`: the device that closes has a new client id for each connection.
+fn run(new_ids: bool, ops: &[Op]) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let mut world = World::new();
+        let mut world = World::new(new_ids);
         for op in ops {
             world.step(op).await;
             world.check_counters().await;
@@ -132,12 +133,12 @@ fn random_schedules_keep_every_promise_of_the_ledger() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150);
     let mut runner =
         TestRunner::new(Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() });
-    let schedules = prop::collection::vec(op(), 1..80);
-    match runner.run(&schedules, |ops| run(&ops)) {
+    let schedules = (any::<bool>(), prop::collection::vec(op(), 1..80));
+    match runner.run(&schedules, |(new_ids, ops)| run(new_ids, &ops)) {
         Ok(()) => {}
-        Err(TestError::Fail(reason, ops)) => {
+        Err(TestError::Fail(reason, (new_ids, ops))) => {
             let schedule: String = ops.iter().map(|op| format!("  {op:?}\n")).collect();
-            panic!("{reason}\nafter\n{schedule}");
+            panic!("{reason}\nafter, with new ids {new_ids},\n{schedule}");
         }
         Err(error) => panic!("{error}"),
     }
@@ -157,5 +158,5 @@ fn what_was_refused_after_leaving_the_group_came_again_by_another_address() {
         Op::Leave { user: 0, group: 0 },
         Op::Answer { terminal: 3, which: 0, refuse: true },
     ];
-    run(&schedule).unwrap();
+    run(false, &schedule).unwrap();
 }

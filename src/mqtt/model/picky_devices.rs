@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::DROPS;
 use super::TERMINALS;
 use super::world::{World, user, user_of};
+use super::{CLOSES, DROPS};
 use crate::mqtt::inflight_window::Sent;
 use crate::store::{Failed, Setting, TerminalSeen, Tries};
 
@@ -12,6 +12,14 @@ use crate::store::{Failed, Setting, TerminalSeen, Tries};
 const POISON_AFTER: u32 = 3;
 
 impl World {
+    /// The client id of a terminal's connection.
+    pub(super) fn client(&self, number: usize) -> String {
+        match self.new_ids.filter(|_| number == CLOSES) {
+            Some(connections) => format!("t{number}-{connections}"),
+            None => format!("t{number}"),
+        }
+    }
+
     pub(super) async fn note_terminal(&self, client: &str, who: usize) {
         let seen = TerminalSeen {
             client: client.to_owned(),
@@ -32,16 +40,20 @@ impl World {
         let Some(mut terminal) = self.terminals[number].take() else { return };
         self.orphans.extend(terminal.session.take_moves());
         self.settle().await;
+        let client = self.client(number);
         for failed in terminal.session.failed_tries() {
-            self.fail(number, failed.sent, Tries::OneMore).await;
+            let client = if failed.anyone { "" } else { client.as_str() };
+            self.fail(number, client, failed.sent, Tries::OneMore).await;
         }
         let suspect = terminal.session.suspect();
         self.closed_on_the_last = terminal.session.under_way().len() <= 1 && !terminal.session.is_behind();
-        let times = self.unanswered.note(&format!("t{number}"), suspect).of_client;
-        if let Some((sent, true)) = suspect
-            && times >= POISON_AFTER
-        {
-            self.fail(number, sent, Tries::Reached(times)).await;
+        let times = self.unanswered.note(&client, &user(user_of(number)), suspect);
+        if let Some((sent, true)) = suspect {
+            if times.of_client >= POISON_AFTER {
+                self.fail(number, &client, sent, Tries::Reached(times.of_client)).await;
+            } else if times.of_new_clients >= POISON_AFTER {
+                self.fail(number, "", sent, Tries::Reached(times.of_new_clients)).await;
+            }
         }
         self.resumes[number] = Some(terminal.session.into_resume(vec![]));
     }
@@ -52,9 +64,9 @@ impl World {
         }
     }
 
-    async fn fail(&mut self, number: usize, sent: Sent, tries: Tries) -> Setting {
+    async fn fail(&mut self, number: usize, client: &str, sent: Sent, tries: Tries) -> Setting {
         let failed = Failed {
-            client: format!("t{number}"),
+            client: client.to_owned(),
             binding: sent.binding,
             id: sent.id,
             tries,
@@ -92,7 +104,8 @@ impl World {
             terminal.session.widen(self.steady);
             for sent in terminal.session.overdue(self.steady) {
                 let tries = Tries::Reached(POISON_AFTER);
-                let setting = self.fail(number, sent, tries).await;
+                let client = self.client(number);
+                let setting = self.fail(number, &client, sent, tries).await;
                 let Some(terminal) = &mut self.terminals[number] else { continue };
                 match setting {
                     Setting::Aside { .. } | Setting::Refused { .. } => terminal.session.set_aside(sent),

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::terminal::{Arrived, Connection};
 use super::{CLOSES, DROPS, GROUPS, Op, TERMINALS, To, USERS, is_poison};
 use crate::ids::{GroupId, JoinPolicy, Target, UserId};
+use crate::mqtt::inflight_window::Resume;
 use crate::mqtt::session::Offer;
 use crate::mqtt::shared_frames::{Frames, Now};
 use crate::mqtt::unanswered_pushes::Unanswered;
@@ -46,7 +47,7 @@ pub(super) struct World {
     pub(super) members: [BTreeSet<usize>; GROUPS],
     pub(super) pushes: Vec<Push>,
     pub(super) terminals: [Option<Connection>; TERMINALS],
-    pub(super) resumes: [Option<crate::mqtt::inflight_window::Resume>; TERMINALS],
+    pub(super) resumes: [Option<Resume>; TERMINALS],
     pub(super) orphans: Vec<CursorMove>,
     revoked: BTreeSet<DispatchId>,
     /// Of the groups.
@@ -57,6 +58,8 @@ pub(super) struct World {
     pub(super) unanswered: Unanswered,
     /// Devices that have to hang up.
     pub(super) hangs_up: BTreeSet<usize>,
+    /// Connections so far of the device that has a new client id for each.
+    pub(super) new_ids: Option<usize>,
     /// The one that closes did so on the only push that it still owed an answer for.
     pub(super) closed_on_the_last: bool,
     pub(super) steady: Instant,
@@ -112,7 +115,7 @@ fn open(path: &std::path::Path, news: &Arc<Mutex<News>>) -> Store {
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(new_ids: bool) -> Self {
         // In memory where that is possible: what is tested here is not the disk.
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let path = dir.path().join("m.db");
@@ -134,6 +137,7 @@ impl World {
             seqs: BTreeMap::new(),
             unanswered: Unanswered::default(),
             hangs_up: BTreeSet::new(),
+            new_ids: new_ids.then_some(0),
             closed_on_the_last: false,
             steady: Instant::now(),
             aside: BTreeSet::new(),
@@ -422,7 +426,12 @@ impl World {
         let who = user_of(number);
         let mut resume = self.resumes[number].take().unwrap_or_default();
         let memberships = self.store().memberships(user(who)).await.unwrap();
-        let client = format!("t{number}");
+        if let Some(connections) = self.new_ids.as_mut().filter(|_| number == CLOSES) {
+            *connections += 1;
+            // There is nothing to resume.
+            resume = Resume::default();
+        }
+        let client = self.client(number);
         let arrival = self.store().arrive(client.clone(), user(who), self.now).await.unwrap();
         resume.keep(|sent| {
             let acked = memberships.iter().find(|one| one.binding == sent.binding).map(|one| one.acked);
@@ -431,7 +440,7 @@ impl World {
         });
         self.note_terminal(&client, who).await;
         let known = self.durable.iter().filter(|(user, _)| *user == who).map(|(_, push)| *push).collect();
-        let careful = self.unanswered.has(&client);
+        let careful = self.unanswered.has(&client, Some(&user(who)));
         let mut connection = Connection::new(&client, user(who), resume, careful, known);
         connection.session.know_aside(&arrival.aside);
         for membership in memberships {
