@@ -247,6 +247,7 @@ impl Session {
     }
 
     /// Writes a push, or refuses it in the name of the terminal where that could not take its size.
+    #[inline]
     fn transmit(
         &mut self,
         binding: BindingId,
@@ -272,8 +273,13 @@ impl Session {
         } else {
             let (head, body) = frame.stamped(0, false);
             outbox.send(sink, head, body);
-            self.unwritten.push_back((outbox.mark(), sent));
-            self.written(outbox);
+            let mark = outbox.mark();
+            if self.unwritten.is_empty() && outbox.has_passed(mark) {
+                self.conclude(sent, Outcome::Got);
+            } else {
+                self.unwritten.push_back((mark, sent));
+                self.written(outbox);
+            }
         }
     }
 
@@ -290,7 +296,7 @@ impl Session {
 
     /// A push has been answered; by one of its addresses all of them are (rule 12).
     fn conclude(&mut self, sent: Sent, outcome: Outcome) {
-        if !self.answer_aside(sent.binding, sent.id, outcome) {
+        if self.aside.is_empty() || !self.answer_aside(sent.binding, sent.id, outcome) {
             self.resolve(sent.binding, sent.id.seq, outcome);
         }
         if !sent.shared {

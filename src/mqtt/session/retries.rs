@@ -44,6 +44,10 @@ impl SetAside {
         self.known.iter().position(|known| known.binding == binding && known.id == id)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     pub(super) fn knows(&self, binding: BindingId, id: DispatchId) -> bool {
         self.at(binding, id).is_some()
     }
