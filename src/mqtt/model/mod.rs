@@ -113,11 +113,24 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// `new_ids`: the device that closes has a new client id for each connection.
-fn run(new_ids: bool, ops: &[Op]) -> Result<(), TestCaseError> {
+/// What is the same for a whole schedule.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Variant {
+    /// The device that closes has a new client id for each connection.
+    pub(super) new_ids: bool,
+    /// Pushes that may be under way to one terminal.
+    pub(super) window: usize,
+}
+
+fn variant() -> impl Strategy<Value = Variant> {
+    let windows = prop_oneof![1 => Just(1_usize), 3 => Just(3), 1 => Just(12)];
+    (any::<bool>(), windows).prop_map(|(new_ids, window)| Variant { new_ids, window })
+}
+
+fn run(variant: Variant, ops: &[Op]) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let mut world = World::new(new_ids);
+        let mut world = World::new(variant);
         for op in ops {
             world.step(op).await;
             world.check_counters().await;
@@ -133,12 +146,12 @@ fn random_schedules_keep_every_promise_of_the_ledger() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150);
     let mut runner =
         TestRunner::new(Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() });
-    let schedules = (any::<bool>(), prop::collection::vec(op(), 1..80));
-    match runner.run(&schedules, |(new_ids, ops)| run(new_ids, &ops)) {
+    let schedules = (variant(), prop::collection::vec(op(), 1..80));
+    match runner.run(&schedules, |(variant, ops)| run(variant, &ops)) {
         Ok(()) => {}
-        Err(TestError::Fail(reason, (new_ids, ops))) => {
+        Err(TestError::Fail(reason, (variant, ops))) => {
             let schedule: String = ops.iter().map(|op| format!("  {op:?}\n")).collect();
-            panic!("{reason}\nafter, with new ids {new_ids},\n{schedule}");
+            panic!("{reason}\nafter, with {variant:?},\n{schedule}");
         }
         Err(error) => panic!("{error}"),
     }
@@ -158,5 +171,5 @@ fn what_was_refused_after_leaving_the_group_came_again_by_another_address() {
         Op::Leave { user: 0, group: 0 },
         Op::Answer { terminal: 3, which: 0, refuse: true },
     ];
-    run(false, &schedule).unwrap();
+    run(Variant { new_ids: false, window: 3 }, &schedule).unwrap();
 }

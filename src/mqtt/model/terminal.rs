@@ -12,8 +12,14 @@ use crate::mqtt::session::{Session, Wanted};
 use crate::parcel::Seq;
 use crate::store::Portion;
 
-/// Pushes that may be under way to one terminal.
-const WINDOW: usize = 3;
+/// What the gateway and a terminal agree on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// Pushes that may be under way: the Receive Maximum.
+    pub(super) window: usize,
+    /// The last connection ended with something unanswered.
+    pub(super) careful: bool,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Socket(RefCell<Vec<u8>>);
@@ -52,9 +58,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(client: &str, user: UserId, resume: Resume, careful: bool, known: BTreeSet<usize>) -> Self {
-        let window = Window::new(WINDOW, resume.inflight);
-        let window = if careful { window.carefully() } else { window };
+    pub(super) fn new(client: &str, user: UserId, resume: Resume, terms: Terms, known: BTreeSet<usize>) -> Self {
+        let window = Window::new(terms.window, resume.inflight);
+        let window = if terms.careful { window.carefully() } else { window };
         Self {
             session: Session::new(Version::V3, client.into(), Some(user), window, None),
             outbox: Outbox::default(),

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::terminal::{Arrived, Connection};
-use super::{CLOSES, DROPS, GROUPS, Op, TERMINALS, To, USERS, is_poison};
+use super::terminal::{Arrived, Connection, Terms};
+use super::{CLOSES, DROPS, GROUPS, Op, TERMINALS, To, USERS, Variant, is_poison};
 use crate::ids::{GroupId, JoinPolicy, Target, UserId};
 use crate::mqtt::inflight_window::Resume;
 use crate::mqtt::session::Offer;
@@ -58,6 +58,7 @@ pub(super) struct World {
     pub(super) unanswered: Unanswered,
     /// Devices that have to hang up.
     pub(super) hangs_up: BTreeSet<usize>,
+    variant: Variant,
     /// Connections so far of the device that has a new client id for each.
     pub(super) new_ids: Option<usize>,
     /// The one that closes did so on the only push that it still owed an answer for.
@@ -115,7 +116,7 @@ fn open(path: &std::path::Path, news: &Arc<Mutex<News>>) -> Store {
 }
 
 impl World {
-    pub(super) fn new(new_ids: bool) -> Self {
+    pub(super) fn new(variant: Variant) -> Self {
         // In memory where that is possible: what is tested here is not the disk.
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let path = dir.path().join("m.db");
@@ -137,7 +138,8 @@ impl World {
             seqs: BTreeMap::new(),
             unanswered: Unanswered::default(),
             hangs_up: BTreeSet::new(),
-            new_ids: new_ids.then_some(0),
+            new_ids: variant.new_ids.then_some(0),
+            variant,
             closed_on_the_last: false,
             steady: Instant::now(),
             aside: BTreeSet::new(),
@@ -441,7 +443,8 @@ impl World {
         self.note_terminal(&client, who).await;
         let known = self.durable.iter().filter(|(user, _)| *user == who).map(|(_, push)| *push).collect();
         let careful = self.unanswered.has(&client, Some(&user(who)));
-        let mut connection = Connection::new(&client, user(who), resume, careful, known);
+        let terms = Terms { window: self.variant.window, careful };
+        let mut connection = Connection::new(&client, user(who), resume, terms, known);
         connection.session.know_aside(&arrival.aside);
         for membership in memberships {
             connection.session.attach(&membership, membership.head);

@@ -235,3 +235,37 @@ fn rule_17_also_for_what_is_tried_again() {
         }
     }
 }
+
+/// A socket that takes so many bytes and no more.
+struct Narrow(std::cell::Cell<usize>);
+
+impl Sink for Narrow {
+    fn try_write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let offered: usize = parts.iter().map(|part| part.len()).sum();
+        let taken = offered.min(self.0.get());
+        self.0.set(self.0.get() - taken);
+        if taken == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(taken) }
+    }
+}
+
+#[test]
+fn rule_20_a_qos_0_push_that_was_not_wholly_written_is_unanswered() {
+    let mut setup = Setup::new();
+    let unconfirmed = |seq| Parcel { confirmed: false, ..parcel(G, seq) };
+    let narrow = Narrow(std::cell::Cell::new(4));
+    let offer = |setup: &mut Setup, seq| {
+        let parcel = unconfirmed(seq);
+        setup.session.offer(&mut Frames::new(&parcel, false), &mut setup.outbox, &narrow, Now::read())
+    };
+    assert_eq!(offer(&mut setup, 6), Offer::Done);
+    assert!(
+        setup.session.suspect().is_some_and(|(sent, to_blame)| sent.id.seq == Seq(6) && !to_blame),
+        "nothing waits"
+    );
+    assert_eq!(offer(&mut setup, 7), Offer::Behind);
+    assert!(setup.session.suspect().is_some_and(|(sent, to_blame)| sent.id.seq == Seq(6) && to_blame));
+    // Written as a whole it counts, and nobody is to blame.
+    let mut setup = Setup::new();
+    setup.live(&unconfirmed(6));
+    assert!(setup.session.suspect().is_none());
+}
