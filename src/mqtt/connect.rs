@@ -343,7 +343,7 @@ impl Start {
         }
         conn.reply(self.connect.version, &Reply::ConnAck(Box::new(self.connack(worker, present))));
         if self.user.is_some() {
-            conn.with_session(|session, _, _| session.know_aside(&arrival.aside));
+            conn.with_session(|session, _, _| session.know_aside(&arrival.aside, conn.id));
             attach::attach_all(worker, conn, &arrival.memberships);
             attach::arrived(worker, conn);
             subscribe::set_qos(worker, conn);

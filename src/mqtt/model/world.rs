@@ -59,6 +59,7 @@ pub(super) struct World {
     /// Devices that have to hang up.
     pub(super) hangs_up: BTreeSet<usize>,
     variant: Variant,
+    connects: u64,
     /// Connections so far of the device that has a new client id for each.
     pub(super) new_ids: Option<usize>,
     /// The one that closes did so on the only push that it still owed an answer for.
@@ -140,6 +141,7 @@ impl World {
             hangs_up: BTreeSet::new(),
             new_ids: variant.new_ids.then_some(0),
             variant,
+            connects: 0,
             closed_on_the_last: false,
             steady: Instant::now(),
             aside: BTreeSet::new(),
@@ -445,7 +447,8 @@ impl World {
         let careful = self.unanswered.has(&client, Some(&user(who)));
         let terms = Terms { window: self.variant.window, careful };
         let mut connection = Connection::new(&client, user(who), resume, terms, known);
-        connection.session.know_aside(&arrival.aside);
+        self.connects += 1;
+        connection.session.know_aside(&arrival.aside, self.connects);
         for membership in memberships {
             connection.session.attach(&membership, membership.head);
         }

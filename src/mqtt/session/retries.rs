@@ -79,8 +79,9 @@ pub(in crate::mqtt) struct FailedTry {
 }
 
 impl Session {
-    /// What is set aside for this user's bindings.
-    pub(in crate::mqtt) fn know_aside(&mut self, aside: &[Aside]) {
+    /// What is set aside for this user's bindings. Another one is first with each `turn`: one on which the client always closes
+    /// must not keep the others from being tried.
+    pub(in crate::mqtt) fn know_aside(&mut self, aside: &[Aside], turn: u64) {
         let known = |aside: &Aside| Known {
             binding: aside.binding,
             id: aside.id,
@@ -90,6 +91,10 @@ impl Session {
             stage: Stage::Waits,
         };
         self.aside.known = aside.iter().map(known).collect();
+        let count = self.aside.known.len() as u64;
+        if count > 0 {
+            self.aside.known.rotate_left(usize::try_from(turn % count).unwrap_or(0));
+        }
     }
 
     /// The store has set this one aside, which is unanswered on this connection: what is behind it goes on. Its packet id and

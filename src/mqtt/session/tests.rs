@@ -213,7 +213,7 @@ fn rule_17_also_for_what_is_tried_again() {
     let mut setup = Setup::new();
     let aside = |tries| Aside { binding: 20, id: DispatchId { flow: G, seq: Seq(3) }, push: 300, tries, anyone: false };
     for tries in [None, Some(3)] {
-        setup.session.know_aside(&[aside(tries)]);
+        setup.session.know_aside(&[aside(tries)], 7);
         let wanted = setup.session.next_aside(&setup.outbox, Instant::now()).unwrap();
         assert_eq!((wanted.flow, wanted.after, wanted.limit), (G, Seq(2), 1));
         let owed = Owed { parcel: Arc::new(parcel(G, 3)), settled: None, held: false };
@@ -268,4 +268,21 @@ fn rule_20_a_qos_0_push_that_was_not_wholly_written_is_unanswered() {
     let mut setup = Setup::new();
     setup.live(&unconfirmed(6));
     assert!(setup.session.suspect().is_none());
+}
+
+#[test]
+fn one_that_is_set_aside_and_always_closes_kept_another_from_being_tried() {
+    let mut setup = Setup::new();
+    let aside = |seq| Aside {
+        binding: 20,
+        id: DispatchId { flow: G, seq: Seq(seq) },
+        push: seq,
+        tries: Some(3),
+        anyone: false,
+    };
+    let first = |setup: &mut Setup, turn| {
+        setup.session.know_aside(&[aside(2), aside(3)], turn);
+        setup.session.next_aside(&setup.outbox, Instant::now()).map(|wanted| wanted.after.next())
+    };
+    assert_eq!([first(&mut setup, 4), first(&mut setup, 5)], [Some(Seq(2)), Some(Seq(3))]);
 }
