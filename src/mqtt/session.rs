@@ -166,7 +166,7 @@ impl Session {
 
     /// What is under way: sent, here or on the connection before, and not answered.
     pub(super) fn under_way(&self) -> Vec<(BindingId, DispatchId)> {
-        self.window.pushes().filter(|(binding, id)| !self.aside.knows(*binding, *id)).collect()
+        self.window.pushes().filter(|(binding, id)| !self.aside.is_mine(*binding, *id)).collect()
     }
 
     /// The binding to which a dispatch is under way: sent, here or on the connection before, and not answered.

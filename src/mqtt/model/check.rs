@@ -112,29 +112,31 @@ impl World {
 
     /// Everybody is there, everything arrives, everything is acknowledged.
     pub(super) async fn come_to_rest(&mut self) {
+        let mut idle = [0; TERMINALS];
         for round in 0..ROUNDS {
             self.publish_all().await;
-            let mut quiet = true;
             self.time_passes().await;
-            for number in 0..TERMINALS {
+            for (number, idle) in idle.iter_mut().enumerate() {
                 // Who drops what is in its way is ended after a while, and comes again.
                 let stuck = |terminal: &Connection| terminal.session.stuck_since().is_some();
                 if round % 5 == 4 && number == DROPS && self.terminals[number].as_ref().is_some_and(stuck) {
                     self.disconnect(number).await;
                 }
                 self.connect(number).await;
-                self.fetch(number, !matches!(number, CLOSES | DROPS)).await;
+                self.fetch(number, true).await;
                 self.hang_up().await;
-                quiet &= match &self.terminals[number] {
-                    Some(terminal) => {
-                        terminal.open.is_empty() && terminal.fetched.is_none() && !terminal.session.is_behind()
-                    }
-                    None => number == CLOSES && self.closed_on_the_last,
-                };
+                match &self.terminals[number] {
+                    Some(terminal) if !terminal.open.is_empty() => *idle = 0,
+                    Some(terminal) if terminal.fetched.is_none() && !terminal.session.is_behind() => *idle += 1,
+                    // It closes on the same push for ever, and takes what else there is in between.
+                    _ if number == CLOSES && self.closed_on_the_last => *idle += 1,
+                    _ => *idle = 0,
+                }
                 self.answer(number, 0, false);
             }
             self.settle().await;
-            if quiet {
+            // What is set aside is tried when there is nothing else to do, by who closes one at a time.
+            if idle.iter().enumerate().all(|(number, idle)| *idle >= if number == CLOSES { 20 } else { 3 }) {
                 return;
             }
         }

@@ -120,11 +120,18 @@ pub(super) struct Variant {
     pub(super) new_ids: bool,
     /// Pushes that may be under way to one terminal.
     pub(super) window: usize,
+    /// `mqtt.poison_after`: 1 sets aside often, and early in a schedule.
+    pub(super) poison_after: u32,
 }
 
 fn variant() -> impl Strategy<Value = Variant> {
     let windows = prop_oneof![1 => Just(1_usize), 3 => Just(3), 1 => Just(12)];
-    (any::<bool>(), windows).prop_map(|(new_ids, window)| Variant { new_ids, window })
+    let limits = prop_oneof![2 => Just(1), 1 => Just(3)];
+    (any::<bool>(), windows, limits).prop_map(|(new_ids, window, poison_after)| Variant {
+        new_ids,
+        window,
+        poison_after,
+    })
 }
 
 fn run(variant: Variant, ops: &[Op]) -> Result<(), TestCaseError> {
@@ -171,5 +178,5 @@ fn what_was_refused_after_leaving_the_group_came_again_by_another_address() {
         Op::Leave { user: 0, group: 0 },
         Op::Answer { terminal: 3, which: 0, refuse: true },
     ];
-    run(Variant { new_ids: false, window: 3 }, &schedule).unwrap();
+    run(Variant { new_ids: false, window: 3, poison_after: 3 }, &schedule).unwrap();
 }

@@ -8,9 +8,6 @@ use super::{CLOSES, DROPS};
 use crate::mqtt::inflight_window::Sent;
 use crate::store::{Failed, Setting, TerminalSeen, Tries};
 
-/// `mqtt.poison_after`
-const POISON_AFTER: u32 = 3;
-
 impl World {
     /// The client id of a terminal's connection.
     pub(super) fn client(&self, number: usize) -> String {
@@ -49,9 +46,9 @@ impl World {
         self.closed_on_the_last = terminal.session.under_way().len() <= 1 && !terminal.session.is_behind();
         let times = self.unanswered.note(&client, &user(user_of(number)), suspect);
         if let Some((sent, true)) = suspect {
-            if times.of_client >= POISON_AFTER {
+            if times.of_client >= self.variant.poison_after {
                 self.fail(number, &client, sent, Tries::Reached(times.of_client)).await;
-            } else if times.of_new_clients >= POISON_AFTER {
+            } else if times.of_new_clients >= self.variant.poison_after {
                 self.fail(number, "", sent, Tries::Reached(times.of_new_clients)).await;
             }
         }
@@ -72,7 +69,7 @@ impl World {
             tries,
             size: 1,
             largest: 0,
-            limit: POISON_AFTER,
+            limit: self.variant.poison_after,
             others_since: 0,
         };
         self.settle().await;
@@ -91,7 +88,11 @@ impl World {
                     known.resolved.entry(to).or_default().insert(who);
                 }
             }
-            Setting::Over | Setting::Full => {}
+            // A push that was taken back and cannot be taken by the one who held it is over for him.
+            Setting::Over => self.pushes[push].taken_back.values_mut().for_each(|holders| {
+                holders.remove(&who);
+            }),
+            Setting::Full => {}
         }
         setting
     }
@@ -103,7 +104,7 @@ impl World {
             let Some(terminal) = &mut self.terminals[number] else { continue };
             terminal.session.widen(self.steady);
             for sent in terminal.session.overdue(self.steady) {
-                let tries = Tries::Reached(POISON_AFTER);
+                let tries = Tries::Reached(self.variant.poison_after);
                 let client = self.client(number);
                 let setting = self.fail(number, &client, sent, tries).await;
                 let Some(terminal) = &mut self.terminals[number] else { continue };

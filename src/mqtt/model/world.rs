@@ -58,7 +58,7 @@ pub(super) struct World {
     pub(super) unanswered: Unanswered,
     /// Devices that have to hang up.
     pub(super) hangs_up: BTreeSet<usize>,
-    variant: Variant,
+    pub(super) variant: Variant,
     connects: u64,
     /// Connections so far of the device that has a new client id for each.
     pub(super) new_ids: Option<usize>,
