@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::terminal::{Arrived, Connection};
 use super::world::{World, user_of};
-use super::{CLOSES, DROPS, TERMINALS, To, is_poison};
+use super::{CLOSES, DROPS, TERMINALS, To};
 use crate::store::{AddressView, State};
 
 /// How often everything is done that can be done, until nothing changes any more.
@@ -174,7 +174,7 @@ impl World {
 
     /// Whether some terminal of the user can take a push.
     fn takes(&self, who: usize, push: usize) -> bool {
-        who != user_of(CLOSES) || !is_poison(push) || !self.pushes[push].confirmed
+        who != user_of(CLOSES) || !self.is_poison(push) || !self.pushes[push].confirmed
     }
 
     /// Who is left out of a push that replaces another one: exactly those who had answered that or hold it.

@@ -3,6 +3,7 @@
 //! What must hold is in `check.rs`. `PROPTEST_CASES=5000 cargo test --lib mqtt::model` searches longer.
 
 mod check;
+mod delivering;
 mod picky_devices;
 mod taking_back;
 mod terminal;
@@ -22,11 +23,6 @@ pub(super) const TERMINALS: usize = 4;
 /// user, who has another one that takes everything.
 pub(super) const CLOSES: usize = 2;
 pub(super) const DROPS: usize = 3;
-
-/// What those two cannot take.
-pub(super) fn is_poison(push: usize) -> bool {
-    push % 4 == 3
-}
 
 /// Whom a push is addressed to: a group, or a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +70,10 @@ pub(super) enum Op {
     Break {
         terminal: usize,
     },
+    /// It is there for a while, and takes what it can.
+    Stay {
+        terminal: usize,
+    },
     /// Answers one of the pushes under way.
     Answer {
         terminal: usize,
@@ -104,6 +104,7 @@ fn op() -> impl Strategy<Value = Op> {
         12 => (0..TERMINALS).prop_map(|terminal| Op::Fetch { terminal }),
         6 => (0..TERMINALS).prop_map(|terminal| Op::Connect { terminal }),
         3 => (0..TERMINALS).prop_map(|terminal| Op::Break { terminal }),
+        6 => prop_oneof![1 => 0..TERMINALS, 2 => CLOSES..=DROPS].prop_map(|terminal| Op::Stay { terminal }),
         14 => (0..TERMINALS, 0..3_usize, prop::bool::weighted(0.1))
             .prop_map(|(terminal, which, refuse)| Op::Answer { terminal, which, refuse }),
         5 => Just(Op::Settle),
@@ -122,22 +123,34 @@ pub(super) struct Variant {
     pub(super) window: usize,
     /// `mqtt.poison_after`: 1 sets aside often, and early in a schedule.
     pub(super) poison_after: u32,
+    /// One push of so many is what those two devices cannot take.
+    pub(super) poison_every: usize,
+    /// Everybody is a member of every group, and there, when the schedule begins.
+    pub(super) crowd: bool,
 }
 
 fn variant() -> impl Strategy<Value = Variant> {
     let windows = prop_oneof![1 => Just(1_usize), 3 => Just(3), 1 => Just(12)];
     let limits = prop_oneof![2 => Just(1), 1 => Just(3)];
-    (any::<bool>(), windows, limits).prop_map(|(new_ids, window, poison_after)| Variant {
-        new_ids,
-        window,
-        poison_after,
-    })
+    let poison = prop_oneof![1 => Just(2), 1 => Just(4)];
+    (any::<bool>(), windows, limits, poison, any::<bool>()).prop_map(
+        |(new_ids, window, poison_after, poison_every, crowd)| Variant {
+            new_ids,
+            window,
+            poison_after,
+            poison_every,
+            crowd,
+        },
+    )
 }
 
 fn run(variant: Variant, ops: &[Op]) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let mut world = World::new(variant);
+        if variant.crowd {
+            world.gather().await;
+        }
         for op in ops {
             world.step(op).await;
             world.check_counters().await;
@@ -178,5 +191,5 @@ fn what_was_refused_after_leaving_the_group_came_again_by_another_address() {
         Op::Leave { user: 0, group: 0 },
         Op::Answer { terminal: 3, which: 0, refuse: true },
     ];
-    run(Variant { new_ids: false, window: 3, poison_after: 3 }, &schedule).unwrap();
+    run(Variant { new_ids: false, window: 3, poison_after: 3, poison_every: 4, crowd: false }, &schedule).unwrap();
 }

@@ -9,6 +9,11 @@ use crate::mqtt::inflight_window::Sent;
 use crate::store::{Failed, Setting, TerminalSeen, Tries};
 
 impl World {
+    /// What those two devices cannot take.
+    pub(super) fn is_poison(&self, push: usize) -> bool {
+        push % self.variant.poison_every == self.variant.poison_every - 1
+    }
+
     /// The client id of a terminal's connection.
     pub(super) fn client(&self, number: usize) -> String {
         match self.new_ids.filter(|_| number == CLOSES) {

@@ -7,17 +7,17 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::terminal::{Arrived, Connection, Terms};
-use super::{CLOSES, DROPS, GROUPS, Op, TERMINALS, To, USERS, Variant, is_poison};
+use super::terminal::Connection;
+use super::{GROUPS, Op, TERMINALS, To, USERS, Variant};
 use crate::ids::{GroupId, JoinPolicy, Target, UserId};
 use crate::mqtt::inflight_window::Resume;
 use crate::mqtt::session::Offer;
-use crate::mqtt::shared_frames::{Frames, Now};
+use crate::mqtt::shared_frames::Frames;
 use crate::mqtt::unanswered_pushes::Unanswered;
 use crate::parcel::{BindingId, DispatchId, FlowId, Parcel, Seq};
 use crate::store::{
-    Address, Bind, Bound, CursorMove, DeliveryMethod, Digest, Event, Fetch, Limits, Meaning, PendingReply, Priority,
-    Removal, Replacing, Source, Store, Submission, Submitted,
+    Address, Bind, Bound, CursorMove, DeliveryMethod, Digest, Event, Limits, Meaning, PendingReply, Priority, Removal,
+    Replacing, Source, Store, Submission, Submitted,
 };
 
 /// A push as the model remembers it.
@@ -49,7 +49,7 @@ pub(super) struct World {
     pub(super) terminals: [Option<Connection>; TERMINALS],
     pub(super) resumes: [Option<Resume>; TERMINALS],
     pub(super) orphans: Vec<CursorMove>,
-    revoked: BTreeSet<DispatchId>,
+    pub(super) revoked: BTreeSet<DispatchId>,
     /// Of the groups.
     pub(super) flows: BTreeMap<usize, FlowId>,
     /// The binding of a user to a group.
@@ -59,7 +59,7 @@ pub(super) struct World {
     /// Devices that have to hang up.
     pub(super) hangs_up: BTreeSet<usize>,
     pub(super) variant: Variant,
-    connects: u64,
+    pub(super) connects: u64,
     /// Connections so far of the device that has a new client id for each.
     pub(super) new_ids: Option<usize>,
     /// The one that closes did so on the only push that it still owed an answer for.
@@ -168,6 +168,7 @@ impl World {
             }
             Op::Fetch { terminal } => self.fetch(*terminal, true).await,
             Op::Connect { terminal } => self.connect(*terminal).await,
+            Op::Stay { terminal } => self.stay(*terminal).await,
             Op::Break { terminal } => self.disconnect(*terminal).await,
             Op::Answer { terminal, which, refuse } => self.answer(*terminal, *which, *refuse),
             Op::Settle => self.settle().await,
@@ -185,7 +186,7 @@ impl World {
         self.hang_up().await;
     }
 
-    async fn join(&mut self, who: usize, number: usize) {
+    pub(super) async fn join(&mut self, who: usize, number: usize) {
         let bind = Bind {
             user: user(who),
             group: group(number),
@@ -318,141 +319,6 @@ impl World {
         for membership in memberships {
             terminal.session.attach(&membership, membership.head);
         }
-    }
-
-    /// `tries`: what is set aside may be tried again.
-    pub(super) async fn fetch(&mut self, number: usize, tries: bool) {
-        let moment = self.moment();
-        let Some(terminal) = &mut self.terminals[number] else { return };
-        if let Some((wanted, portion, aside)) = terminal.fetched.take() {
-            if aside {
-                let revoked = &self.revoked;
-                let withheld = |id| revoked.contains(&id);
-                terminal.session.take_aside(
-                    &wanted,
-                    &portion,
-                    &mut terminal.outbox,
-                    &terminal.socket,
-                    moment,
-                    withheld,
-                );
-                return self.receive(number);
-            }
-            let revoked = &self.revoked;
-            terminal.session.take_portion(&wanted, &portion, &mut terminal.outbox, &terminal.socket, moment, |id| {
-                revoked.contains(&id)
-            });
-            self.receive(number);
-            return;
-        }
-        self.settle().await;
-        let Some(terminal) = &mut self.terminals[number] else { return };
-        let behind = terminal.session.next_behind(&terminal.outbox);
-        let aside = behind.is_none();
-        let again = if aside && tries { terminal.session.next_aside(&terminal.outbox, self.steady) } else { None };
-        let Some(wanted) = behind.or(again) else { return };
-        let fetch = Fetch {
-            binding: wanted.binding,
-            after: wanted.after,
-            limit: wanted.limit,
-            max_bytes: 1_000,
-            now: self.now,
-        };
-        let portion = self.store().fetch(fetch).await.unwrap();
-        let Some(terminal) = &mut self.terminals[number] else { return };
-        match portion {
-            Some(portion) => terminal.fetched = Some((wanted, portion, aside)),
-            None => self.orphans.extend(terminal.session.detach(wanted.flow, wanted.binding)),
-        }
-    }
-
-    fn moment(&self) -> Now {
-        Now { wall: self.now, steady: self.steady }
-    }
-
-    fn receive(&mut self, number: usize) {
-        let Some(terminal) = &self.terminals[number] else { return };
-        for arrived in terminal.read() {
-            self.check_arrival(number, &arrived);
-            let Arrived { id, push, .. } = arrived;
-            match id {
-                // Whatever has been written behind it is lost, but for QoS 0, which counts when written.
-                Some(_) if self.hangs_up.contains(&number) => {}
-                Some(_) if is_poison(push) && number == CLOSES => {
-                    self.hangs_up.insert(number);
-                }
-                Some(_) if is_poison(push) && number == DROPS => {}
-                Some(id) => self.terminals[number].as_mut().unwrap().open.push((id, push)),
-                None => self.note(user_of(number), push, true),
-            }
-        }
-    }
-
-    fn note(&mut self, who: usize, push: usize, got: bool) {
-        self.answered.insert((who, push));
-        if got {
-            self.got.insert((who, push));
-        }
-    }
-
-    pub(super) fn answer(&mut self, number: usize, which: usize, refuse: bool) {
-        let Some(terminal) = &mut self.terminals[number] else { return };
-        if terminal.open.is_empty() {
-            return;
-        }
-        let (id, push) = terminal.open.remove(which % terminal.open.len());
-        assert!(terminal.session.acknowledge(id, if refuse { 0x99 } else { 0 }), "every packet id is known");
-        self.note(user_of(number), push, !refuse);
-    }
-
-    pub(super) async fn settle(&mut self) {
-        let mut moves = std::mem::take(&mut self.orphans);
-        for terminal in self.terminals.iter_mut().flatten() {
-            moves.extend(terminal.session.take_moves());
-        }
-        self.store().settle(moves, self.now).await.unwrap();
-        for (who, push) in std::mem::take(&mut self.answered) {
-            self.durable.insert((who, push));
-            let push = &mut self.pushes[push];
-            for (to, owed) in push.owed.iter().filter(|_| !push.expired) {
-                if owed.contains(&who) && !push.taken_back.contains_key(to) {
-                    push.resolved.entry(*to).or_default().insert(who);
-                }
-            }
-        }
-    }
-
-    pub(super) async fn connect(&mut self, number: usize) {
-        if self.terminals[number].is_some() {
-            return;
-        }
-        self.settle().await;
-        let who = user_of(number);
-        let mut resume = self.resumes[number].take().unwrap_or_default();
-        let memberships = self.store().memberships(user(who)).await.unwrap();
-        if let Some(connections) = self.new_ids.as_mut().filter(|_| number == CLOSES) {
-            *connections += 1;
-            // There is nothing to resume.
-            resume = Resume::default();
-        }
-        let client = self.client(number);
-        let arrival = self.store().arrive(client.clone(), user(who), self.now).await.unwrap();
-        resume.keep(|sent| {
-            let acked = memberships.iter().find(|one| one.binding == sent.binding).map(|one| one.acked);
-            let aside = arrival.aside.iter().any(|one| one.binding == sent.binding && one.id == sent.id);
-            acked.is_some_and(|acked| sent.id.seq > acked) || aside
-        });
-        self.note_terminal(&client, who).await;
-        let known = self.durable.iter().filter(|(user, _)| *user == who).map(|(_, push)| *push).collect();
-        let careful = self.unanswered.has(&client, Some(&user(who)));
-        let terms = Terms { window: self.variant.window, careful };
-        let mut connection = Connection::new(&client, user(who), resume, terms, known);
-        self.connects += 1;
-        connection.session.know_aside(&arrival.aside, self.connects);
-        for membership in memberships {
-            connection.session.attach(&membership, membership.head);
-        }
-        self.terminals[number] = Some(connection);
     }
 
     async fn expire(&mut self) {
