@@ -36,7 +36,10 @@ impl World {
         assert!(known.owed[&to].contains(&who), "u{who} is not owed push {push} by {to:?}, or has left");
         assert!(known.deadline > self.now, "push {push} has expired");
         if let Some(holders) = known.taken_back.get(&to) {
-            assert!(holders.contains(&who), "push {push} was taken back before u{who} had it");
+            assert!(
+                holders.contains(&who),
+                "push {push} by {to:?} was taken back before u{who} had it, and came to terminal {number}"
+            );
         }
         let terminal = self.terminals[number].as_mut().unwrap();
         assert!(terminal.seen.insert(*push), "push {push} twice on one connection of u{who}");
@@ -150,7 +153,10 @@ impl World {
             for (to, address) in view {
                 let owed = &push.owed[&to];
                 let expected: Vec<usize> = match push.taken_back.get(&to) {
-                    Some(holders) => owed.intersection(holders).copied().collect(),
+                    Some(holders) => {
+                        let keeps = |who: &&usize| !self.dropped.contains(&(**who, number));
+                        owed.intersection(holders).filter(keeps).copied().collect()
+                    }
                     None => owed.iter().copied().collect(),
                 };
                 if push.deadline <= self.now {
@@ -178,16 +184,20 @@ impl World {
     }
 
     /// Who is left out of a push that replaces another one: exactly those who had answered that or hold it.
-    pub(super) fn check_left_out(&self, new: usize, old: usize, to: To, holding: &BTreeSet<usize>) {
-        let (new, old) = (&self.pushes[new], &self.pushes[old]);
+    pub(super) fn check_left_out(&self, new: usize, old: usize, to: To, holding: Option<&BTreeSet<usize>>) {
         let To::Group(group) = to else { return };
-        if old.to.len() > 1 {
+        if self.pushes[old].to.len() > 1 {
             return; // An answer by another address may not have come to this one yet.
         }
-        let none = BTreeSet::new();
-        let mut out: BTreeSet<usize> = old.left_out.get(&to).unwrap_or(&none).union(holding).copied().collect();
-        out.extend(old.resolved.get(&to).unwrap_or(&none));
+        let out = self.reached(old, to, holding);
         let expected: BTreeSet<usize> = self.members[group].difference(&out).copied().collect();
-        assert_eq!(new.owed[&to], expected, "who gets what replaces a push to {to:?}");
+        assert_eq!(self.pushes[new].owed[&to], expected, "who gets what replaces a push to {to:?}");
+    }
+
+    /// Whom a push, or one that it replaced, has reached by this address.
+    pub(super) fn reached(&self, push: usize, to: To, holding: Option<&BTreeSet<usize>>) -> BTreeSet<usize> {
+        let push = &self.pushes[push];
+        let sets = [push.left_out.get(&to), push.resolved.get(&to), holding];
+        sets.into_iter().flatten().flatten().copied().collect()
     }
 }

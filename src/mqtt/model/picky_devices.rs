@@ -93,10 +93,11 @@ impl World {
                     known.resolved.entry(to).or_default().insert(who);
                 }
             }
-            // A push that was taken back and cannot be taken by the one who held it is over for him.
-            Setting::Over => self.pushes[push].taken_back.values_mut().for_each(|holders| {
-                holders.remove(&who);
-            }),
+            // A push that was taken back, and that its holder cannot take, is done with. What had been read for another
+            // terminal of the user before may still come.
+            Setting::Over => {
+                self.dropped.insert((who, push));
+            }
             Setting::Full => {}
         }
         setting

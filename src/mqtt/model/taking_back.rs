@@ -49,9 +49,11 @@ impl World {
             owed.retain(|who| shown.contains(&(*to, *who)));
         }
         for to in now_final.difference(&was_final) {
-            self.check_left_out(before, old, *to, holding.get(to).unwrap_or(&BTreeSet::new()));
+            self.check_left_out(before, old, *to, holding.get(to));
             let To::Group(group) = *to else { continue };
-            let out = self.members[group].difference(&self.pushes[before].owed[to]).copied().collect();
+            // Whoever had it and has left since is left out as well, should he come back and this one be replaced again.
+            let mut out = self.reached(old, *to, holding.get(to));
+            out.extend(self.members[group].difference(&self.pushes[before].owed[to]));
             self.pushes[before].left_out.insert(*to, out);
         }
     }

@@ -67,6 +67,8 @@ pub(super) struct World {
     pub(super) steady: Instant,
     /// What was ever set aside, for whom.
     pub(super) aside: BTreeSet<(usize, usize)>,
+    /// What was dropped for a user because it had been taken back.
+    pub(super) dropped: BTreeSet<(usize, usize)>,
     /// Users who answered a push: known to a worker, and written down.
     pub(super) answered: BTreeSet<(usize, usize)>,
     pub(super) durable: BTreeSet<(usize, usize)>,
@@ -145,6 +147,7 @@ impl World {
             closed_on_the_last: false,
             steady: Instant::now(),
             aside: BTreeSet::new(),
+            dropped: BTreeSet::new(),
             answered: BTreeSet::new(),
             durable: BTreeSet::new(),
             got: BTreeSet::new(),
