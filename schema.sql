@@ -205,3 +205,20 @@ CREATE TABLE terminals (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX terminals_user ON terminals (user);
 CREATE INDEX terminals_seen ON terminals (seen_at);
+
+-- Who signs in with which token. Only hashes of tokens are stored: HMAC-SHA-256 with the key of `secrets`.
+CREATE TABLE credentials (
+    hash       BLOB    PRIMARY KEY,
+    kind       INTEGER NOT NULL,              -- 0 device, 1 initiator, 2 operator
+    name       TEXT    NOT NULL,              -- devices: the user ID, or the login that a fleet shares
+    role       INTEGER,                       -- operators: 0 viewer, 1 operator
+    created_at INTEGER NOT NULL,
+    until      INTEGER                        -- an earlier token that still works, until then
+) STRICT, WITHOUT ROWID;
+CREATE INDEX credentials_name ON credentials (kind, name);
+CREATE INDEX credentials_old  ON credentials (until) WHERE until IS NOT NULL;
+
+CREATE TABLE secrets (
+    id        INTEGER PRIMARY KEY CHECK (id = 1),
+    token_key BLOB NOT NULL
+) STRICT;

@@ -13,9 +13,12 @@ use tokio_util::task::TaskTracker;
 use crate::broker::{self, Broker, Watchdog};
 use crate::clock;
 use crate::config::Config;
+use crate::control;
+use crate::credentials::Credentials;
 use crate::feed::Feed;
 use crate::gateway::{self, Gateway};
 use crate::http::{self, Readiness};
+use crate::metrics::Metrics;
 use crate::mqtt;
 use crate::store::Store;
 use crate::supervision::Health;
@@ -33,9 +36,11 @@ pub struct App {
     addresses: Addresses,
     http_listener: TcpListener,
     mqtt_listener: TcpListener,
+    control: control::Listener,
     config: Config,
     store: Store,
     gateway: Arc<Gateway>,
+    metrics: Arc<Metrics>,
     mqtt: Arc<mqtt::Server>,
     watchdog: Watchdog,
     health: Health,
@@ -73,9 +78,24 @@ impl App {
         if ended > 0 {
             tracing::info!(sessions = ended, "sessions that ended with the last process were cleared");
         }
-        let gateway = Arc::new(Gateway::new(store.clone(), feed, &config));
+        let credentials = Credentials::open(&store).await.context("the key of the credentials cannot be read")?;
+        let metrics = Arc::<Metrics>::default();
+        let gateway = Arc::new(Gateway::new(store.clone(), feed, credentials, Arc::clone(&metrics), &config));
+        let control = control::Listener::bind(&config.store.path)?;
         let mqtt = Arc::new(mqtt::Server::start(&config, &broker, &gateway, &health)?);
-        Ok(Self { addresses, http_listener, mqtt_listener, config, store, gateway, mqtt, watchdog, health })
+        Ok(Self {
+            addresses,
+            http_listener,
+            mqtt_listener,
+            control,
+            config,
+            store,
+            gateway,
+            metrics,
+            mqtt,
+            watchdog,
+            health,
+        })
     }
 
     #[must_use]
@@ -88,13 +108,14 @@ impl App {
         let readiness = Readiness::new(self.store.clone(), self.watchdog.pulse(), self.health.clone());
         // Before anything is answered: whoever has read the ready line finds it so.
         readiness.set(true);
-        let router = http::router(Arc::clone(&self.gateway), readiness.clone(), &self.config);
+        let router = http::router(Arc::clone(&self.gateway), readiness.clone(), self.metrics, &self.config);
         let intake = CancellationToken::new();
         let tasks = Tasks { tracker: TaskTracker::new(), health: self.health.clone() };
         let http_stop = http::Stop { begin: intake.clone(), end: CancellationToken::new() };
         tasks.spawn("http", http::serve(self.http_listener, router, self.config.http, http_stop.clone()));
         let (mqtt, accept_stop) = (Arc::clone(&self.mqtt), intake.clone());
         tasks.spawn("mqtt-accept", async move { mqtt.accept(self.mqtt_listener, accept_stop).await });
+        tasks.spawn("control", self.control.serve(Arc::clone(&self.gateway), intake.clone()));
         tasks.spawn("notifications", Arc::clone(&self.gateway).notify_initiators(intake.clone()));
         let (gateway, clock_stop) = (Arc::clone(&self.gateway), intake.clone());
         tasks.spawn("clock", async move { gateway.keep_time(clock_stop).await });

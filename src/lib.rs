@@ -16,6 +16,9 @@
 //! | [`address_resolution`] | whom the address of a push names |
 //! | [`pap`] | the Push Access Protocol on the wire; pure |
 //! | [`feed`] | what has happened, in the order of commits, for those who have to act on it |
+//! | [`control`] | the socket beside the store: commands that reach a running gateway |
+//! | [`credentials`], [`token`] | who may sign in, and with what |
+//! | [`caller`], [`policy`], [`pattern`] | who is asking, and may he |
 //! | [`parcel`] | what travels: one push on its way to one destination |
 //! | [`config`], [`telemetry`], [`metrics`] | settings, logs, counters |
 //! | [`supervision`], [`faults`], [`log_limit`], [`budget`], [`clock`], [`ids`] | which parts live, faults for tests, repeated log lines, shared bounds, time, names |
@@ -24,9 +27,12 @@ pub mod address_resolution;
 pub mod app;
 pub mod broker;
 pub mod budget;
+pub mod caller;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
+pub mod credentials;
 pub mod faults;
 pub mod feed;
 pub mod gateway;
@@ -37,7 +43,10 @@ pub mod metrics;
 pub mod mqtt;
 pub mod pap;
 pub mod parcel;
+pub mod pattern;
+pub mod policy;
 pub mod store;
 pub mod supervision;
 pub mod telemetry;
 pub mod terminal;
+pub mod token;

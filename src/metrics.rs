@@ -26,6 +26,7 @@ pub struct Metrics {
     registry: Registry,
     pub pap_requests: Family<PapRequest, Counter>,
     pub pap_repairs: Family<PapRepair, Counter>,
+    pub failed_sign_ins: Counter,
 }
 
 impl Default for Metrics {
@@ -35,7 +36,13 @@ impl Default for Metrics {
         registry.register("pap_requests", "PAP requests by operation and answer", pap_requests.clone());
         let pap_repairs = Family::default();
         registry.register("pap_repairs", "Requests that were bent and have been straightened", pap_repairs.clone());
-        Self { registry, pap_requests, pap_repairs }
+        let failed_sign_ins = Counter::default();
+        registry.register(
+            "failed_sign_ins",
+            "Sign-ins with a wrong token, over MQTT and HTTP",
+            failed_sign_ins.clone(),
+        );
+        Self { registry, pap_requests, pap_repairs, failed_sign_ins }
     }
 }
 

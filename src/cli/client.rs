@@ -28,6 +28,33 @@ pub(super) struct Gateway {
     /// `push --wait` waits for.
     #[arg(long, value_name = "SECONDS", global = true, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
+    /// Token of an initiator or operator, where the gateway asks for one. Others on this machine can read a command line: the
+    /// environment is the better place.
+    #[arg(long, value_name = "TOKEN", global = true, env = "PAPCAST_TOKEN", hide_env_values = true)]
+    token: Option<Token>,
+}
+
+/// A token; never shown.
+#[derive(Clone)]
+struct Token(String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+impl std::str::FromStr for Token {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("a token has neither blanks nor other than ASCII characters".into())
+        }
+    }
 }
 
 /// A gateway's PAP endpoint, and how to print what it answers.
@@ -103,7 +130,7 @@ impl Gateway {
     }
 
     pub(super) fn of(gateway: Uri) -> Self {
-        Self { gateway, timeout: None }
+        Self { gateway, timeout: None, token: None }
     }
 
     /// The limit that somebody has set.
@@ -113,7 +140,7 @@ impl Gateway {
 
     /// The same gateway, with more time for each answer unless somebody has set a limit.
     pub(super) fn patient(&self, seconds: u64) -> Self {
-        Self { gateway: self.gateway.clone(), timeout: self.timeout.or(Some(seconds)) }
+        Self { timeout: self.timeout.or(Some(seconds)), ..self.clone() }
     }
 
     /// Sends a body of this type.
@@ -159,6 +186,9 @@ impl Gateway {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let request = Request::builder().method(method).uri(path).header("host", authority.as_str());
+        let authorization =
+            self.token.iter().map(|Token(token)| ("authorization".to_owned(), format!("Bearer {token}")));
+        let request = authorization.fold(request, |request, (name, value)| request.header(name, value));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         let request = request.body(Full::new(Bytes::from(body)))?;
         let response = sender.send_request(request).await.map_err(|error| self.no_answer(error))?;

@@ -161,6 +161,7 @@ async fn terminal(addresses: Addresses, number: u32, news: mpsc::UnboundedSender
     let mut terminal = Terminal::new(&Options {
         host: addresses.mqtt.ip().to_string(),
         port: addresses.mqtt.port(),
+        token: None,
         client_id: format!("terminal-{number}"),
         user,
         session_expiry: 0,

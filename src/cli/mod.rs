@@ -8,6 +8,7 @@ mod cancel;
 mod client;
 mod completions;
 mod config;
+mod credentials;
 mod demo;
 mod ending;
 mod group;
@@ -47,6 +48,9 @@ enum Command {
     Terminal(terminal::Args),
     Group(group::Args),
     Member(member::Args),
+    Device(credentials::Device),
+    Initiator(credentials::Initiator),
+    Operator(credentials::Operator),
     PapCheck(pap_check::Args),
     PapExplain(pap_explain::Args),
     Config(config::Args),
@@ -87,6 +91,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Terminal(args) => block_on(terminal::run(args)),
         Command::Group(args) => block_on(group::run(args)),
         Command::Member(args) => block_on(member::run(args)),
+        Command::Device(args) => block_on(credentials::device(args)),
+        Command::Initiator(args) => block_on(credentials::initiator(args)),
+        Command::Operator(args) => block_on(credentials::operator(args)),
         Command::PapCheck(args) => block_on(pap_check::run(args)),
         Command::PapExplain(args) => pap_explain::run(&args),
         Command::Config(args) => config::run(&args),

@@ -33,6 +33,10 @@ pub struct Config {
     pub pap: Pap,
     pub aliases: BTreeMap<String, String>,
     #[serde(default)]
+    pub initiators: Vec<InitiatorRule>,
+    #[serde(default)]
+    pub devices: Vec<DeviceRule>,
+    #[serde(default)]
     pub acl: Vec<AclRule>,
     pub log: Log,
 }
@@ -114,6 +118,7 @@ pub struct Broker {
 pub struct Auth {
     pub mode: AuthMode,
     pub allow_open_on_network: bool,
+    pub open_metrics: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -206,6 +211,9 @@ pub struct PapEndpoint {
     /// Answers have a DOCTYPE.
     #[serde(default = "yes")]
     pub doctype: bool,
+    /// Name and token may stand in the query, as `username` and `password`: Kannel's clients sign in so.
+    #[serde(default)]
+    pub query_credentials: bool,
     /// What an address does to the others that names nothing known; the profile decides where nothing is said.
     #[serde(default)]
     pub unknown_addresses: Option<UnknownAddresses>,
@@ -231,6 +239,26 @@ fn yes() -> bool {
 pub enum PapProfile {
     Spec,
     Blackberry,
+}
+
+/// `[[initiators]]`: what an initiator reaches.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InitiatorRule {
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// `group:<pattern>` or `user:<pattern>`.
+    pub to: Vec<String>,
+}
+
+/// `[[devices]]`: which groups a device may join.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceRule {
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// Patterns on the group ID; `%u` is the user ID.
+    pub join: Vec<String>,
 }
 
 /// `[[acl]]`: topics beside papcast's own that clients may use.
@@ -343,11 +371,8 @@ impl Config {
                 ),
             );
         }
-        if self.auth.mode == AuthMode::Required {
-            return no("auth.mode", "\"open\": credentials are not part of this version yet".into());
-        }
         for (key, listen) in [("http.listen", self.http.listen), ("mqtt.listen", self.mqtt.listen)] {
-            if !listen.ip().is_loopback() && !self.auth.allow_open_on_network {
+            if self.auth.mode == AuthMode::Open && !listen.ip().is_loopback() && !self.auth.allow_open_on_network {
                 return no(
                     key,
                     format!(
@@ -360,6 +385,12 @@ impl Config {
         for (number, rule) in self.groups.assign.iter().enumerate() {
             if let Err(error) = GroupId::parse(&rule.group) {
                 return no(&format!("groups.assign[{number}].group"), format!("a group ID, but {error}"));
+            }
+        }
+        for (number, rule) in self.initiators.iter().enumerate() {
+            if let Some(bad) = rule.to.iter().find(|to| !to.starts_with("group:") && !to.starts_with("user:")) {
+                let expected = format!("patterns such as \"group:news-*\" and \"user:*\", found {bad:?}");
+                return no(&format!("initiators[{number}].to"), expected);
             }
         }
         for (alias, target) in &self.aliases {

@@ -4,9 +4,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{Answer, Gateway, GroupEntry, Op, Reason, Status, Turn, group_assignment};
+use crate::caller::Caller;
 use crate::clock;
 use crate::ids::{GroupId, UserId};
 use crate::log_limit::LogLimit;
+use crate::policy::{self, Action};
 use crate::store::{Bind, Bound, Error, Limit, PendingReply, Removal, Source, Unbound, Wish};
 
 /// Longest Response Topic, and longest Correlation Data, of a join.
@@ -60,21 +62,46 @@ struct Checked {
 impl Gateway {
     /// Carries out a group request. `session` is the user its connection acts for, if any; a request may name another.
     /// With the answer comes the user that was named and accepted, for the connection to act for from then on.
-    pub async fn group_request(&self, request: GroupRequest, session: Option<&UserId>) -> (Answer, Option<UserId>) {
+    pub async fn group_request(
+        &self,
+        request: GroupRequest,
+        caller: &Caller,
+        session: Option<&UserId>,
+    ) -> (Answer, Option<UserId>) {
         let (op, id) = (request.op, request.id.clone());
         let named = request.user.is_some();
         let (mut answer, user) = match check(request, session) {
             Ok(checked) => {
+                if let Err(desc) = self.check_caller(&checked, caller) {
+                    let mut answer = Answer::rejected(Some(op), Reason::NotAuthorized, desc);
+                    answer.id = id;
+                    return (answer, None);
+                }
                 let user = checked.user.clone();
                 let mut answer = self.carry_out(checked).await.unwrap_or_else(|error| unavailable(op, &error));
                 answer.user = Some(user.to_string());
-                let accepted = named && answer.status != Status::Rejected;
+                let accepted = named && matches!(caller, Caller::Anybody { .. }) && answer.status != Status::Rejected;
                 (answer, accepted.then_some(user))
             }
             Err(desc) => (Answer::rejected(Some(op), Reason::BadRequest, desc), None),
         };
         answer.id = id;
         (answer, user)
+    }
+
+    /// Whether the caller may act for this user, and let it into this group.
+    fn check_caller(&self, request: &Checked, caller: &Caller) -> Result<(), String> {
+        let is_own = matches!(caller, Caller::Device(own) if *own == request.user);
+        let action = if is_own { Action::JoinGroups } else { Action::JoinGroupsForOthers };
+        if !policy::may(caller, action) {
+            return Err(format!("{} is not allowed here", action.name()));
+        }
+        match &request.group {
+            Some(group) if request.op == Op::Join && !self.policy.may_join(caller, &request.user, group) => {
+                Err(format!("the group {group} is not for {}", request.user))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn carry_out(&self, request: Checked) -> Result<Answer, Error> {

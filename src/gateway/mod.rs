@@ -17,10 +17,13 @@ mod replace;
 mod retention;
 mod sessions;
 mod set_aside;
+mod sign_in;
+mod sign_in_failures;
 mod submit;
 mod terminal_directory;
 mod user_locks;
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,6 +34,7 @@ pub use group_answer::{Answer, GroupEntry, Op, Reason, Status};
 pub use join::{GroupRequest, SubscribeOutcome, Subscribing};
 pub use notify::{pap_quality, pap_state};
 pub use refusal::Refused;
+pub use sign_in::{Denied, Offer};
 pub use submit::{Accepted, Content, PushRequest, Replace};
 pub use terminal_directory::{Connection, Later, Terminals};
 
@@ -38,9 +42,12 @@ pub use user_locks::Turn;
 use user_locks::UserLocks;
 
 use crate::broker::Publisher;
-use crate::config::{AssignRule, Config, parse_target};
+use crate::config::{AssignRule, AuthMode, Config, parse_target};
+use crate::credentials::Credentials;
 use crate::feed::{Dispatched, Entry, Feed};
 use crate::ids::{Duplicates, JoinPolicy, Target};
+use crate::metrics::Metrics;
+use crate::policy::Policy;
 use crate::store::{Event, Limits, Store};
 
 /// How the gateway names itself towards initiators.
@@ -71,6 +78,13 @@ pub struct Gateway {
     store: Store,
     feed: Feed,
     rules: Rules,
+    auth: AuthMode,
+    policy: Policy,
+    credentials: Credentials,
+    /// How often a credential was taken away.
+    removals: AtomicU64,
+    failures: sign_in_failures::Failures,
+    metrics: Arc<Metrics>,
     notify: notify::Rules,
     locks: UserLocks,
     unstored: sessions::Unstored,
@@ -81,7 +95,7 @@ pub struct Gateway {
 
 impl Gateway {
     #[must_use]
-    pub fn new(store: Store, feed: Feed, config: &Config) -> Self {
+    pub fn new(store: Store, feed: Feed, credentials: Credentials, metrics: Arc<Metrics>, config: &Config) -> Self {
         let rules = Rules {
             create: config.groups.auto_create.then_some(config.groups.default_policy),
             default_policy: config.groups.default_policy,
@@ -111,6 +125,12 @@ impl Gateway {
             store,
             feed,
             rules,
+            auth: config.auth.mode,
+            policy: Policy::new(config.initiators.clone(), config.devices.clone()),
+            credentials,
+            removals: AtomicU64::default(),
+            failures: sign_in_failures::Failures::default(),
+            metrics,
             notify,
             locks: UserLocks::default(),
             unstored: sessions::Unstored::default(),
@@ -132,6 +152,12 @@ impl Gateway {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Who may reach what, by the rules of the configuration.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// What has happened, for those who have to act on it.

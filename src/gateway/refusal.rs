@@ -14,6 +14,9 @@ pub enum Refused {
     Expired { before: String, now: String },
     #[error("result notifications cannot go there: {0}")]
     Notify(String),
+    /// Addresses that this initiator may not reach, in words.
+    #[error("{0}; nothing was submitted")]
+    NotAllowed(String),
     /// Addresses that name nothing known, in words.
     #[error("{0}; nothing was submitted")]
     Unknown(String),

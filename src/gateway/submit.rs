@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::refusal::{self, Refused};
 use super::{Gateway, notify};
 use crate::address_resolution;
+use crate::caller::Caller;
 use crate::clock::{self, Millis};
 use crate::config::ForbiddenUrl;
 use crate::ids::{Duplicates, GroupId, Target};
@@ -27,7 +28,7 @@ pub struct Content {
 /// A push as an initiator asks for it.
 #[derive(Debug, Clone)]
 pub struct PushRequest {
-    pub initiator: String,
+    pub caller: Caller,
     pub push_id: String,
     pub addresses: Vec<String>,
     pub content: Content,
@@ -82,7 +83,7 @@ impl Gateway {
         let source = request.source.clone();
         let source = request.push_all.then_some(source.as_deref());
         let submission = Submission {
-            initiator: request.initiator,
+            initiator: request.caller.initiator(),
             push_id: request.push_id,
             digest: request.digest,
             duplicates: self.rules.duplicates,
@@ -135,7 +136,7 @@ impl Gateway {
         if self.rules.duplicates == Duplicates::Accept {
             return Ok(false);
         }
-        let known = self.store.has_accepted(request.initiator.clone(), request.push_id.clone(), request.digest).await;
+        let known = self.store.has_accepted(request.caller.initiator(), request.push_id.clone(), request.digest).await;
         known.map_err(|error| Refused::from(&error))
     }
 
@@ -237,10 +238,24 @@ impl Gateway {
             }
         }
         if unknown.is_empty() {
-            return Ok(addresses);
+            return self.check_reach(&request.caller, addresses);
         }
         let source = request.push_all.then_some(request.source.as_deref());
         Err(Refused::Unknown(refusal::unknown(&unknown, source)))
+    }
+
+    /// Of what an address may mean, what the caller may not reach counts for nothing. Where nothing is left, it is refused: in
+    /// the same words whether or not there is such a group.
+    fn check_reach(&self, caller: &Caller, mut addresses: Vec<Address>) -> Result<Vec<Address>, Refused> {
+        for address in &mut addresses {
+            let could = !address.meanings.is_empty();
+            address.meanings.retain(|meaning| self.policy.may_reach(caller, &meaning.target));
+            if could && address.meanings.is_empty() {
+                let shown: String = address.raw.chars().take(200).collect();
+                return Err(Refused::NotAllowed(format!("the address {shown:?} is not for this initiator")));
+            }
+        }
+        Ok(addresses)
     }
 
     /// Whom an address string may name, the first one that is known; empty where nobody can be meant by it.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use serde::Serialize;
 
+use crate::caller::Login;
 use crate::ids::UserId;
 use crate::parcel::{BindingId, DispatchId};
 use crate::store::PendingReply;
@@ -50,6 +51,9 @@ pub trait Terminals: Send + Sync + std::fmt::Debug {
     /// A session that was interrupted will not be resumed.
     fn forget_session(&self, client: &str);
 
+    /// Ends the connections that signed in with this credential, which is one no more.
+    fn sign_out(&self, login: Login) -> Later<'_, ()>;
+
     /// Writes down every acknowledgement there is.
     fn settle_all(&self) -> Later<'_, ()>;
 }
@@ -78,6 +82,9 @@ impl Terminals for Nobody {
         Vec::new()
     }
     fn forget_session(&self, _: &str) {}
+    fn sign_out(&self, _: Login) -> Later<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
     fn settle_all(&self) -> Later<'_, ()> {
         Box::pin(std::future::ready(()))
     }

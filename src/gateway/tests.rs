@@ -52,6 +52,9 @@ impl Terminals for Stub {
         Vec::new()
     }
     fn forget_session(&self, _: &str) {}
+    fn sign_out(&self, _: crate::caller::Login) -> Later<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
     fn settle_all(&self) -> Later<'_, ()> {
         self.settled.fetch_add(1, Ordering::Relaxed);
         ready(())
@@ -66,7 +69,7 @@ struct World {
     _dir: tempfile::TempDir,
 }
 
-fn world() -> World {
+async fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     let config = crate::config::load(None, [], &[]).unwrap();
     let feed = Feed::default();
@@ -82,7 +85,8 @@ fn world() -> World {
         }
     };
     let store = Store::open(&dir.path().join("g.db"), 1, &crate::supervision::Health::default(), observer).unwrap();
-    let gateway = Arc::new(Gateway::new(store, feed, &config));
+    let credentials = crate::credentials::Credentials::open(&store).await.unwrap();
+    let gateway = Arc::new(Gateway::new(store, feed, credentials, Arc::default(), &config));
     let terminals = Arc::new(Stub::default());
     gateway.set_terminals(Arc::clone(&terminals) as Arc<dyn Terminals>);
     World { gateway, terminals, left, _dir: dir }
@@ -178,7 +182,7 @@ async fn subscribe_group(gateway: &Gateway, client: &str, user: &UserId, group: 
 
 #[tokio::test]
 async fn a_wave_of_sessions_that_ended_stopped_the_clock_of_pushes() {
-    let world = world();
+    let world = world().await;
     world.join("bob", "news").await;
     world.expired_session("a", "alice", "other").await;
     // A worker that does not read.
@@ -208,7 +212,7 @@ async fn a_wave_of_sessions_that_ended_stopped_the_clock_of_pushes() {
 
 #[tokio::test]
 async fn sessions_ended_one_by_one_each_with_a_commit_of_its_own() {
-    let world = world();
+    let world = world().await;
     for n in 0..600 {
         world.expired_session(&format!("c{n}"), &format!("u{n}"), "news").await;
     }
@@ -226,7 +230,7 @@ async fn sessions_ended_one_by_one_each_with_a_commit_of_its_own() {
 
 #[tokio::test]
 async fn ends_that_could_not_be_stored_were_stored_one_by_one() {
-    let world = world();
+    let world = world().await;
     for n in 0..600 {
         let (client, who) = (format!("c{n}"), user(&format!("u{n}")));
         subscribe_group(&world.gateway, &client, &who, group("news"), 1).await;
@@ -241,7 +245,7 @@ async fn ends_that_could_not_be_stored_were_stored_one_by_one() {
 
 #[tokio::test]
 async fn rule_14_whoever_changes_the_groups_of_a_user_waits_for_its_turn() {
-    let world = world();
+    let world = world().await;
     let (gateway, alice) = (&world.gateway, user("alice"));
     for joined in ["leaves", "deleted"] {
         world.join("alice", joined).await;
@@ -280,7 +284,7 @@ async fn rule_14_whoever_changes_the_groups_of_a_user_waits_for_its_turn() {
 
 #[tokio::test]
 async fn the_deletion_of_a_large_group_was_a_commit_for_each_member_and_was_not_resumed() {
-    let world = world();
+    let world = world().await;
     for n in 0..1_100 {
         world.join(&format!("u{n}"), "big").await;
     }
@@ -308,7 +312,7 @@ async fn the_deletion_of_a_large_group_was_a_commit_for_each_member_and_was_not_
 
 #[tokio::test]
 async fn a_decision_reached_only_who_was_there_to_hear_it() {
-    let world = world();
+    let world = world().await;
     let (gateway, alice) = (&world.gateway, user("alice"));
     for name in ["vip", "club", "gone"] {
         gateway.put_group(group(name), Some(JoinPolicy::Approval)).await.unwrap();
@@ -335,7 +339,7 @@ async fn a_decision_reached_only_who_was_there_to_hear_it() {
 
 #[tokio::test]
 async fn answers_that_nobody_fetched_piled_up() {
-    let world = world();
+    let world = world().await;
     let (gateway, alice) = (&world.gateway, user("alice"));
     for n in 0..120 {
         let name = format!("vip{n}");
@@ -351,7 +355,7 @@ async fn answers_that_nobody_fetched_piled_up() {
 
 #[tokio::test]
 async fn one_session_that_cannot_be_ended_kept_all_others() {
-    let world = world();
+    let world = world().await;
     for name in ["a", "b", "c"] {
         world.expired_session(name, name, "news").await;
     }
@@ -365,7 +369,7 @@ async fn one_session_that_cannot_be_ended_kept_all_others() {
 
 #[tokio::test]
 async fn one_row_that_cannot_be_written_kept_all_acknowledgements_of_a_worker() {
-    let world = world();
+    let world = world().await;
     let mut moves = Vec::new();
     for n in 0..40 {
         let who = format!("u{n}");

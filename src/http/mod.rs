@@ -6,6 +6,7 @@
 //! | [`connection_socket`], [`folded_headers`] | one connection: folded headers put right, closed so that the last answer arrives |
 //! | [`connection_slots`] | places for connections, and who goes when there are too few |
 //! | [`request_body`] | how large and how slow a request body may be, and who comes too late |
+//! | [`access`] | who sends a request, and whether he may |
 //! | [`health`] | `/healthz` and `/readyz` |
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
@@ -13,6 +14,7 @@
 //! | [`repeat_digest`] | what tells a repeated submission from another one |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
 
+mod access;
 mod connection_slots;
 mod connection_socket;
 mod folded_headers;
@@ -41,9 +43,10 @@ pub use server::{Stop, serve};
 
 use crate::config::Config;
 use crate::gateway::{Accepted, Gateway, PushRequest, Refused};
+use crate::metrics::Metrics;
 
-/// Who submits where nobody has to say who he is.
-const ANYBODY: &str = "anonymous";
+/// What is not known to come from anybody.
+const NOBODY: &str = "anonymous";
 
 /// What every handler gets.
 #[derive(Debug)]
@@ -55,7 +58,7 @@ struct Api {
 }
 
 /// All paths.
-pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> Router {
+pub fn router(gateway: Arc<Gateway>, readiness: Readiness, counters: Arc<Metrics>, config: &Config) -> Router {
     let limits = crate::pap::Limits {
         addresses: config.push.max_addresses,
         depth: config.pap.max_depth,
@@ -67,7 +70,9 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         strict: false,
     };
     let intake = request_body::Intake::new(&config.http, readiness.clone());
-    let api = Api { gateway, readiness, limits, observer: pap::Observer::default() };
+    let in_query = config.pap.endpoints.iter().map(|(path, endpoint)| (path.clone(), endpoint.query_credentials));
+    let access = access::Access::new(Arc::clone(&gateway), in_query.collect(), config.auth.open_metrics);
+    let api = Api { gateway, readiness, limits, observer: pap::Observer::new(counters) };
     let mut endpoints = HashMap::new();
     let mut router = Router::new()
         .route("/healthz", get(health::alive))
@@ -101,6 +106,7 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, config: &Config) -> R
         .layer(axum::middleware::from_fn_with_state(Arc::new(intake), request_body::collect))
         // The layer above has the limit already.
         .layer(DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn_with_state(Arc::new(access), access::check))
         .layer(axum::middleware::from_fn_with_state(Arc::new(endpoints), pap::in_pap))
         .with_state(Arc::new(api))
 }

@@ -95,6 +95,7 @@ impl From<Refused> for Problem {
         let (kind, code) = match &refused {
             Refused::BadRequest(_) => (StatusCode::BAD_REQUEST, 2000),
             Refused::Expired { .. } | Refused::Notify(_) => (StatusCode::BAD_REQUEST, 2001),
+            Refused::NotAllowed(_) => (StatusCode::FORBIDDEN, 2001),
             Refused::Unknown(_) => (StatusCode::NOT_FOUND, 2002),
             Refused::Duplicate(_) => (StatusCode::CONFLICT, 2007),
             Refused::UnknownOld(_) => (StatusCode::NOT_FOUND, 2004),

@@ -14,9 +14,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::pap::Sender;
 use super::problem::{Body, Path, Problem, Query, Told};
 use super::server::Remote;
-use super::{ANYBODY, Api, repeat_digest, to_the_end};
+use super::{Api, repeat_digest, to_the_end};
+use crate::caller::Caller;
 use crate::clock::{self, Millis};
 use crate::gateway::{Content, PushRequest, Replace};
+use crate::policy::{self, Action};
 use crate::store::{AddressView, DeliveryMethod, Digest, NotificationView, Notify, Priority, PushView};
 
 /// A push as it is posted.
@@ -113,15 +115,16 @@ pub(super) struct Taken {
 
 pub(super) async fn submit(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     extensions: Extensions,
     body: Result<Body<NewPush>, Problem>,
 ) -> Result<(StatusCode, Json<Taken>), Problem> {
     let taken = match body {
-        Ok(Body(push)) => take(&api, push).await,
+        Ok(Body(push)) => take(&api, caller.clone(), push).await,
         Err(problem) => Err(problem),
     };
     if let Err(problem) = &taken {
-        let sent_by = Sender { initiator: ANYBODY, endpoint: PATH, remote: Remote::of(&extensions) };
+        let sent_by = Sender { initiator: &caller.initiator(), endpoint: PATH, remote: Remote::of(&extensions) };
         let Told { detail, code } = problem.told();
         api.observer.refused(&sent_by, "push", code.unwrap_or_default(), &detail);
     }
@@ -130,9 +133,9 @@ pub(super) async fn submit(
 
 const PATH: &str = "/api/v1/pushes";
 
-async fn take(api: &Api, push: NewPush) -> Result<(StatusCode, Json<Taken>), Problem> {
+async fn take(api: &Api, caller: Caller, push: NewPush) -> Result<(StatusCode, Json<Taken>), Problem> {
     let digest = digest(&push);
-    let request = request(push, digest)?;
+    let request = request(caller, push, digest)?;
     let gateway = Arc::clone(&api.gateway);
     let accepted = super::submit(gateway, request).await??;
     Ok((StatusCode::ACCEPTED, Json(Taken { push_id: accepted.push_id, code: 1001 })))
@@ -177,14 +180,14 @@ fn former_digest(push: &NewPush) -> i64 {
     hasher.finish().cast_signed()
 }
 
-fn request(push: NewPush, digest: Digest) -> Result<PushRequest, Problem> {
+fn request(caller: Caller, push: NewPush, digest: Digest) -> Result<PushRequest, Problem> {
     let body = match (push.body, push.body_base64) {
         (Some(text), None) => text.into_bytes(),
         (None, Some(text)) => STANDARD.decode(text).map_err(|_| bad("body_base64 is not base64"))?,
         _ => return Err(bad("a push has either a body or a body_base64")),
     };
     Ok(PushRequest {
-        initiator: ANYBODY.into(),
+        caller,
         // In order of time, so that the index on push-ids grows at its end and not everywhere.
         push_id: push.push_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         addresses: push.to,
@@ -273,9 +276,19 @@ pub(super) struct Whose {
     initiator: Option<String>,
 }
 
+/// What no initiator is called: there is nothing of it.
+const NO_INITIATOR: &str = "";
+
 impl Whose {
-    pub(super) fn name(self) -> String {
-        self.initiator.unwrap_or_else(|| ANYBODY.into())
+    /// Whose pushes are meant: the caller's own, or those of another one, where the caller may. What he may not see looks like
+    /// what there is not.
+    pub(super) fn of(self, caller: &Caller, of_others: Action) -> String {
+        let own = caller.initiator();
+        match self.initiator {
+            None => own,
+            Some(named) if named == own || policy::may(caller, of_others) => named,
+            Some(_) => NO_INITIATOR.to_owned(),
+        }
     }
 }
 
@@ -361,13 +374,15 @@ pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Query(page): Query<Page>,
     Query(whose): Query<Whose>,
+    caller: Caller,
 ) -> Result<Json<Pushes>, Problem> {
     let before = match page.after.as_deref().map(str::parse) {
         None => None,
         Some(Ok(row)) => Some(row),
         Some(Err(_)) => return Err(Problem::bad_request("after= takes what an earlier answer named as next")),
     };
-    let (views, more) = api.gateway.store().pushes(whose.name(), before, page.limit()).await?;
+    let (views, more) =
+        api.gateway.store().pushes(whose.of(&caller, Action::SeeAllPushes), before, page.limit()).await?;
     let next = views.last().filter(|_| more).map(|view| view.key.to_string());
     Ok(Json(Pushes { pushes: views.into_iter().map(Into::into).collect(), next }))
 }
@@ -376,8 +391,9 @@ pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Path(push_id): Path<String>,
     Query(whose): Query<Whose>,
+    caller: Caller,
 ) -> Result<Json<ShownPush>, Problem> {
-    let view = api.gateway.store().push(whose.name(), push_id.clone()).await?;
+    let view = api.gateway.store().push(whose.of(&caller, Action::SeeAllPushes), push_id.clone()).await?;
     let view = view.ok_or_else(|| Problem::not_found(format!("there is no push {push_id:?}")))?;
     Ok(Json(view.into()))
 }
@@ -387,12 +403,13 @@ pub(super) async fn cancel(
     State(api): State<Arc<Api>>,
     Path(push_id): Path<String>,
     Query(whose): Query<Whose>,
+    caller: Caller,
     extensions: Extensions,
 ) -> Result<Json<ShownPush>, Problem> {
-    let initiator = whose.name();
+    let initiator = whose.of(&caller, Action::CancelAllPushes);
     let cancelled = take_back(&api, &initiator, &push_id).await;
     if let Err(problem) = &cancelled {
-        let sent_by = Sender { initiator: ANYBODY, endpoint: PATH, remote: Remote::of(&extensions) };
+        let sent_by = Sender { initiator: &caller.initiator(), endpoint: PATH, remote: Remote::of(&extensions) };
         let Told { detail, code } = problem.told();
         api.observer.refused(&sent_by, "cancel", code.unwrap_or_default(), &detail);
     }

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::problem::{Path, Problem, Query};
 use super::pushes::{Page, Whose};
+use crate::caller::Caller;
 use crate::clock;
 use crate::pap::code::Code;
+use crate::policy::Action;
 use crate::store::{self, Recipient};
 
 #[derive(Debug, Deserialize)]
@@ -55,6 +57,7 @@ pub(super) async fn list(
     Query(filter): Query<Filter>,
     Query(page): Query<Page>,
     Query(whose): Query<Whose>,
+    caller: Caller,
 ) -> Result<Json<Recipients>, Problem> {
     let state = match filter.state.as_deref() {
         None => None,
@@ -69,7 +72,11 @@ pub(super) async fn list(
             place(text).ok_or_else(|| Problem::bad_request("after= takes what an earlier answer named as next"))?
         }
     };
-    let found = api.gateway.store().recipients(whose.name(), push_id.clone(), state, after, page.limit()).await?;
+    let found = api
+        .gateway
+        .store()
+        .recipients(whose.of(&caller, Action::SeeAllPushes), push_id.clone(), state, after, page.limit())
+        .await?;
     let found = found.ok_or_else(|| Problem::not_found(format!("there is no push {push_id:?}")))?;
     let next = found.next.map(|(position, binding)| format!("{position}.{binding}"));
     Ok(Json(Recipients { recipients: found.recipients.into_iter().map(Into::into).collect(), next }))

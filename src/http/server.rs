@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
-use super::ANYBODY;
+use super::NOBODY;
 use super::connection_slots::{Slot, Slots};
 use super::connection_socket::Socket as HttpSocket;
 use super::pap::{Observer, Sender};
@@ -112,7 +112,7 @@ impl Server {
             if let Some(Err(error)) = served {
                 tracing::debug!(%error, "an HTTP connection ended early");
                 if error.is_parse() {
-                    let sent_by = Sender { initiator: ANYBODY, endpoint: "", remote: Some(remote) };
+                    let sent_by = Sender { initiator: NOBODY, endpoint: "", remote: Some(remote) };
                     observer.refused(&sent_by, "unreadable", 2000, &format!("HTTP 400: this is not HTTP: {error}"));
                 }
             }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::groups::user_id;
 use super::problem::{Body, Path, Problem, RETRY_AFTER};
 use super::{Api, to_the_end};
+use crate::caller::Caller;
 use crate::clock;
 use crate::gateway::{Connection, GroupRequest, Reason};
 
@@ -49,9 +50,11 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) ->
 /// the same to those who only look at that.
 pub(super) async fn group_request(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Body(request): Body<GroupRequest>,
 ) -> Result<Response, Problem> {
-    let (answer, _) = to_the_end(async move { api.gateway.group_request(request, None).await }).await?;
+    let (answer, _) =
+        to_the_end(async move { api.gateway.group_request(request, &caller, caller.user()).await }).await?;
     let status = match answer.reason {
         None => StatusCode::OK,
         Some(Reason::BadRequest) => StatusCode::BAD_REQUEST,

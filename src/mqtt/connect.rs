@@ -3,35 +3,19 @@
 use std::rc::Rc;
 
 use super::codec::{self, BadPacket, ConnAck, Connect, ConnectFault, Packet, Reply, Version, reason};
+use super::connect_refusal::{Refusal, refuse};
 use super::connection::{Close, Conn, RECEIVE_MAX, Subscription};
 use super::directory::Claim;
 use super::inflight_window::{Resume, Window};
 use super::session::Session;
 use super::wills::KeptWill;
 use super::worker::Worker;
-use super::{attach, client_messages, subscribe};
-use crate::config::UserIdFrom;
+use super::{attach, client_messages, sign_in, subscribe};
 use crate::ids::UserId;
-use crate::log_limit::LogLimit;
 use crate::store::{Arrival, Aside, Error};
 
 /// Longest client id; the specification asks for 23 characters at least.
 const CLIENT_ID_MAX: usize = 1_024;
-
-/// Refused CONNECTs: a few lines a minute, the rest is counted.
-static REFUSED: LogLimit = LogLimit::new(20);
-
-/// Why a CONNECT is refused: the MQTT 5 reason code, and words for the log and for MQTT 5.
-struct Refusal {
-    code: u8,
-    why: String,
-}
-
-impl Refusal {
-    fn new(code: u8, why: impl Into<String>) -> Self {
-        Self { code, why: why.into() }
-    }
-}
 
 /// A CONNECT and what it makes its connection.
 struct Arriving {
@@ -62,49 +46,22 @@ pub(super) async fn first_packet(worker: &Rc<Worker>, conn: &Rc<Conn>, packet: &
         }
     };
     let named = connect.client_id.clone();
-    let arriving = arriving(worker, connect).map_err(|refusal| refuse(conn, version, &named, &refusal))?;
+    let arriving = arriving(worker, conn, connect).await;
+    let arriving = arriving.map_err(|refusal| refuse(conn, version, &named, &refusal))?;
     Box::pin(begin(worker, conn, arriving)).await
 }
 
-/// The beginning of a first packet that cannot be one. Nobody knows which version it speaks, so there is no answer.
-pub(super) fn unreadable(conn: &Conn, code: u8) -> Close {
-    if code == reason::PACKET_TOO_LARGE
-        && let Some(left_out) = REFUSED.pass()
-    {
-        tracing::info!(remote = %conn.remote, left_out, "a CONNECT was refused: it is larger than mqtt.max_connect");
-    }
-    Close::Gone
-}
-
-/// MQTT 3.1.1 has words for a few reasons and closes for all others (§3.1.4).
-fn refuse(conn: &Conn, version: Version, client: &str, refusal: &Refusal) -> Close {
-    let Refusal { code, why } = refusal;
-    if let Some(left_out) = REFUSED.pass() {
-        let client: String = client.chars().take(100).collect();
-        tracing::info!(remote = %conn.remote, client, code = %format_args!("{code:#04x}"), why, left_out, "a CONNECT was refused");
-    }
-    let has_words = matches!(
-        *code,
-        reason::UNSUPPORTED_VERSION
-            | reason::CLIENT_ID_INVALID
-            | reason::NOT_AUTHORIZED
-            | reason::UNAVAILABLE
-            | reason::QUOTA_EXCEEDED
-    );
-    if version == Version::V5 || has_words {
-        conn.reply(version, &Reply::ConnAck(Box::new(ConnAck::refusal(*code, why))));
-    }
-    Close::Gone
-}
-
 /// Checks what a CONNECT says.
-fn arriving(worker: &Worker, mut connect: Connect) -> Result<Arriving, Refusal> {
+async fn arriving(worker: &Worker, conn: &Conn, mut connect: Connect) -> Result<Arriving, Refusal> {
     if connect.wants_authentication_exchange {
         let why = "it wants an authentication exchange, and there is no method for one";
         return Err(Refusal::new(reason::BAD_AUTHENTICATION_METHOD, why));
     }
     let (client_id, assigned) = client_id(&connect)?;
-    let user = user_of(worker.settings.user_id, &connect, &client_id, assigned)?;
+    // The CONNECT has been read; what follows may have to wait.
+    conn.has_arrived();
+    let user = sign_in::sign_in(worker, conn, &connect, &client_id, assigned).await?;
+    connect.password = None;
     let will = match connect.will.take() {
         Some(will) => {
             worker.registry.wills.accept(&worker.settings, will, user.as_ref(), &client_id).map_err(|code| {
@@ -133,24 +90,6 @@ fn client_id(connect: &Connect) -> Result<(String, bool), Refusal> {
     Ok((id.clone(), false))
 }
 
-/// The user ID: the username, else the client id; none where that was assigned by us.
-fn user_of(from: UserIdFrom, connect: &Connect, client_id: &str, assigned: bool) -> Result<Option<UserId>, Refusal> {
-    let username = connect.username.as_deref().filter(|name| !name.is_empty() && from == UserIdFrom::Username);
-    match username {
-        Some(name) => UserId::parse(name).map(Some).map_err(|error| {
-            let why = format!("its username is its user ID, and {error} (a token belongs into the password)");
-            Refusal::new(reason::NOT_AUTHORIZED, why)
-        }),
-        None if assigned => Ok(None),
-        None => UserId::parse(client_id).map(Some).map_err(|error| {
-            Refusal::new(
-                reason::CLIENT_ID_INVALID,
-                format!("without a username its client id is its user ID, and {error}"),
-            )
-        }),
-    }
-}
-
 async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Result<(), Close> {
     let Arriving { connect, client_id, assigned, user, will } = arriving;
     let version = connect.version;
@@ -164,10 +103,14 @@ async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Resu
     let expiry = if user.is_some() { expiry } else { 0 };
     // From here on it may have to wait for others.
     conn.has_arrived();
-    let resume = claim(worker, conn, &client_id).await.ok_or(Close::Gone)?;
+    let resume = match claim(worker, conn, &client_id, user.as_ref()).await? {
+        Some(resume) => resume,
+        None => return Err(refuse(conn, version, &client_id, &others_id())),
+    };
     let claimed = Claimed { worker, conn, client_id: &client_id, version };
     let ended = match end_former_session(worker, &client_id, user.as_ref(), connect.clean).await {
-        Ok(ended) => ended,
+        Ok(Former::IsOthers) => return Err(claimed.give_back(resume, &others_id())),
+        Ok(former) => former == Former::Ended,
         Err(error) => return Err(claimed.give_back(resume, &unavailable(&error))),
     };
     // Not before: whoever was taken over may have left a will just now, and one who is refused is not back.
@@ -249,24 +192,41 @@ impl Claimed<'_> {
     }
 }
 
-/// Waits for the client id; `None` where the connection ended meanwhile or a newer one wants it too. It comes with what
-/// the session had under way.
-async fn claim(worker: &Worker, conn: &Conn, client_id: &str) -> Option<Resume> {
+/// Where everybody has to say who he is, nobody takes the client id of another one whose session lives.
+fn others_id() -> Refusal {
+    Refusal::new(reason::CLIENT_ID_INVALID, "its client id belongs to a session of another user")
+}
+
+/// Waits for the client id; an error where the connection ended meanwhile or a newer one wants it too, `None` where it is
+/// another user's. It comes with what the session had under way.
+async fn claim(worker: &Worker, conn: &Conn, client_id: &str, user: Option<&UserId>) -> Result<Option<Resume>, Close> {
     let at = worker.at(conn);
-    let mut turn = match worker.registry.claim(client_id, at) {
-        Claim::Granted(resume) => return Some(resume),
+    let owner = sign_in::owner(conn, user);
+    let mut turn = match worker.registry.claim(client_id, at, owner.as_deref()) {
+        Claim::Granted(resume) => return Ok(Some(resume)),
+        Claim::Foreign => return Ok(None),
         Claim::Wait(turn) => turn,
     };
     tokio::select! {
-        turn = &mut turn => turn.ok(),
+        turn = &mut turn => turn.map(Some).map_err(|_| Close::Gone),
         () = conn.until_closing() => {
             turn.close();
             // It may have been our turn at this very moment.
             let resume = turn.try_recv().unwrap_or_default();
             worker.registry.release(client_id, at, resume);
-            None
+            Err(Close::Gone)
         }
     }
+}
+
+/// What became of the session that a client id had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Former {
+    /// There is none, or it is resumed.
+    Stays,
+    Ended,
+    /// It is another user's, who may come back to it.
+    IsOthers,
 }
 
 /// A session of this client id that the connection does not resume is over: another user's, one that was away too long, and
@@ -276,17 +236,22 @@ async fn end_former_session(
     client_id: &str,
     user: Option<&UserId>,
     clean: bool,
-) -> Result<bool, Error> {
+) -> Result<Former, Error> {
     let now = crate::clock::now();
     let Some((owner, lasting)) = worker.gateway.store().session_owner(client_id.to_owned(), now).await? else {
-        return Ok(false);
+        return Ok(Former::Stays);
     };
-    let resumed = lasting && !clean && user.is_some_and(|user| user.as_str() == owner);
-    let Ok(owner) = UserId::parse(&owner) else { return Ok(false) };
-    if !resumed {
-        worker.gateway.end_session(client_id, &owner).await?;
+    let is_own = user.is_some_and(|user| user.as_str() == owner);
+    if lasting && !is_own && worker.gateway.requires_sign_in() {
+        return Ok(Former::IsOthers);
     }
-    Ok(!resumed)
+    let resumed = lasting && !clean && is_own;
+    let Ok(owner) = UserId::parse(&owner) else { return Ok(Former::Stays) };
+    if resumed {
+        return Ok(Former::Stays);
+    }
+    worker.gateway.end_session(client_id, &owner).await?;
+    Ok(Former::Ended)
 }
 
 /// Everything a session needs to begin.

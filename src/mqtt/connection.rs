@@ -14,6 +14,7 @@ use super::connection_id::ConnId;
 use super::send_buffer::Outbox;
 use super::session::Session;
 use super::wills::KeptWill;
+use crate::store::SignedIn;
 
 /// QoS 1 and 2 publishes of a client that may be unanswered at once (MQTT 5 Receive Maximum).
 pub(super) const RECEIVE_MAX: u16 = 64;
@@ -97,6 +98,8 @@ pub(super) struct State {
     pub(super) subscriptions: Vec<Subscription>,
     /// QoS 2 publishes that wait for their PUBREL.
     pub(super) received: Vec<u16>,
+    /// The credential that it signed in with; none in mode `open`.
+    pub(super) signed_in: Option<Box<SignedIn>>,
     /// How long the session may outlive the connection, in milliseconds.
     pub(super) expiry: i64,
     /// The store knows this session.
@@ -129,6 +132,7 @@ impl Conn {
                 is_bridge: false,
                 subscriptions: Vec::new(),
                 received: Vec::new(),
+                signed_in: None,
                 expiry: 0,
                 stored: false,
             }),

@@ -12,7 +12,7 @@ use super::codec::{self, BadPacket, Reply, Version, reason};
 use super::connection::{Close, Conn, State};
 use super::inflight_window::Resume;
 use super::worker::Worker;
-use super::{client_messages, connect, packets, set_aside};
+use super::{client_messages, connect, connect_refusal, packets, set_aside};
 use crate::log_limit::LogLimit;
 
 /// How long the last bytes to a connection that we end may take, and the last ones from one that broke.
@@ -187,7 +187,9 @@ async fn handle(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> 
             Ok(Some(length)) if buffer.len() >= length => length,
             Ok(Some(_)) if conn.version().is_none() && buffer.first() != Some(&0x10) => return Err(Close::Gone),
             Ok(_) => break,
-            Err(BadPacket(reason)) if conn.version().is_none() => return Err(connect::unreadable(conn, reason)),
+            Err(BadPacket(reason)) if conn.version().is_none() => {
+                return Err(connect_refusal::unreadable(conn, reason));
+            }
             Err(BadPacket(reason)) => return Err(Close::Reason(reason)),
         };
         tokio::task::consume_budget().await;

@@ -15,6 +15,7 @@ use super::take_over::{Claimed, Claims};
 use super::unanswered_pushes::Unanswered;
 use super::wills::Wills;
 use crate::budget::Budget;
+use crate::caller::Login;
 use crate::gateway::{Connection, Later, Terminals};
 use crate::ids::UserId;
 use crate::parcel::{BindingId, DispatchId};
@@ -33,6 +34,11 @@ pub(super) enum Command {
         conn: ConnId,
     },
     Settle {
+        reply: oneshot::Sender<()>,
+    },
+    /// Ends the connections that signed in with this credential.
+    SignOut {
+        login: Login,
         reply: oneshot::Sender<()>,
     },
     Answer {
@@ -92,6 +98,8 @@ pub(super) enum Claim {
     /// Somebody has it and was asked to go. Its turn comes with what the session had under way, or the other end is
     /// dropped because a newer connection wants it.
     Wait(oneshot::Receiver<Resume>),
+    /// It is another one's.
+    Foreign,
 }
 
 impl Registry {
@@ -140,9 +148,11 @@ impl Registry {
     }
 
     /// Claims a client id for a new connection. Whoever has it is asked to go; whoever waits for it has waited in vain.
-    pub(super) fn claim(&self, client: &str, at: ConnRef) -> Claim {
+    /// Another owner's is not given. In mode `open` nobody has an owner.
+    pub(super) fn claim(&self, client: &str, at: ConnRef, owner: Option<&str>) -> Claim {
         let mut inner = self.inner();
-        match inner.claims.claim(client, at) {
+        match inner.claims.claim(client, at, owner) {
+            Claimed::Foreign => Claim::Foreign,
             Claimed::Free => {
                 let resume = inner.parked.remove(client).unwrap_or_default();
                 inner.put_between(at, resume.pushes().collect());
@@ -300,6 +310,10 @@ impl Terminals for Registry {
 
     fn forget_session(&self, client: &str) {
         self.inner().parked.remove(client);
+    }
+
+    fn sign_out(&self, login: Login) -> Later<'_, ()> {
+        Box::pin(async move { self.order_workers(|reply| Command::SignOut { login: login.clone(), reply }).await })
     }
 
     fn settle_all(&self) -> Later<'_, ()> {

@@ -6,6 +6,7 @@ use super::answer_size;
 use super::codec::Publish;
 use super::connection::Conn;
 use super::publish_frame::Message;
+use super::sign_in;
 use super::subscribe::{self, RESPONSE};
 use super::worker::Worker;
 use crate::gateway::{Answer, GroupRequest, Op, Reason};
@@ -52,7 +53,7 @@ pub(super) async fn request(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publi
 
 async fn carry_out(worker: &Rc<Worker>, conn: &Rc<Conn>, request: GroupRequest) -> Answer {
     let session = conn.state.borrow().session.as_ref().and_then(|session| session.user.clone());
-    let (answer, named) = worker.gateway.group_request(request, session.as_ref()).await;
+    let (answer, named) = worker.gateway.group_request(request, &sign_in::caller(conn), session.as_ref()).await;
     if let Some(user) = named {
         subscribe::switch_user(worker, conn, user).await;
     }

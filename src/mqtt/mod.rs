@@ -10,7 +10,7 @@
 //! | [`connection_id`], [`take_over`], [`detached_sessions`], [`unanswered_pushes`], [`wills`], [`directory`] | what the workers share: who has which client id and which user |
 //! | [`connection`], [`send_buffer`], [`routes`], [`wildcard_watch`], [`flush`], [`feed_position`], [`worker`] | a worker's state: its connections, who wants what, what is to be written down |
 //! | [`catch_up`], [`attach`], [`client_messages`], [`subscribe`], [`group_requests`], [`answer_size`] | what connections and packets ask for |
-//! | [`connect`], [`packets`], [`set_aside`], [`connection_task`] | one connection: its CONNECT, its packets, what it cannot take, its task |
+//! | [`connect`], [`sign_in`], [`connect_refusal`], [`packets`], [`set_aside`], [`connection_task`] | one connection: its CONNECT, who it is, its packets, what it cannot take, its task |
 //! | [`fan_out`], [`feed_follower`], [`missed_pushes`], [`keep_alive`], [`run`] | a worker's thread: pushes from the broker, what happened elsewhere, what the broker lost, time, orders from outside |
 
 mod acl;
@@ -21,6 +21,7 @@ mod client_messages;
 mod client_publish;
 mod codec;
 mod connect;
+mod connect_refusal;
 mod connection;
 mod connection_id;
 mod connection_task;
@@ -46,6 +47,7 @@ mod send_buffer;
 mod session;
 mod set_aside;
 mod shared_frames;
+mod sign_in;
 mod subscribe;
 mod take_over;
 mod topic_filters;

@@ -13,8 +13,10 @@ use super::directory::{Command, Registry};
 use super::worker::Worker;
 use super::{Settings, connection_task, fan_out, feed_follower, group_requests, keep_alive};
 use crate::broker::Feed;
+use crate::caller::Login;
 use crate::faults;
 use crate::gateway::Gateway;
+use crate::store::SignedIn;
 use crate::supervision::{Health, Part};
 
 const TICK: Duration = Duration::from_secs(1);
@@ -105,6 +107,10 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
                     let _ = reply.send(());
                 });
             }
+            Command::SignOut { login, reply } => {
+                sign_out(worker, &login);
+                let _ = reply.send(());
+            }
             Command::Answer { conn, reply, payload } => {
                 if let Some(conn) = worker.conn(conn) {
                     group_requests::send_answer(&conn, &reply, payload);
@@ -134,6 +140,17 @@ fn accept(worker: &Rc<Worker>, stream: std::net::TcpStream, remote: SocketAddr, 
     };
     let conn = worker.take_in(socket, remote, arrival);
     tokio::task::spawn_local(connection_task::serve(Rc::clone(worker), conn));
+}
+
+/// A credential is one no more.
+fn sign_out(worker: &Worker, login: &Login) {
+    for conn in worker.all_conns() {
+        let is_its = |signed_in: &SignedIn| signed_in.kind == login.kind && signed_in.name == login.name;
+        let ends = conn.state.borrow().signed_in.as_deref().is_some_and(is_its);
+        if ends {
+            conn.dismiss(reason::NOT_AUTHORIZED);
+        }
+    }
 }
 
 async fn stop(worker: &Worker) {

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use super::codec::{Filter, Reply, Version, reason};
 use super::connection::{Close, Conn, Subscription};
 use super::worker::Worker;
-use super::{attach, client_messages, topic_filters, wildcard_watch};
+use super::{attach, client_messages, sign_in, topic_filters, wildcard_watch};
 use crate::gateway::{SubscribeOutcome, Subscribing};
 use crate::ids::{GroupId, Target, UserId};
+use crate::policy::{self, Action};
 
 /// Where answers to group requests arrive.
 pub(super) const RESPONSE: &str = "$push/response";
@@ -44,14 +45,16 @@ fn meaning(worker: &Worker, conn: &Conn, filter: &str) -> Meaning {
         return Meaning::Refused(reason::NOT_AUTHORIZED);
     }
     if wildcard_watch::is_watching(filter) {
-        return Meaning::Watch;
+        let allowed = policy::may(&sign_in::caller(conn), Action::Watch);
+        return if allowed { Meaning::Watch } else { Meaning::Refused(reason::NOT_AUTHORIZED) };
     }
     let papcasts = matches!(filter.split('/').next(), Some("groups" | "users"));
     let state = conn.state.borrow();
     let Some(session) = &state.session else { return Meaning::Refused(reason::UNSPECIFIED) };
     if papcasts {
         return match Target::from_topic(filter) {
-            Some(Target::Group(group)) => Meaning::Group(group),
+            Some(Target::Group(group)) if may_join(worker, conn, &group) => Meaning::Group(group),
+            Some(Target::Group(_)) => Meaning::Refused(reason::NOT_AUTHORIZED),
             Some(Target::User(user)) if session.user.as_ref() == Some(&user) => Meaning::Already,
             Some(Target::User(_)) => Meaning::Refused(reason::NOT_AUTHORIZED),
             None => Meaning::Refused(reason::FILTER_INVALID),
@@ -62,6 +65,12 @@ fn meaning(worker: &Worker, conn: &Conn, filter: &str) -> Meaning {
     } else {
         Meaning::Refused(reason::NOT_AUTHORIZED)
     }
+}
+
+/// Whether the rules of the configuration let this connection into a group.
+fn may_join(worker: &Worker, conn: &Conn, group: &GroupId) -> bool {
+    let user = identity(conn).map(|(_, user)| user);
+    user.is_none_or(|user| worker.gateway.policy().may_join(&sign_in::caller(conn), &user, group))
 }
 
 /// What becomes of one filter of a SUBSCRIBE.

@@ -18,6 +18,8 @@ pub(super) struct Claims {
 #[derive(Debug)]
 struct Claim {
     holder: ConnRef,
+    /// Whose it is, where everybody has to say who he is.
+    owner: Option<Box<str>>,
     next: Option<Waiter>,
 }
 
@@ -33,17 +35,23 @@ struct Waiter {
 pub(super) enum Claimed {
     /// Nobody had it.
     Free,
+    /// Another one's, who is here.
+    Foreign,
     /// Somebody has it, and has to be asked to go where nobody has done so before. The turn comes, or the other end is
     /// dropped because a newer claim has come.
     Wait { turn: oneshot::Receiver<Resume>, ask: Option<ConnRef> },
 }
 
 impl Claims {
-    pub(super) fn claim(&mut self, client: &str, at: ConnRef) -> Claimed {
+    /// `owner`: nobody else may take it away while its connection lasts.
+    pub(super) fn claim(&mut self, client: &str, at: ConnRef, owner: Option<&str>) -> Claimed {
         let Some(claim) = self.by_client.get_mut(client) else {
-            self.by_client.insert(client.to_owned(), Claim { holder: at, next: None });
+            self.by_client.insert(client.to_owned(), Claim { holder: at, owner: owner.map(Into::into), next: None });
             return Claimed::Free;
         };
+        if claim.owner.as_deref() != owner {
+            return Claimed::Foreign;
+        }
         let (turn, wait) = oneshot::channel();
         let ask = claim.next.is_none().then_some(claim.holder);
         claim.next = Some(Waiter { at, turn });
@@ -97,17 +105,17 @@ mod tests {
     fn wait(claimed: Claimed) -> (oneshot::Receiver<Resume>, Option<ConnRef>) {
         match claimed {
             Claimed::Wait { turn, ask } => (turn, ask),
-            Claimed::Free => panic!("somebody has it"),
+            Claimed::Free | Claimed::Foreign => panic!("somebody has it"),
         }
     }
 
     #[test]
     fn a_storm_on_one_client_id_stood_in_a_queue() {
         let mut claims = Claims::default();
-        assert!(matches!(claims.claim("c", at(1)), Claimed::Free));
-        let (mut older, ask) = wait(claims.claim("c", at(2)));
+        assert!(matches!(claims.claim("c", at(1), None), Claimed::Free));
+        let (mut older, ask) = wait(claims.claim("c", at(2), None));
         assert_eq!(ask, Some(at(1)));
-        let (mut newer, ask) = wait(claims.claim("c", at(3)));
+        let (mut newer, ask) = wait(claims.claim("c", at(3), None));
         assert_eq!(ask, None, "it is on its way already");
         assert!(older.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
         let resume = Resume { inflight: Vec::new(), received: vec![7] };
@@ -123,10 +131,22 @@ mod tests {
     #[test]
     fn what_was_under_way_comes_back_where_the_next_one_has_given_up() {
         let mut claims = Claims::default();
-        claims.claim("c", at(1));
-        drop(claims.claim("c", at(2)));
+        claims.claim("c", at(1), None);
+        drop(claims.claim("c", at(2), None));
         let resume = Resume { inflight: Vec::new(), received: vec![7] };
         assert_eq!(claims.release("c", at(1), resume).unwrap_err().received, [7]);
         assert!(!claims.has("c"));
+    }
+
+    #[test]
+    fn a_device_took_the_client_id_of_another_one_and_ended_its_connection() {
+        let mut claims = Claims::default();
+        assert!(matches!(claims.claim("c", at(1), Some("alice")), Claimed::Free));
+        assert!(matches!(claims.claim("c", at(2), Some("mallory")), Claimed::Foreign));
+        let (_turn, ask) = wait(claims.claim("c", at(3), Some("alice")));
+        assert_eq!(ask, Some(at(1)));
+        assert!(matches!(claims.claim("c", at(4), Some("mallory")), Claimed::Foreign));
+        assert!(claims.release("c", at(2), Resume::default()).is_err());
+        assert!(claims.has("c"), "who was refused gives nothing back");
     }
 }

@@ -10,6 +10,7 @@
 //! | [`backlog`], [`acknowledge`], [`set_aside`], [`recipients`] | what is owed, what was answered, and who has what |
 //! | [`memberships`], [`closing`], [`groups`], [`delete_group`], [`pending_joins`], [`late_answers`], [`destinations`] | groups and their members |
 //! | [`sessions`], [`terminals`] | MQTT sessions and devices |
+//! | [`credentials`] | who signs in with which token |
 //! | [`retention`], [`views`], [`mod@backup`] | forgetting, looking, copying |
 //! | [`open_file`], [`schema_upgrade`], [`writer`], [`reader`], [`commit_health`], [`checkpoint`], [`lock_file`] | the file, its threads and its lock |
 //!
@@ -25,6 +26,7 @@ mod cancel;
 mod checkpoint;
 mod closing;
 mod commit_health;
+mod credentials;
 mod delete_group;
 mod delivery_state;
 mod destinations;

@@ -105,6 +105,21 @@ const STEPS: &[&str] = &[
      ALTER TABLE terminals ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
      ALTER TABLE terminals ADD COLUMN largest_acked INTEGER NOT NULL DEFAULT 0;
      ALTER TABLE terminals ADD COLUMN gone TEXT;",
+    // 7: credentials.
+    "CREATE TABLE credentials (
+         hash       BLOB    PRIMARY KEY,
+         kind       INTEGER NOT NULL,
+         name       TEXT    NOT NULL,
+         role       INTEGER,
+         created_at INTEGER NOT NULL,
+         until      INTEGER
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX credentials_name ON credentials (kind, name);
+     CREATE INDEX credentials_old  ON credentials (until) WHERE until IS NOT NULL;
+     CREATE TABLE secrets (
+         id        INTEGER PRIMARY KEY CHECK (id = 1),
+         token_key BLOB NOT NULL
+     ) STRICT;",
 ];
 
 /// Brings a store of an earlier shape to the present one: all of it or, after a crash, none of it.
@@ -140,6 +155,7 @@ mod tests {
         include_str!("../../tests/data/schema/3.sql"),
         include_str!("../../tests/data/schema/4.sql"),
         include_str!("../../tests/data/schema/5.sql"),
+        include_str!("../../tests/data/schema/6.sql"),
     ];
 
     /// Tables with their columns, indexes and triggers, without the blanks and comments of the text.

@@ -10,7 +10,7 @@ use super::replace::{self, NotReplaced, Predecessor, Replaced};
 use super::writer::Tx;
 use super::{
     Address, DeliveryMethod, Earlier, Event, Meaning, Priority, Result, State, Store, Submission, Submitted,
-    destinations,
+    credentials, destinations,
 };
 use crate::ids::Target;
 use crate::parcel::{FlowId, PushKey, Seq, Siblings};
@@ -249,13 +249,20 @@ fn resolve_meaning<'a>(tx: &Tx<'_>, meaning: &'a Meaning, push: &Submission) -> 
             tx.sql.prepare_cached("SELECT id, 1, last_seq FROM flows WHERE id = ?1")?.query_row([flow], named)
         }
         // Known by a binding to a group.
-        Target::User(user) => tx
-            .sql
-            .prepare_cached(
-                "SELECT id, 1, last_seq FROM flows f WHERE kind = 1 AND name = ?1
-                 AND EXISTS (SELECT 1 FROM bindings WHERE user = f.id AND flow <> f.id AND left_seq IS NULL)",
-            )?
-            .query_row([user.as_str()], named),
+        Target::User(user) => {
+            let bound = tx
+                .sql
+                .prepare_cached(
+                    "SELECT id, 1, last_seq FROM flows f WHERE kind = 1 AND name = ?1
+                     AND EXISTS (SELECT 1 FROM bindings WHERE user = f.id AND flow <> f.id AND left_seq IS NULL)",
+                )?
+                .query_row([user.as_str()], named);
+            if bound.is_ok() || !credentials::has_device(tx.sql, user)? {
+                return Ok(bound.optional()?);
+            }
+            let flow = destinations::ensure_user(tx, user, push.now)?;
+            tx.sql.prepare_cached("SELECT id, 1, last_seq FROM flows WHERE id = ?1")?.query_row([flow], named)
+        }
     };
     Ok(found.optional()?)
 }

@@ -31,17 +31,27 @@ const WAITING: usize = 1_024;
 pub const MAX_PACKET: u32 = 2 << 20;
 
 /// Whom to be and whom to talk to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     pub host: String,
     pub port: u16,
     pub user: String,
+    /// The MQTT password, where the gateway asks for one.
+    pub token: Option<String>,
     pub client_id: String,
     /// How long the session may be away, in seconds; 0: it ends with the connection.
     pub session_expiry: u32,
     /// Bytes of the largest packet that is taken. The gateway is told, so that it refuses what is larger for this terminal
     /// instead of sending what cannot be read.
     pub max_packet: u32,
+}
+
+/// Without the token.
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { host, port, user, client_id, .. } = self;
+        write!(f, "Options({user} as {client_id} at {host}:{port})")
+    }
 }
 
 /// The gateway's answer to a group request.
@@ -99,7 +109,7 @@ impl Terminal {
     pub fn new(options: &Options) -> Self {
         let mut mqtt = MqttOptions::new(&options.client_id, &options.host, options.port);
         mqtt.set_keep_alive(Duration::from_secs(30));
-        mqtt.set_credentials(&options.user, "");
+        mqtt.set_credentials(&options.user, options.token.as_deref().unwrap_or_default());
         // rumqttc would acknowledge all that it reads at once, before anybody has seen it.
         mqtt.set_manual_acks(true);
         mqtt.set_clean_start(options.session_expiry == 0);

@@ -10,6 +10,8 @@ use super::DEADLINE;
 #[derive(Debug, Clone, Copy)]
 pub struct Client {
     at: SocketAddr,
+    /// An Authorization header.
+    authorization: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -38,7 +40,22 @@ impl Reply {
 
 impl Client {
     pub fn new(at: SocketAddr) -> Self {
-        Self { at }
+        Self { at, authorization: None }
+    }
+
+    /// Signs in with each request.
+    pub fn bearer(self, token: &str) -> Self {
+        self.authorization(format!("Bearer {token}"))
+    }
+
+    pub fn basic(self, name: &str, token: &str) -> Self {
+        use base64::Engine as _;
+        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{name}:{token}"));
+        self.authorization(format!("Basic {pair}"))
+    }
+
+    fn authorization(self, value: String) -> Self {
+        Self { authorization: Some(Box::leak(value.into_boxed_str())), ..self }
     }
 
     pub fn raw(&self, request: &[u8]) -> Reply {
@@ -94,8 +111,9 @@ impl Client {
     }
 
     pub fn send(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Reply {
+        let authorization = self.authorization.map(|value| format!("Authorization: {value}\r\n")).unwrap_or_default();
         let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{authorization}Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
             self.at,
             body.len()
         )

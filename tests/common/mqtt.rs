@@ -55,6 +55,7 @@ pub struct Connect<'a> {
     pub v5: bool,
     pub client: &'a str,
     pub user: Option<&'a str>,
+    pub password: Option<&'a str>,
     pub clean: bool,
     pub keep_alive: u16,
     /// MQTT 5 properties, in bytes.
@@ -65,11 +66,25 @@ pub struct Connect<'a> {
 
 impl<'a> Connect<'a> {
     pub fn v3(client: &'a str, user: &'a str) -> Self {
-        Self { v5: false, client, user: Some(user), clean: true, keep_alive: 0, properties: vec![], will: None }
+        Self {
+            v5: false,
+            client,
+            user: Some(user),
+            password: None,
+            clean: true,
+            keep_alive: 0,
+            properties: vec![],
+            will: None,
+        }
     }
 
     pub fn v5(client: &'a str, user: &'a str) -> Self {
         Self { v5: true, ..Self::v3(client, user) }
+    }
+
+    pub fn password(mut self, password: &'a str) -> Self {
+        self.password = Some(password);
+        self
     }
 
     pub fn lasting(mut self) -> Self {
@@ -93,6 +108,10 @@ impl<'a> Connect<'a> {
         if let Some(user) = self.user {
             flags |= 0x80;
             payload.extend(text(user));
+        }
+        if let Some(password) = self.password {
+            flags |= 0x40;
+            payload.extend(text(password));
         }
         if self.clean {
             flags |= 0x02;

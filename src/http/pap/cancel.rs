@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::to_the_end;
 use super::observe::Sender;
-use super::{ANYBODY, Api, Endpoint};
+use super::{Api, Endpoint};
 use crate::pap::code::Code;
 use crate::pap::document::{CancelMessage, CancelResponse, CancelResult};
 use crate::store::Cancelled;
@@ -17,9 +17,9 @@ pub(super) async fn cancel(
     message: CancelMessage,
 ) -> CancelResponse {
     let gateway = Arc::clone(&api.gateway);
-    let push_id = message.push_id.clone();
+    let (initiator, push_id) = (sent_by.initiator.to_owned(), message.push_id.clone());
     let asked = message.addresses.into_iter().map(|raw| gateway.asked(raw, endpoint.strict)).collect();
-    let work = async move { gateway.cancel(ANYBODY, &push_id, asked).await };
+    let work = async move { gateway.cancel(&initiator, &push_id, asked).await };
     let results = match to_the_end(work).await {
         Ok(Ok(Some(cancelled))) => results(cancelled),
         Ok(Ok(None)) => vec![whole(Code::PUSH_ID_NOT_FOUND)],

@@ -8,7 +8,7 @@ use crate::pap::code::Code;
 pub(super) fn of_refusal(refused: &Refused) -> Code {
     match refused {
         Refused::BadRequest(_) => Code::BAD_REQUEST,
-        Refused::Expired { .. } | Refused::Notify(_) => Code::FORBIDDEN,
+        Refused::Expired { .. } | Refused::Notify(_) | Refused::NotAllowed(_) => Code::FORBIDDEN,
         Refused::Unknown(_) => Code::ADDRESS_ERROR,
         Refused::Duplicate(_) => Code::DUPLICATE_PUSH_ID,
         Refused::UnknownOld(_) => Code::PUSH_ID_NOT_FOUND,
@@ -20,6 +20,7 @@ pub(super) fn of_refusal(refused: &Refused) -> Code {
 pub(super) fn of_status(status: StatusCode) -> Code {
     match status {
         StatusCode::SERVICE_UNAVAILABLE => Code::UNAVAILABLE,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Code::FORBIDDEN,
         status if status.is_server_error() => Code::INTERNAL_ERROR,
         _ => Code::BAD_REQUEST,
     }

@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::observe::{Observer, Sender};
-use super::{ANYBODY, Endpoint, error_code};
+use super::{Endpoint, NOBODY, error_code};
 use crate::http::problem::Told;
 use crate::http::server::Remote;
 use crate::pap::code::Code;
@@ -38,7 +38,7 @@ pub(in crate::http) async fn in_pap(State(endpoints): State<Arc<Endpoints>>, req
     let mut response = next.run(request).await;
     let Some(Told { detail, code }) = response.extensions_mut().remove() else { return response };
     let code = code.map_or_else(|| error_code::of_status(response.status()), Code);
-    let sender = Sender { initiator: ANYBODY, endpoint: uri.path(), remote };
+    let sender = Sender { initiator: NOBODY, endpoint: uri.path(), remote };
     endpoints.observer.request("unreadable", code.0);
     endpoints.observer.refused(
         &sender,

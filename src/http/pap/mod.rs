@@ -22,7 +22,8 @@ pub(super) use observe::{Observer, Sender};
 
 use super::problem::Problem;
 use super::server::Remote;
-use super::{ANYBODY, Api, repeat_digest, submit};
+use super::{Api, NOBODY, repeat_digest, submit};
+use crate::caller::Caller;
 use crate::clock;
 use crate::gateway::{self, Content, NAME, PushRequest};
 use crate::pap::code::Code;
@@ -44,7 +45,9 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, endpoint: Endpoint, requ
     };
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let content_type = text(header::CONTENT_TYPE);
-    let sent_by = Sender { initiator: ANYBODY, endpoint: parts.uri.path(), remote: Remote::of(&parts.extensions) };
+    let caller = parts.extensions.get().cloned().unwrap_or(Caller::Stranger);
+    let initiator = caller.initiator();
+    let sent_by = Sender { initiator: &initiator, endpoint: parts.uri.path(), remote: Remote::of(&parts.extensions) };
     let limits = Limits { strict: endpoint.strict, ..api.limits };
     let mut request = match pap::parse(content_type, &body, limits) {
         Ok(request) => request,
@@ -72,7 +75,8 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, endpoint: Endpoint, requ
         return endpoint.tell(&Document::CapabilitiesResponse(response), &dialect, rdf);
     }
     let sender = sender_address(&parts.headers, &parts.uri);
-    let origin = Origin { digest: repeat_digest::pap(content_type, &body), sender, dialect: dialect.to_string() };
+    let digest = repeat_digest::pap(content_type, &body);
+    let origin = Origin { caller, digest, sender, dialect: dialect.to_string() };
     let document = answer(&api, endpoint, &sent_by, request, origin).await;
     told(&api, endpoint, operation, &document, &dialect)
 }
@@ -111,6 +115,7 @@ fn sender_address(headers: &HeaderMap, uri: &Uri) -> String {
 
 /// What is known of a request beside what it says.
 struct Origin {
+    caller: Caller,
     digest: store::Digest,
     /// The address it was posted to.
     sender: String,
@@ -133,7 +138,9 @@ async fn answer(
         Document::CancelMessage(message) => {
             Document::CancelResponse(cancel::cancel(api, endpoint, sent_by, message).await)
         }
-        Document::StatusQuery(query) => Document::StatusQueryResponse(status::status(api, endpoint, query).await),
+        Document::StatusQuery(query) => {
+            Document::StatusQueryResponse(status::status(api, endpoint, sent_by.initiator, query).await)
+        }
         other @ (Document::PushResponse(_)
         | Document::CancelResponse(_)
         | Document::ResultNotification(_)
@@ -209,7 +216,7 @@ fn push_request(
 ) -> PushRequest {
     let quality = message.quality_of_service.unwrap_or_default();
     PushRequest {
-        initiator: ANYBODY.into(),
+        caller: origin.caller,
         push_id: message.push_id,
         addresses: message.addresses,
         content: Content { content_type: content.content_type, headers: content.headers, body: content.body },

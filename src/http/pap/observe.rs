@@ -80,6 +80,10 @@ impl Refusals {
 }
 
 impl Observer {
+    pub(in crate::http) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
     pub(super) fn request(&self, operation: &'static str, code: u16) {
         self.metrics.pap_requests.get_or_create(&PapRequest { operation, code }).inc();
     }

@@ -1,14 +1,14 @@
 //! The PAP status query (WAP-247 §5.4): one result for each address. A group is one address, with how many of how many in
 //! its description.
 
-use super::{ANYBODY, Api, Endpoint};
+use super::{Api, Endpoint};
 use crate::gateway::{pap_quality, pap_state};
 use crate::pap::code::{Code, State};
 use crate::pap::document::{StatusQuery, StatusQueryResponse, StatusQueryResult};
 use crate::store::{self, AddressView, Asked, PushView};
 
-pub(super) async fn status(api: &Api, endpoint: Endpoint, query: StatusQuery) -> StatusQueryResponse {
-    let results = match api.gateway.store().push(ANYBODY.into(), query.push_id.clone()).await {
+pub(super) async fn status(api: &Api, endpoint: Endpoint, initiator: &str, query: StatusQuery) -> StatusQueryResponse {
+    let results = match api.gateway.store().push(initiator.to_owned(), query.push_id.clone()).await {
         Ok(Some(push)) => {
             let asked = query.addresses.into_iter().map(|raw| api.gateway.asked(raw, endpoint.strict));
             results(&push, &asked.collect::<Vec<_>>())

@@ -21,12 +21,28 @@ pub(in crate::mqtt) struct Connect {
     pub(in crate::mqtt) keep_alive: u16,
     pub(in crate::mqtt) client_id: String,
     pub(in crate::mqtt) username: Option<String>,
+    pub(in crate::mqtt) password: Option<Password>,
     pub(in crate::mqtt) will: Option<Will>,
     /// Seconds; for 3.1.1 none: a persistent session has no time of its own there.
     pub(in crate::mqtt) session_expiry: Option<u32>,
     pub(in crate::mqtt) receive_max: u16,
     pub(in crate::mqtt) max_packet: Option<u32>,
     pub(in crate::mqtt) wants_authentication_exchange: bool,
+}
+
+/// A password; never shown.
+pub(in crate::mqtt) struct Password(Box<[u8]>);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+impl Password {
+    pub(in crate::mqtt) fn reveal(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 #[derive(Debug)]
@@ -122,9 +138,7 @@ pub(super) fn read(from: &mut Reader<'_>) -> Read<Connect> {
     let client_id = from.text()?.to_owned();
     let will = flags.has_will().then(|| read_will(from, version, flags)).transpose()?;
     let username = flags.has_username().then(|| from.text()).transpose()?.map(str::to_owned);
-    if flags.has_password() {
-        from.binary()?;
-    }
+    let password = flags.has_password().then(|| from.binary()).transpose()?.map(|bytes| Password(bytes.into()));
     from.end()?;
     if version == Version::V3 && client_id.is_empty() && !flags.clean() {
         return Err(BadPacket(reason::CLIENT_ID_INVALID)); // 3.1.1 §3.1.3.1
@@ -137,6 +151,7 @@ pub(super) fn read(from: &mut Reader<'_>) -> Read<Connect> {
         keep_alive,
         client_id,
         username,
+        password,
         will,
         session_expiry: (version == Version::V5).then(|| properties.session_expiry.unwrap_or(0)),
         receive_max: properties.receive_max.unwrap_or(u16::MAX),

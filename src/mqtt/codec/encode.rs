@@ -72,6 +72,7 @@ fn connack_v3(body: &mut BytesMut, ack: &ConnAck) {
         reason::SUCCESS => 0,
         reason::UNSUPPORTED_VERSION => 1,
         reason::CLIENT_ID_INVALID => 2,
+        reason::BAD_USER_NAME_OR_PASSWORD => 4,
         reason::NOT_AUTHORIZED => 5,
         _ => 3,
     });

@@ -46,6 +46,7 @@ pub(in crate::mqtt) mod reason {
     pub(crate) const PROTOCOL_ERROR: u8 = 0x82;
     pub(crate) const UNSUPPORTED_VERSION: u8 = 0x84;
     pub(crate) const CLIENT_ID_INVALID: u8 = 0x85;
+    pub(crate) const BAD_USER_NAME_OR_PASSWORD: u8 = 0x86;
     pub(crate) const NOT_AUTHORIZED: u8 = 0x87;
     pub(crate) const UNAVAILABLE: u8 = 0x88;
     pub(crate) const SHUTTING_DOWN: u8 = 0x8B;

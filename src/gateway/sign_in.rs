@@ -1,0 +1,204 @@
+//! Who is who: one answer for every door.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+
+use super::Gateway;
+use crate::caller::{self, Caller, Kind, Login, Role};
+use crate::config::AuthMode;
+use crate::credentials::{Error, Listed, Made};
+use crate::ids::UserId;
+use crate::log_limit::LogLimit;
+use crate::store::SignedIn;
+
+/// Failed sign-ins: a few lines a minute, the rest is counted.
+static FAILED: LogLimit = LogLimit::new(10);
+
+/// What somebody shows to say who he is.
+#[derive(Clone, Copy)]
+pub enum Offer<'a> {
+    Nothing,
+    /// HTTP Basic, or the like.
+    Name {
+        name: &'a str,
+        token: &'a str,
+    },
+    /// A token alone.
+    Bearer(&'a str),
+}
+
+/// Why somebody is not signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// Nobody has this token, or another one has.
+    Wrong,
+    /// The store cannot answer.
+    Unavailable,
+}
+
+/// Without what is secret.
+impl std::fmt::Debug for Offer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Name { .. } => "Name(…)",
+            Self::Bearer(_) => "Bearer(…)",
+        })
+    }
+}
+
+impl Gateway {
+    /// Whether everybody has to say who he is.
+    #[must_use]
+    pub fn requires_sign_in(&self) -> bool {
+        self.auth == AuthMode::Required
+    }
+
+    /// Who sends an HTTP request.
+    pub async fn caller(&self, offer: Offer<'_>, from: Option<IpAddr>) -> Result<Caller, Denied> {
+        if !self.requires_sign_in() {
+            return Ok(Caller::Anybody { initiator: self.claimed_initiator(offer).await });
+        }
+        let (name, token) = match offer {
+            Offer::Nothing => return Ok(Caller::Stranger),
+            Offer::Name { name, token } => (Some(name), token),
+            Offer::Bearer(token) => (None, token),
+        };
+        let found = self.find(token.as_bytes()).await?.filter(|found| name.is_none_or(|name| fits(found, name)));
+        match found.and_then(caller_of) {
+            Some(caller) => Ok(caller),
+            None => Err(self.fail(name.unwrap_or_default(), from).await),
+        }
+    }
+
+    /// In mode `open` an initiator may say its name, and is believed: push-ids are unique for each.
+    async fn claimed_initiator(&self, offer: Offer<'_>) -> Option<String> {
+        match offer {
+            Offer::Nothing => None,
+            Offer::Name { name, .. } => caller::check_name(name).is_ok().then(|| name.to_owned()),
+            Offer::Bearer(token) => {
+                let found = self.credentials.find(token.as_bytes()).await.ok().flatten()?;
+                (found.kind == Kind::Initiator).then_some(found.name)
+            }
+        }
+    }
+
+    /// How often a credential was taken away. Who signs in compares it before and after he is known to be signed in: it may
+    /// have been his.
+    #[must_use]
+    pub fn removals(&self) -> u64 {
+        self.removals.load(Ordering::SeqCst)
+    }
+
+    /// Whose token an MQTT client shows.
+    pub async fn sign_in(&self, name: &str, token: &[u8], from: Option<IpAddr>) -> Result<SignedIn, Denied> {
+        let operator = name.strip_prefix(caller::OPERATOR_PREFIX);
+        let wanted = |found: &SignedIn| match operator {
+            Some(name) => found.kind == Kind::Operator && found.name == name,
+            None => found.kind == Kind::Device && fits(found, name),
+        };
+        match self.find(token).await?.filter(wanted) {
+            Some(found) => Ok(found),
+            None => Err(self.fail(name, from).await),
+        }
+    }
+
+    async fn find(&self, token: &[u8]) -> Result<Option<SignedIn>, Denied> {
+        self.credentials.find(token).await.map_err(|error| {
+            static BROKEN: LogLimit = LogLimit::new(1);
+            if let Some(left_out) = BROKEN.pass() {
+                tracing::error!(%error, left_out, "credentials cannot be looked up: nobody is let in");
+            }
+            Denied::Unavailable
+        })
+    }
+
+    /// Tells and counts it, and lets whoever tries too often wait.
+    async fn fail(&self, name: &str, from: Option<IpAddr>) -> Denied {
+        self.metrics.failed_sign_ins.inc();
+        if let Some(left_out) = FAILED.pass() {
+            let name = shown(name);
+            tracing::info!(
+                name,
+                remote = from.map(tracing::field::display),
+                left_out,
+                "a sign-in failed: the token does not fit the name, or is none"
+            );
+        }
+        if let Some(from) = from {
+            self.failures.wait(from).await;
+        }
+        Denied::Wrong
+    }
+
+    /// Makes tokens.
+    pub async fn add_credentials(&self, kind: Kind, names: &[String], role: Option<Role>) -> Result<Vec<Made>, Error> {
+        self.credentials.add(kind, names, role).await
+    }
+
+    /// Gives a new token. Connections with the old one end, unless it works for a while.
+    pub async fn rotate_credential(
+        &self,
+        kind: Kind,
+        name: &str,
+        keep_old: Option<std::time::Duration>,
+    ) -> Result<Made, Error> {
+        let made = self.credentials.rotate(kind, name, keep_old).await?;
+        if keep_old.is_none() {
+            self.sign_out(kind, made.name.clone()).await;
+        }
+        Ok(made)
+    }
+
+    /// Takes a credential away; the connections that signed in with it end.
+    pub async fn remove_credential(&self, kind: Kind, name: &str) -> Result<(), Error> {
+        self.credentials.remove(kind, name).await?;
+        let name = UserId::parse(name).map_or_else(|_| name.to_owned(), |user| user.to_string());
+        self.sign_out(kind, name).await;
+        Ok(())
+    }
+
+    async fn sign_out(&self, kind: Kind, name: String) {
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        self.terminals().sign_out(Login { kind, name }).await;
+    }
+
+    pub async fn list_credentials(&self, kind: Kind, after: &str, limit: usize) -> Result<Vec<Listed>, Error> {
+        self.credentials.list(kind, after, limit).await
+    }
+}
+
+/// Devices are named by their user ID, which has several spellings.
+fn fits(found: &SignedIn, name: &str) -> bool {
+    match found.kind {
+        Kind::Device => UserId::parse(name).is_ok_and(|user| user.as_str() == found.name),
+        Kind::Operator => name.strip_prefix(caller::OPERATOR_PREFIX).unwrap_or(name) == found.name,
+        Kind::Initiator => name == found.name,
+    }
+}
+
+fn caller_of(found: SignedIn) -> Option<Caller> {
+    Some(match found.kind {
+        Kind::Device => Caller::Device(UserId::parse(&found.name).ok()?),
+        Kind::Initiator => Caller::Initiator(found.name),
+        Kind::Operator => Caller::Operator { name: found.name, role: found.role.unwrap_or(Role::Viewer) },
+    })
+}
+
+/// A name as it may be logged. Some write their token where the name belongs.
+fn shown(name: &str) -> String {
+    let looks_like_token = name.len() > 30 && !name.contains(['@', ':', ' ']);
+    if looks_like_token { "(not shown: it may be a token)".into() } else { name.chars().take(100).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_the_place_of_the_name_is_not_logged() {
+        let token = crate::token::Token::new(Kind::Device).unwrap().reveal();
+        assert!(!shown(&token).contains(&token));
+        assert_eq!(shown("sip:alice@example.com"), "sip:alice@example.com");
+    }
+}

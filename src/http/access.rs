@@ -1,0 +1,225 @@
+//! Who sends a request, and whether he may: asked once for every request, before its body is read. The table of what each path
+//! asks for is here; what a caller may is in [`crate::policy`].
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::problem::Problem;
+use super::server::Remote;
+use crate::caller::Caller;
+use crate::gateway::{Denied, Gateway, Offer};
+use crate::policy::{self, Action};
+
+/// One of these is enough; none: the path is for everybody.
+type Need = &'static [Action];
+
+const EVERYBODY: Need = &[];
+const PUSHES: Need = &[Action::Push, Action::SeeAllPushes];
+const GROUPS: Need = &[Action::SeeGroups];
+const CHANGE: Need = &[Action::ChangeGroups];
+
+/// What a path that is not in the list asks for: nobody has it but who may do everything.
+const UNLISTED: Need = &[Action::ChangeGroups];
+
+const NEEDS: &[(Method, &str, Need)] = &[
+    (Method::GET, "/healthz", EVERYBODY),
+    (Method::GET, "/readyz", EVERYBODY),
+    (Method::GET, "/metrics", &[Action::SeeMetrics]),
+    (Method::GET, "/api/v1/pushes", PUSHES),
+    (Method::POST, "/api/v1/pushes", &[Action::Push]),
+    (Method::GET, "/api/v1/pushes/{push_id}", PUSHES),
+    (Method::DELETE, "/api/v1/pushes/{push_id}", &[Action::Push, Action::CancelAllPushes]),
+    (Method::GET, "/api/v1/pushes/{push_id}/recipients", PUSHES),
+    (Method::GET, "/api/v1/groups", GROUPS),
+    (Method::GET, "/api/v1/groups/{group}", GROUPS),
+    (Method::PUT, "/api/v1/groups/{group}", CHANGE),
+    (Method::DELETE, "/api/v1/groups/{group}", CHANGE),
+    (Method::GET, "/api/v1/groups/{group}/members", GROUPS),
+    (Method::PUT, "/api/v1/groups/{group}/members/{user}", CHANGE),
+    (Method::DELETE, "/api/v1/groups/{group}/members/{user}", CHANGE),
+    (Method::GET, "/api/v1/groups/{group}/requests", GROUPS),
+    (Method::POST, "/api/v1/groups/{group}/requests/{user}", CHANGE),
+    (Method::GET, "/api/v1/users/{user}", GROUPS),
+    (Method::POST, "/api/v1/group-requests", &[Action::JoinGroups, Action::JoinGroupsForOthers]),
+    #[cfg(debug_assertions)]
+    (Method::POST, "/debug/faults/{name}", EVERYBODY),
+];
+
+/// What decides.
+#[derive(Debug)]
+pub(super) struct Access {
+    gateway: Arc<Gateway>,
+    /// PAP endpoints, and whether name and token may stand in the query of one.
+    pap: HashMap<String, bool>,
+    open_metrics: bool,
+}
+
+impl Access {
+    pub(super) fn new(gateway: Arc<Gateway>, pap: HashMap<String, bool>, open_metrics: bool) -> Self {
+        Self { gateway, pap, open_metrics }
+    }
+
+    /// None where there is no such path: everybody is told so.
+    fn need(&self, request: &Request) -> Option<Need> {
+        let path = request.extensions().get::<MatchedPath>()?.as_str();
+        if self.pap.contains_key(path) {
+            return Some(&[Action::Push]);
+        }
+        if path == "/metrics" && self.open_metrics {
+            return Some(EVERYBODY);
+        }
+        let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+        let listed = NEEDS.iter().find(|(of, at, _)| of == method && *at == path);
+        Some(listed.map_or(UNLISTED, |(_, _, need)| need))
+    }
+
+    /// `?username=…&password=…`, where an endpoint allows that: Kannel's clients sign in so.
+    fn in_query(&self, request: &Request) -> Option<(String, String)> {
+        if !self.pap.get(request.uri().path()).copied().unwrap_or(false) {
+            return None;
+        }
+        let value = |name: &str| {
+            let pairs = request.uri().query().unwrap_or_default().split('&');
+            let found = pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?.1;
+            let plain = found.replace('+', " ");
+            Some(percent_encoding::percent_decode_str(&plain).decode_utf8().ok()?.into_owned())
+        };
+        Some((value("username")?, value("password")?))
+    }
+}
+
+/// What the head of a request shows.
+enum Shown {
+    Nothing,
+    Name(String, String),
+    Bearer(String),
+    /// It cannot be read.
+    Unreadable,
+}
+
+impl Shown {
+    fn of(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(header::AUTHORIZATION) else { return Self::Nothing };
+        let parts = value.to_str().ok().and_then(|text| text.trim().split_once(' '));
+        match parts {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Self::Bearer(token.trim().to_owned()),
+            Some((scheme, pair)) if scheme.eq_ignore_ascii_case("basic") => basic(pair).unwrap_or(Self::Unreadable),
+            _ => Self::Unreadable,
+        }
+    }
+
+    fn offer(&self) -> Option<Offer<'_>> {
+        match self {
+            Self::Nothing => Some(Offer::Nothing),
+            Self::Name(name, token) => Some(Offer::Name { name, token }),
+            Self::Bearer(token) => Some(Offer::Bearer(token)),
+            Self::Unreadable => None,
+        }
+    }
+}
+
+/// RFC 7617. A user ID may have colons in it (`sip:alice@example.com`), which Basic does not allow in a name; a token has none,
+/// so the last one counts.
+fn basic(pair: &str) -> Option<Shown> {
+    let decoded = String::from_utf8(STANDARD.decode(pair.trim()).ok()?).ok()?;
+    let (name, token) = decoded.rsplit_once(':')?;
+    Some(Shown::Name(name.to_owned(), token.to_owned()))
+}
+
+pub(super) async fn check(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    let Some(need) = access.need(&request).filter(|need| !need.is_empty()) else { return next.run(request).await };
+    let shown = match Shown::of(request.headers()) {
+        Shown::Nothing => access.in_query(&request).map_or(Shown::Nothing, |(name, token)| Shown::Name(name, token)),
+        shown => shown,
+    };
+    let from = Remote::of(request.extensions()).map(|Remote(address)| address.ip());
+    let caller = match identify(&access, &shown, from).await {
+        Ok(caller) => caller,
+        Err(problem) => return problem,
+    };
+    if !need.iter().any(|action| policy::may(&caller, *action)) {
+        return refuse(&caller, need);
+    }
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+async fn identify(access: &Access, shown: &Shown, from: Option<IpAddr>) -> Result<Caller, Response> {
+    let Some(offer) = shown.offer() else {
+        // What cannot be read says nothing: where everybody is believed, that does no harm.
+        if access.gateway.requires_sign_in() {
+            return Err(unauthorized("the Authorization header is neither Basic nor Bearer"));
+        }
+        return Ok(Caller::Anybody { initiator: None });
+    };
+    access.gateway.caller(offer, from).await.map_err(|denied| match denied {
+        Denied::Wrong => unauthorized("the token is wrong, or belongs to another name"),
+        Denied::Unavailable => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the store cannot answer").into_response(),
+    })
+}
+
+fn refuse(caller: &Caller, need: Need) -> Response {
+    if *caller == Caller::Stranger {
+        return unauthorized("a token is needed, as Authorization: Bearer, or as Basic with the name as user");
+    }
+    let what = need.first().map_or("this", |action| action.name());
+    Problem::new(StatusCode::FORBIDDEN, format!("{what} is not allowed with this token"))
+        .with_code(2001)
+        .into_response()
+}
+
+fn unauthorized(detail: &str) -> Response {
+    let mut response = Problem::new(StatusCode::UNAUTHORIZED, detail).with_code(2001).into_response();
+    let challenge = HeaderValue::from_static("Basic realm=\"papcast\", charset=\"UTF-8\"");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    /// Who [`check`] found out.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().cloned().unwrap_or(Self::Stranger))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(value: &'static str) -> Shown {
+        Shown::of(&HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))]))
+    }
+
+    /// RFC 7617 §2 has this example.
+    #[test]
+    fn basic_and_bearer_are_read_whatever_their_case() {
+        assert!(
+            matches!(shown("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), Shown::Name(name, token) if name == "Aladdin" && token == "open sesame")
+        );
+        assert!(matches!(shown("bearer  abc"), Shown::Bearer(token) if token == "abc"));
+        for bad in ["Basic !", "Digest x", "Basic", "Basic QQ=="] {
+            assert!(matches!(shown(bad), Shown::Unreadable), "{bad}");
+        }
+    }
+
+    /// sip:alice@example.com:token
+    #[test]
+    fn a_user_id_with_a_colon_is_a_name() {
+        let value = "Basic c2lwOmFsaWNlQGV4YW1wbGUuY29tOnRva2Vu";
+        assert!(
+            matches!(shown(value), Shown::Name(name, token) if name == "sip:alice@example.com" && token == "token")
+        );
+    }
+}

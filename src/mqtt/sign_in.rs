@@ -1,0 +1,77 @@
+//! Who a CONNECT comes as: the user it acts for, and the credential that it shows.
+
+use super::codec::{Connect, reason};
+use super::connect_refusal::Refusal;
+use super::connection::Conn;
+use super::worker::Worker;
+use crate::caller::{Caller, OPERATOR_PREFIX};
+use crate::config::UserIdFrom;
+use crate::gateway::Denied;
+use crate::ids::UserId;
+use crate::store::SignedIn;
+
+/// The user of a connection; operators, and clients whose id we assigned, are nobody's terminal.
+pub(super) async fn sign_in(
+    worker: &Worker,
+    conn: &Conn,
+    connect: &Connect,
+    client_id: &str,
+    assigned: bool,
+) -> Result<Option<UserId>, Refusal> {
+    let name = connect.username.as_deref().filter(|name| !name.is_empty());
+    let is_operator = name.is_some_and(|name| name.starts_with(OPERATOR_PREFIX));
+    let user = if is_operator { None } else { user_of(worker.settings.user_id, name, client_id, assigned)? };
+    if !worker.gateway.requires_sign_in() {
+        return Ok(user);
+    }
+    let wrong = |why: &str| Refusal::new(reason::BAD_USER_NAME_OR_PASSWORD, why);
+    let name =
+        name.ok_or_else(|| wrong("it has no username: its user ID belongs there, and its token into the password"))?;
+    let token = connect.password.as_ref().ok_or_else(|| wrong("it has no password: its token belongs there"))?;
+    let removals = worker.gateway.removals();
+    match worker.gateway.sign_in(name, token.reveal(), Some(conn.remote.ip())).await {
+        Ok(signed_in) => conn.state.borrow_mut().signed_in = Some(Box::new(signed_in)),
+        Err(Denied::Wrong) => return Err(wrong("its token does not fit its username, or is none")),
+        Err(Denied::Unavailable) => return Err(Refusal::new(reason::UNAVAILABLE, "the store cannot answer")),
+    }
+    // Whoever takes a credential away ends the connections that have it; this one was none of them until now.
+    if worker.gateway.removals() != removals && worker.gateway.sign_in(name, token.reveal(), None).await.is_err() {
+        return Err(wrong("its token has just been taken away"));
+    }
+    Ok(user)
+}
+
+/// The user ID: the username, else the client id; none where that was assigned by us.
+fn user_of(from: UserIdFrom, name: Option<&str>, client_id: &str, assigned: bool) -> Result<Option<UserId>, Refusal> {
+    match name.filter(|_| from == UserIdFrom::Username) {
+        Some(name) => UserId::parse(name).map(Some).map_err(|error| {
+            let why = format!("its username is its user ID, and {error} (a token belongs into the password)");
+            Refusal::new(reason::NOT_AUTHORIZED, why)
+        }),
+        None if assigned => Ok(None),
+        None => UserId::parse(client_id).map(Some).map_err(|error| {
+            Refusal::new(
+                reason::CLIENT_ID_INVALID,
+                format!("without a username its client id is its user ID, and {error}"),
+            )
+        }),
+    }
+}
+
+/// Who owns what this connection has; nobody does where everybody is believed.
+pub(super) fn owner(conn: &Conn, user: Option<&UserId>) -> Option<String> {
+    let state = conn.state.borrow();
+    let signed_in = state.signed_in.as_deref()?;
+    Some(user.map_or_else(|| format!("{OPERATOR_PREFIX}{}", signed_in.name), ToString::to_string))
+}
+
+/// Who a connection is, for whoever decides what it may.
+pub(super) fn caller(conn: &Conn) -> Caller {
+    let state = conn.state.borrow();
+    let user = || state.session.as_ref().and_then(|session| session.user.clone());
+    match state.signed_in.as_deref() {
+        None => Caller::Anybody { initiator: None },
+        Some(SignedIn { name, role: Some(role), .. }) => Caller::Operator { name: name.clone(), role: *role },
+        Some(_) => user().map_or(Caller::Stranger, Caller::Device),
+    }
+}

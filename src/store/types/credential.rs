@@ -1,0 +1,31 @@
+//! Credentials as they are stored.
+
+use crate::caller::{Kind, Role};
+use crate::clock::Millis;
+
+/// A token that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedIn {
+    pub kind: Kind,
+    pub name: String,
+    /// Operators have one.
+    pub role: Option<Role>,
+}
+
+/// A credential to be stored.
+#[derive(Debug, Clone)]
+pub struct NewCredential {
+    pub name: String,
+    pub role: Option<Role>,
+    pub hash: [u8; 32],
+}
+
+/// A credential as it is listed: never with its token, which nobody knows any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialView {
+    pub name: String,
+    pub role: Option<Role>,
+    pub created_at: Millis,
+    /// An earlier token works until then as well.
+    pub old_until: Option<Millis>,
+}
