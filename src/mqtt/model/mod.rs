@@ -179,6 +179,27 @@ fn random_schedules_keep_every_promise_of_the_ledger() {
 
 /// What the search has found, once and for all.
 #[test]
+fn a_push_that_was_set_aside_by_chance_was_never_tried_while_the_device_closed_on_the_last_one() {
+    let push = |confirmed| Op::Push { to: vec![To::Group(0)], confirmed, brief: false };
+    let schedule = [
+        push(true),
+        push(false),
+        push(false),
+        Op::Publish { lost: false },
+        push(true),
+        Op::Join { user: 2, group: 0 },
+        Op::Break { terminal: 2 },
+        push(false),
+        push(false),
+        Op::Cancel { back: 0, first: false },
+        Op::Replace { back: 2, pending_only: false },
+        Op::Replace { back: 0, pending_only: false },
+    ];
+    let variant = Variant { new_ids: false, window: 1, poison_after: 1, poison_every: 2, crowd: true };
+    run(variant, &schedule).unwrap();
+}
+
+#[test]
 fn what_was_refused_after_leaving_the_group_came_again_by_another_address() {
     let news = To::Group(0);
     let schedule = [

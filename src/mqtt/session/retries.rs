@@ -62,6 +62,11 @@ impl SetAside {
         self.at(binding, id).is_some_and(|at| self.known[at].mine && self.known[at].stage == Stage::Waits)
     }
 
+    /// Whether something is still to be tried on this connection.
+    fn has_waiting(&self) -> bool {
+        self.known.iter().any(|known| known.stage == Stage::Waits)
+    }
+
     fn was_sent(&self, push: PushKey) -> bool {
         self.known.iter().any(|known| known.push == push && known.stage != Stage::Waits)
     }
@@ -253,13 +258,14 @@ impl Session {
     }
 
     /// The push that went out first of those that are unanswered and not set aside, and whether it is to blame for the end of
-    /// this connection: it was alone under way, and another waits behind it.
+    /// this connection: it was alone under way, and another waits behind it. One that is set aside waits, too: a push on which
+    /// the client always closes would keep it from ever being tried.
     pub(in crate::mqtt) fn suspect(&self) -> Option<(Sent, bool)> {
         let first = self.window.unanswered().find(|sent| !self.aside.is_mine(sent.binding, sent.id));
         let unwritten = || self.unwritten.front().map(|(_, sent)| *sent);
         let sent = first.or_else(unwritten)?;
         let alone = self.window.alone() == Some(sent) || (self.window.is_empty() && self.unwritten.len() == 1);
-        Some((sent, alone && self.is_behind()))
+        Some((sent, alone && (self.is_behind() || self.aside.has_waiting())))
     }
 
     /// Pushes that this client leaves unanswered although it answers later ones.
