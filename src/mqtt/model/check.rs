@@ -180,7 +180,7 @@ impl World {
 
     /// Whether some terminal of the user can take a push.
     fn takes(&self, who: usize, push: usize) -> bool {
-        who != user_of(CLOSES) || !self.is_poison(push) || !self.pushes[push].confirmed
+        who != user_of(CLOSES) || !self.is_poison(push)
     }
 
     /// Who is left out of a push that replaces another one: exactly those who had answered that or hold it.

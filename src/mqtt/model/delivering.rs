@@ -1,8 +1,11 @@
 //! What a worker does for its terminals, and what these answer.
 
-use super::terminal::{Arrived, Connection, Terms};
+use std::sync::Arc;
+
+use super::terminal::{Arrived, BAD, Connection, GOOD, Terms};
 use super::world::{World, user, user_of};
 use super::{CLOSES, DROPS, GROUPS, TERMINALS, USERS};
+use crate::broker::{OpenMessage, OpenProperties};
 use crate::mqtt::inflight_window::Resume;
 use crate::mqtt::shared_frames::Now;
 use crate::store::Fetch;
@@ -11,6 +14,9 @@ impl World {
     /// `tries`: what is set aside may be tried again.
     pub(super) async fn fetch(&mut self, number: usize, tries: bool) {
         let moment = self.moment();
+        let Some(terminal) = &mut self.terminals[number] else { return };
+        terminal.session.send_queued(&mut terminal.outbox, &terminal.socket, moment);
+        self.receive(number);
         let Some(terminal) = &mut self.terminals[number] else { return };
         if let Some((wanted, portion, aside)) = terminal.fetched.take() {
             if aside {
@@ -61,18 +67,42 @@ impl World {
     pub(super) fn receive(&mut self, number: usize) {
         let Some(terminal) = &self.terminals[number] else { return };
         for arrived in terminal.read() {
-            self.check_arrival(number, &arrived);
+            if arrived.push < BAD {
+                self.check_arrival(number, &arrived);
+            }
             let Arrived { id, push, .. } = arrived;
+            let is_poison = push == BAD || (push < BAD && self.is_poison(push));
             match id {
                 // Whatever has been written behind it is lost, but for QoS 0, which counts when written.
                 Some(_) if self.hangs_up.contains(&number) => {}
-                Some(_) if self.is_poison(push) && number == CLOSES => {
+                Some(_) if is_poison && number == CLOSES => {
                     self.hangs_up.insert(number);
                 }
-                Some(_) if self.is_poison(push) && number == DROPS => {}
+                Some(_) if is_poison && number == DROPS && push != BAD => {}
                 Some(id) => self.terminals[number].as_mut().unwrap().open.push((id, push)),
                 None => self.note(user_of(number), push, true),
             }
+        }
+        if self.terminals[number].as_ref().is_some_and(|terminal| terminal.socket.is_stuck()) {
+            self.hangs_up.insert(number);
+        }
+    }
+
+    /// A message between terminals, to all that are there.
+    pub(super) fn message(&mut self, bad: bool) {
+        let text = if bad { BAD } else { GOOD }.to_string();
+        let message = Arc::new(OpenMessage {
+            topic: "open".into(),
+            qos: 1,
+            client: "somebody".into(),
+            payload: text.into(),
+            properties: OpenProperties::default(),
+        });
+        let moment = self.moment();
+        for number in 0..TERMINALS {
+            let Some(terminal) = &mut self.terminals[number] else { continue };
+            terminal.session.offer_open(&message, true, &mut terminal.outbox, &terminal.socket, moment);
+            self.receive(number);
         }
     }
 
@@ -90,7 +120,9 @@ impl World {
         }
         let (id, push) = terminal.open.remove(which % terminal.open.len());
         assert!(terminal.session.acknowledge(id, if refuse { 0x99 } else { 0 }), "every packet id is known");
-        self.note(user_of(number), push, !refuse);
+        if push < BAD {
+            self.note(user_of(number), push, !refuse);
+        }
     }
 
     pub(super) async fn settle(&mut self) {
@@ -133,7 +165,8 @@ impl World {
         self.note_terminal(&client, who).await;
         let known = self.durable.iter().filter(|(user, _)| *user == who).map(|(_, push)| *push).collect();
         let careful = self.unanswered.has(&client, Some(&user(who)));
-        let terms = Terms { window: self.variant.window, careful };
+        let poison_every = (number == CLOSES).then_some(self.variant.poison_every);
+        let terms = Terms { window: self.variant.window, careful, poison_every };
         let mut connection = Connection::new(&client, user(who), resume, terms, known);
         self.connects += 1;
         connection.session.know_aside(&arrival.aside, self.connects);

@@ -80,6 +80,10 @@ pub(super) enum Op {
         which: usize,
         refuse: bool,
     },
+    /// A message between terminals, and whether one device cannot take it.
+    Message {
+        bad: bool,
+    },
     Settle,
     /// Time passes, and what has expired ends.
     Pass,
@@ -107,6 +111,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => prop_oneof![1 => 0..TERMINALS, 2 => CLOSES..=DROPS].prop_map(|terminal| Op::Stay { terminal }),
         14 => (0..TERMINALS, 0..3_usize, prop::bool::weighted(0.1))
             .prop_map(|(terminal, which, refuse)| Op::Answer { terminal, which, refuse }),
+        2 => any::<bool>().prop_map(|bad| Op::Message { bad }),
         5 => Just(Op::Settle),
         1 => Just(Op::Pass),
         1 => Just(Op::Forget),

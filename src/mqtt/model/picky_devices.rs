@@ -43,6 +43,8 @@ impl World {
         self.orphans.extend(terminal.session.take_moves());
         self.settle().await;
         let client = self.client(number);
+        let only_messages = terminal.session.leaves_only_messages();
+        terminal.session.drop_poison(self.variant.poison_after);
         for failed in terminal.session.failed_tries() {
             let client = if failed.anyone { "" } else { client.as_str() };
             self.fail(number, client, failed.sent, Tries::OneMore).await;
@@ -50,6 +52,9 @@ impl World {
         let suspect = terminal.session.suspect();
         self.closed_on_the_last = terminal.session.under_way().len() <= 1 && !terminal.session.is_behind();
         let times = self.unanswered.note(&client, &user(user_of(number)), suspect);
+        if only_messages {
+            self.unanswered.note_messages(&client);
+        }
         if let Some((sent, true)) = suspect {
             if times.of_client >= self.variant.poison_after {
                 self.fail(number, &client, sent, Tries::Reached(times.of_client)).await;

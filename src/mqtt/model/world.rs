@@ -174,6 +174,7 @@ impl World {
             Op::Stay { terminal } => self.stay(*terminal).await,
             Op::Break { terminal } => self.disconnect(*terminal).await,
             Op::Answer { terminal, which, refuse } => self.answer(*terminal, *which, *refuse),
+            Op::Message { bad } => self.message(*bad),
             Op::Settle => self.settle().await,
             Op::Pass => {
                 self.now += 400;

@@ -250,11 +250,19 @@ impl Session {
         let alone = self.window.alone();
         let tried = self.aside.known.iter().filter(|known| known.mine && known.stage == Stage::Tried);
         let failed = tried.filter_map(|known| {
-            let sent = self.window.sent(known.binding, known.id)?;
-            let proven = alone == Some(sent) || self.window.is_overtaken(known.binding, known.id);
+            let in_window = self.window.sent(known.binding, known.id);
+            let sent = in_window.or_else(|| self.unwritten_alone(known.binding, known.id))?;
+            let proven =
+                in_window.is_none() || alone == Some(sent) || self.window.is_overtaken(known.binding, known.id);
             proven.then_some(FailedTry { sent, anyone: known.anyone })
         });
         failed.collect()
+    }
+
+    /// A QoS 0 push that the socket did not take whole, and nothing else was under way.
+    fn unwritten_alone(&self, binding: BindingId, id: DispatchId) -> Option<Sent> {
+        let (_, sent) = *self.unwritten.front().filter(|_| self.unwritten.len() == 1 && self.window.is_empty())?;
+        (sent.binding == binding && sent.id == id).then_some(sent)
     }
 
     /// The push that went out first of those that are unanswered and not set aside, and whether it is to blame for the end of
