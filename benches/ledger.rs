@@ -56,11 +56,12 @@ fn main() {
 fn bare() -> ! {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        println!("{}", listener.local_addr().unwrap());
+        let mut listeners = papcast::listeners::Listeners::default();
+        let bound = listeners.bind("http.listen", &["127.0.0.1:0".parse().unwrap()], None).unwrap();
+        println!("{}", bound[0]);
         let router = axum::Router::new().fallback(|| async { axum::http::StatusCode::ACCEPTED });
         let settings = papcast::config::load(None, std::iter::empty(), &[]).unwrap().http;
-        papcast::http::serve(listener, router, settings, papcast::http::Stop::default()).await;
+        papcast::http::serve(listeners, router, settings, papcast::http::Stop::default()).await;
     });
     unreachable!("it serves until it is killed")
 }

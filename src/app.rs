@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
-use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,10 +17,12 @@ use crate::credentials::Credentials;
 use crate::feed::Feed;
 use crate::gateway::{self, Gateway};
 use crate::http::{self, Readiness};
+use crate::listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::mqtt;
 use crate::store::Store;
 use crate::supervision::Health;
+use crate::tls::Certificates;
 
 /// All of the stop has to happen within this.
 const GRACE: Duration = Duration::from_secs(10);
@@ -34,8 +35,11 @@ const LAST_LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct App {
     addresses: Addresses,
-    http_listener: TcpListener,
-    mqtt_listener: TcpListener,
+    /// All of them, each with what stands before it in a URL.
+    listening: [(&'static str, Vec<SocketAddr>); 4],
+    http_listeners: Listeners,
+    mqtt_listeners: Listeners,
+    certificates: Option<Arc<Certificates>>,
     control: control::Listener,
     config: Config,
     store: Store,
@@ -47,19 +51,35 @@ pub struct App {
 }
 
 /// The addresses actually bound.
+///
+/// Of several the first one; the log has all.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Addresses {
-    pub http: SocketAddr,
-    pub mqtt: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub https: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mqtt: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mqtts: Option<SocketAddr>,
 }
 
 impl App {
     /// Opens the store and binds every listener; nothing is served yet.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         // Listeners first: an address in use is the first error.
-        let http_listener = bind("http.listen", config.http.listen)?;
-        let mqtt_listener = bind("mqtt.listen", config.mqtt.listen)?;
-        let addresses = Addresses { http: http_listener.local_addr()?, mqtt: mqtt_listener.local_addr()? };
+        let certificates = Certificates::load(&config.tls)?.map(Arc::new);
+        let (mut http_listeners, mut mqtt_listeners) = (Listeners::default(), Listeners::default());
+        let tls = certificates.as_ref();
+        let http = http_listeners.bind("http.listen", &config.http.listen, None)?;
+        let https = http_listeners.bind("http.tls_listen", &config.http.tls_listen, tls)?;
+        let mqtt = mqtt_listeners.bind("mqtt.listen", &config.mqtt.listen, None)?;
+        let mqtts = mqtt_listeners.bind("mqtt.tls_listen", &config.mqtt.tls_listen, tls)?;
+        let first = |bound: &[SocketAddr]| bound.first().copied();
+        let addresses =
+            Addresses { http: first(&http), https: first(&https), mqtt: first(&mqtt), mqtts: first(&mqtts) };
+        let listening = [("http://", http), ("https://", https), ("", mqtt), ("mqtts://", mqtts)];
         raise_file_limit(&config);
         let health = Health::default();
         let settings = broker::Settings {
@@ -85,8 +105,10 @@ impl App {
         let mqtt = Arc::new(mqtt::Server::start(&config, &broker, &gateway, &health)?);
         Ok(Self {
             addresses,
-            http_listener,
-            mqtt_listener,
+            listening,
+            http_listeners,
+            mqtt_listeners,
+            certificates,
             control,
             config,
             store,
@@ -96,6 +118,23 @@ impl App {
             watchdog,
             health,
         })
+    }
+
+    /// Where HTTP and MQTT are to be found, in words.
+    #[must_use]
+    pub fn listening(&self) -> (String, String) {
+        let words = |some: &[(&str, Vec<SocketAddr>)]| {
+            let all =
+                some.iter().flat_map(|(scheme, bound)| bound.iter().map(move |address| format!("{scheme}{address}")));
+            all.collect::<Vec<_>>().join(", ")
+        };
+        (words(&self.listening[..2]), words(&self.listening[2..]))
+    }
+
+    /// What can be read again while it runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader { certificates: self.certificates.clone() }
     }
 
     #[must_use]
@@ -112,9 +151,9 @@ impl App {
         let intake = CancellationToken::new();
         let tasks = Tasks { tracker: TaskTracker::new(), health: self.health.clone() };
         let http_stop = http::Stop { begin: intake.clone(), end: CancellationToken::new() };
-        tasks.spawn("http", http::serve(self.http_listener, router, self.config.http, http_stop.clone()));
+        tasks.spawn("http", http::serve(self.http_listeners, router, self.config.http, http_stop.clone()));
         let (mqtt, accept_stop) = (Arc::clone(&self.mqtt), intake.clone());
-        tasks.spawn("mqtt-accept", async move { mqtt.accept(self.mqtt_listener, accept_stop).await });
+        tasks.spawn("mqtt-accept", async move { mqtt.accept(self.mqtt_listeners, accept_stop).await });
         tasks.spawn("control", self.control.serve(Arc::clone(&self.gateway), intake.clone()));
         tasks.spawn("notifications", Arc::clone(&self.gateway).notify_initiators(intake.clone()));
         let (gateway, clock_stop) = (Arc::clone(&self.gateway), intake.clone());
@@ -123,6 +162,12 @@ impl App {
         tasks.spawn("housekeeping", async move { gateway.keep_house(house_stop).await });
         let (gateway, forget_stop) = (Arc::clone(&self.gateway), intake.clone());
         tasks.spawn("retention", async move { gateway.forget_old(forget_stop).await });
+        if let Some(certificates) = self.certificates {
+            tasks.spawn(
+                "certificates",
+                watch_certificates(Reloader { certificates: Some(certificates) }, intake.clone()),
+            );
+        }
         let (watchdog, watch_stop) = (self.watchdog, intake.clone());
         tasks.spawn("router", async move {
             if let Some(died) = watch_stop.run_until_cancelled(watchdog.died()).await {
@@ -153,6 +198,38 @@ impl App {
     }
 }
 
+/// Reads again what may change while the gateway runs.
+#[derive(Debug, Clone)]
+pub struct Reloader {
+    certificates: Option<Arc<Certificates>>,
+}
+
+impl Reloader {
+    /// A faulty file changes nothing, and the log says why.
+    pub fn reload(&self) {
+        let Some(certificates) = &self.certificates else { return };
+        match certificates.reload() {
+            Ok(()) => tracing::info!("the certificates were read again; connections that begin now get them"),
+            Err(error) => tracing::error!(%error, "the certificates stay as they are"),
+        }
+    }
+}
+
+/// How soon files that have changed are read.
+const LOOK: Duration = Duration::from_secs(30);
+
+async fn watch_certificates(reloader: Reloader, stop: CancellationToken) {
+    let mut told = false;
+    while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
+        let has_changed = reloader.certificates.as_ref().is_some_and(|certificates| certificates.has_changed());
+        // Once for each change: one that is faulty is not told again and again.
+        if has_changed && !told {
+            reloader.reload();
+        }
+        told = reloader.certificates.as_ref().is_some_and(|certificates| certificates.has_changed());
+    }
+}
+
 /// The tasks that run as long as the gateway does; each is a part of its health.
 struct Tasks {
     tracker: TaskTracker,
@@ -176,20 +253,6 @@ async fn drain(tracker: &TaskTracker, mqtt: &mqtt::Server, http: &http::Stop, st
     tracker.wait().await;
     let store = store.clone();
     let _ = tokio::task::spawn_blocking(move || store.close()).await;
-}
-
-/// Connections that may wait to be accepted: a fleet that reconnects at once. The system's default of 128 would make
-/// most of it wait a second for its next try.
-const BACKLOG: u32 = 4_096;
-
-fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listen = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    listen().with_context(|| format!("{key}: cannot listen on {address}"))
 }
 
 /// A limit on open files below this is low, whatever was asked for.

@@ -19,6 +19,7 @@
 //! | [`control`] | the socket beside the store: commands that reach a running gateway |
 //! | [`credentials`], [`token`] | who may sign in, and with what |
 //! | [`caller`], [`policy`], [`pattern`] | who is asking, and may he |
+//! | [`listeners`], [`tls`] | addresses to listen on, and certificates |
 //! | [`parcel`] | what travels: one push on its way to one destination |
 //! | [`config`], [`telemetry`], [`metrics`] | settings, logs, counters |
 //! | [`supervision`], [`faults`], [`log_limit`], [`budget`], [`clock`], [`ids`] | which parts live, faults for tests, repeated log lines, shared bounds, time, names |
@@ -38,6 +39,7 @@ pub mod feed;
 pub mod gateway;
 pub mod http;
 pub mod ids;
+pub mod listeners;
 pub mod log_limit;
 pub mod metrics;
 pub mod mqtt;
@@ -49,4 +51,5 @@ pub mod store;
 pub mod supervision;
 pub mod telemetry;
 pub mod terminal;
+pub mod tls;
 pub mod token;

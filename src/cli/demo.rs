@@ -1,5 +1,6 @@
 //! `papcast demo`: the whole thing on one machine, with nothing prepared.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Gateway, escape};
 use super::signals::Interrupt;
 use super::{out, push};
-use crate::app::{Addresses, App};
+use crate::app::App;
 use crate::config;
 use crate::pap::document::{DeliveryMethod, PushMessage, QualityOfService};
 use crate::terminal::{Event, MAX_PACKET, Options, Terminal};
@@ -45,8 +46,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         ("store.path", folder.0.join("demo.db").display().to_string()),
     ];
     let app = App::build(config::load(None, [], &flags)?).await?;
-    let addresses = app.addresses();
-    eprintln!("gateway   HTTP {}, MQTT {}", addresses.http, addresses.mqtt);
+    let bound = app.addresses();
+    let (Some(http), Some(mqtt)) = (bound.http, bound.mqtt) else { anyhow::bail!("the demo needs both listeners") };
+    let addresses = Places { http, mqtt };
+    eprintln!("gateway   HTTP {http}, MQTT {mqtt}");
     eprintln!("store     in a temporary folder, removed at the end");
     let stop = CancellationToken::new();
     let running = tokio::spawn(app.run(stop.clone()));
@@ -115,7 +118,14 @@ struct Shown {
     desc: String,
 }
 
-async fn show(addresses: Addresses, count: u32) -> anyhow::Result<Shown> {
+/// Where its listeners are.
+#[derive(Debug, Clone, Copy)]
+struct Places {
+    http: SocketAddr,
+    mqtt: SocketAddr,
+}
+
+async fn show(addresses: Places, count: u32) -> anyhow::Result<Shown> {
     let (news, mut heard) = mpsc::unbounded_channel();
     let mut terminals = JoinSet::new();
     for number in 0..count {
@@ -156,7 +166,7 @@ fn bar(name: &'static str, count: u32) -> ProgressBar {
 }
 
 /// One terminal: joins, then waits for the push.
-async fn terminal(addresses: Addresses, number: u32, news: mpsc::UnboundedSender<News>) {
+async fn terminal(addresses: Places, number: u32, news: mpsc::UnboundedSender<News>) {
     let user = format!("sip:terminal-{number}@demo.example");
     let mut terminal = Terminal::new(&Options {
         host: addresses.mqtt.ip().to_string(),

@@ -21,6 +21,7 @@ mod serve;
 mod signals;
 mod status;
 mod terminal;
+mod tls;
 mod usage;
 
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ enum Command {
     Device(credentials::Device),
     Initiator(credentials::Initiator),
     Operator(credentials::Operator),
+    Tls(tls::Args),
     PapCheck(pap_check::Args),
     PapExplain(pap_explain::Args),
     Config(config::Args),
@@ -94,6 +96,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Device(args) => block_on(credentials::device(args)),
         Command::Initiator(args) => block_on(credentials::initiator(args)),
         Command::Operator(args) => block_on(credentials::operator(args)),
+        Command::Tls(args) => tls::run(&args),
         Command::PapCheck(args) => block_on(pap_check::run(args)),
         Command::PapExplain(args) => pap_explain::run(&args),
         Command::Config(args) => config::run(&args),

@@ -9,13 +9,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::config;
-use crate::app::{Addresses, App};
+use crate::app::{Addresses, App, Reloader};
 use crate::telemetry;
 
 /// Run the gateway until SIGINT or SIGTERM.
 ///
-/// Prints one line of JSON when it is ready; logs go to stderr. SIGHUP changes nothing: to use a changed configuration,
-/// restart. A second SIGINT or SIGTERM stops at once.
+/// Prints one line of JSON when it is ready; logs go to stderr. SIGHUP reads the certificates again; to use other
+/// changed settings, restart. A second SIGINT or SIGTERM stops at once.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Configuration file; see `papcast config default`. Where none is named, none is read.
@@ -42,11 +42,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     watch_signals(stop.clone()).context("signals cannot be watched")?;
     let pap = config.pap.endpoints.keys().cloned().collect::<Vec<String>>().join(", ");
     let app = App::build(config).await?;
+    reload_on_hangup(app.reloader()).context("signals cannot be watched")?;
+    let (http, mqtt) = app.listening();
     let ready = Ready { ready: true, addresses: app.addresses() };
     // A gateway is not ended because nobody reads its ready line.
     let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string(&ready)?);
-    let Addresses { http, mqtt } = ready.addresses;
-    tracing::info!("listening on http://{http} (PAP at {pap}; JSON at /api/v1) and on {mqtt} (MQTT 3.1.1 and 5)");
+    tracing::info!("listening on {http} (PAP at {pap}; JSON at /api/v1) and on {mqtt} (MQTT 3.1.1 and 5)");
     app.run(stop).await?;
     tracing::info!("stopped");
     Ok(())
@@ -62,7 +63,8 @@ fn watch_signals(stop: CancellationToken) -> std::io::Result<()> {
     // Would end the process where a file may not grow (ulimit -f). With somebody to receive it, the write fails instead,
     // and the store treats that like a full disk.
     let too_large = signal(SignalKind::from_raw(SIGXFSZ))?;
-    ignore_hangups()?;
+    // From now on it ends nobody; what it asks for is done once the gateway is there.
+    let _ = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         let _too_large = too_large;
         tokio::select! {
@@ -80,15 +82,14 @@ fn watch_signals(stop: CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
-/// SIGHUP comes from log rotation, from a service manager that wants a reload, and from a shell that is closed. None of
-/// them means that the gateway shall end.
-fn ignore_hangups() -> std::io::Result<()> {
+/// SIGHUP comes from service managers that want a reload, from log rotation, and from a shell that is closed. None of them
+/// means that the gateway shall end.
+fn reload_on_hangup(reloader: Reloader) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            tracing::warn!(
-                "SIGHUP changes nothing: this version cannot read its configuration again; restart to use a changed one"
-            );
+            tracing::info!("SIGHUP: certificates are read again; other settings need a restart");
+            reloader.reload();
         }
     });
     Ok(())

@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn the_built_in_default_is_valid() {
         let config = load(None, [], &[]).unwrap();
-        assert_eq!(config.http.listen.port(), 8080);
+        assert_eq!(config.http.listen[0].port(), 8080);
         assert_eq!(config.store.path, Path::new("papcast.db"));
     }
 
@@ -223,8 +223,8 @@ mod tests {
         std::fs::write(&path, "[http]\nlisten = \"127.0.0.1:1\"\n[mqtt]\nlisten = \"127.0.0.1:2\"\n").unwrap();
         let env = [("PAPCAST_MQTT__LISTEN".to_owned(), "127.0.0.1:3".to_owned())];
         let config = load(Some(&path), env, &[("store.path", "x.db".to_owned())]).unwrap();
-        assert_eq!(config.http.listen.port(), 1);
-        assert_eq!(config.mqtt.listen.port(), 3);
+        assert_eq!(config.http.listen[0].port(), 1);
+        assert_eq!(config.mqtt.listen[0].port(), 3);
         assert_eq!(config.store.path, Path::new("x.db"));
     }
 

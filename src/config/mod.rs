@@ -27,6 +27,7 @@ pub struct Config {
     pub store: Store,
     pub broker: Broker,
     pub auth: Auth,
+    pub tls: Tls,
     pub groups: Groups,
     pub push: Push,
     pub notify: Notify,
@@ -44,8 +45,10 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    #[serde(deserialize_with = "units::address")]
-    pub listen: SocketAddr,
+    #[serde(deserialize_with = "units::addresses")]
+    pub listen: Vec<SocketAddr>,
+    #[serde(deserialize_with = "units::addresses")]
+    pub tls_listen: Vec<SocketAddr>,
     pub max_body: usize,
     pub max_under_way: usize,
     pub max_connections: usize,
@@ -58,8 +61,10 @@ pub struct Http {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mqtt {
-    #[serde(deserialize_with = "units::address")]
-    pub listen: SocketAddr,
+    #[serde(deserialize_with = "units::addresses")]
+    pub listen: Vec<SocketAddr>,
+    #[serde(deserialize_with = "units::addresses")]
+    pub tls_listen: Vec<SocketAddr>,
     pub workers: usize,
     pub max_connections: usize,
     #[serde(deserialize_with = "units::duration")]
@@ -119,6 +124,28 @@ pub struct Auth {
     pub mode: AuthMode,
     pub allow_open_on_network: bool,
     pub open_metrics: bool,
+}
+
+/// `[tls]`: what the listeners of `http.tls_listen` and `mqtt.tls_listen` show and ask for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    #[serde(deserialize_with = "units::path")]
+    pub cert: Option<PathBuf>,
+    #[serde(deserialize_with = "units::path")]
+    pub key: Option<PathBuf>,
+    #[serde(deserialize_with = "units::path")]
+    pub client_ca: Option<PathBuf>,
+    pub client_auth: ClientAuth,
+}
+
+/// Whether clients show a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    Off,
+    Optional,
+    Required,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -371,17 +398,7 @@ impl Config {
                 ),
             );
         }
-        for (key, listen) in [("http.listen", self.http.listen), ("mqtt.listen", self.mqtt.listen)] {
-            if self.auth.mode == AuthMode::Open && !listen.ip().is_loopback() && !self.auth.allow_open_on_network {
-                return no(
-                    key,
-                    format!(
-                        "a loopback address, because auth.mode is \"open\" and {listen} can be reached from the network: \
-                     anybody there could read and send pushes (auth.allow_open_on_network = true starts all the same)"
-                    ),
-                );
-            }
-        }
+        self.check_listeners()?;
         for (number, rule) in self.groups.assign.iter().enumerate() {
             if let Err(error) = GroupId::parse(&rule.group) {
                 return no(&format!("groups.assign[{number}].group"), format!("a group ID, but {error}"));
@@ -416,6 +433,41 @@ impl Config {
                     format!("MQTT topic filters outside groups/, users/ and $, found {bad:?}"),
                 );
             }
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    fn check_listeners(&self) -> Result<(), (String, String)> {
+        let no = |key: &str, expected: String| Err((key.to_owned(), expected));
+        let listeners = [
+            ("http.listen", &self.http.listen),
+            ("http.tls_listen", &self.http.tls_listen),
+            ("mqtt.listen", &self.mqtt.listen),
+            ("mqtt.tls_listen", &self.mqtt.tls_listen),
+        ];
+        for (key, listen) in listeners.iter().flat_map(|(key, all)| all.iter().map(move |one| (*key, one))) {
+            if self.auth.mode == AuthMode::Open && !listen.ip().is_loopback() && !self.auth.allow_open_on_network {
+                let expected = format!(
+                    "a loopback address, because auth.mode is \"open\" and {listen} can be reached from the network: \
+                     anybody there could read and send pushes (auth.allow_open_on_network = true starts all the same)"
+                );
+                return no(key, expected);
+            }
+        }
+        for (key, plain, tls) in [("http", 0, 1), ("mqtt", 2, 3)] {
+            if listeners[plain].1.is_empty() && listeners[tls].1.is_empty() {
+                return no(&format!("{key}.listen"), format!("an address, here or in {key}.tls_listen"));
+            }
+        }
+        if let Some((key, _)) = listeners.iter().find(|(key, all)| key.ends_with("tls_listen") && !all.is_empty())
+            && (self.tls.cert.is_none() || self.tls.key.is_none())
+        {
+            return no(key, "tls.cert and tls.key besides (`papcast tls self-signed` makes a pair to try)".into());
+        }
+        if self.tls.client_auth != ClientAuth::Off && self.tls.client_ca.is_none() {
+            return no("tls.client_ca", "a file, because tls.client_auth asks for certificates".into());
         }
         Ok(())
     }

@@ -142,7 +142,7 @@ pub(super) async fn check(State(access): State<Arc<Access>>, mut request: Reques
         Shown::Nothing => access.in_query(&request).map_or(Shown::Nothing, |(name, token)| Shown::Name(name, token)),
         shown => shown,
     };
-    let from = Remote::of(request.extensions()).map(|Remote(address)| address.ip());
+    let from = Remote::of(request.extensions()).map(|remote| remote.address.ip());
     let caller = match identify(&access, &shown, from).await {
         Ok(caller) => caller,
         Err(problem) => return problem,

@@ -9,11 +9,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_io_timeout::TimeoutStream;
 
 use super::folded_headers::{self, Head, Scan};
+use super::stream::Stream;
 
 /// An answer that nobody reads for so long is given up.
 const WRITE: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ enum Next {
 }
 
 pub(super) struct Socket {
-    stream: Pin<Box<TimeoutStream<TcpStream>>>,
+    stream: Pin<Box<TimeoutStream<Stream>>>,
     /// Read and not passed yet, from `served` on.
     held: Vec<u8>,
     served: usize,
@@ -61,7 +61,7 @@ struct Closing {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+    pub(super) fn new(stream: Stream, patience: Duration) -> Self {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE));
         Self {

@@ -2,7 +2,7 @@
 //!
 //! | file | job |
 //! | --- | --- |
-//! | [`server`] | connections, timeouts, graceful stop |
+//! | [`server`], [`stream`] | connections over TCP and TLS, timeouts, graceful stop |
 //! | [`connection_socket`], [`folded_headers`] | one connection: folded headers put right, closed so that the last answer arrives |
 //! | [`connection_slots`] | places for connections, and who goes when there are too few |
 //! | [`request_body`] | how large and how slow a request body may be, and who comes too late |
@@ -28,6 +28,7 @@ mod recipients;
 mod repeat_digest;
 mod request_body;
 mod server;
+mod stream;
 mod users;
 
 use std::collections::HashMap;

@@ -10,7 +10,7 @@ use axum::http::Extensions;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
@@ -20,7 +20,9 @@ use super::connection_slots::{Slot, Slots};
 use super::connection_socket::Socket as HttpSocket;
 use super::pap::{Observer, Sender};
 use super::request_body::Unreadable;
+use super::stream::Stream;
 use crate::config;
+use crate::listeners::{Accepted, Listeners};
 use crate::log_limit::LogLimit;
 
 static NOT_ACCEPTED: LogLimit = LogLimit::new(2);
@@ -30,7 +32,11 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// Where a request came from: an extension of every request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Remote(pub(super) SocketAddr);
+pub(super) struct Remote {
+    pub(super) address: SocketAddr,
+    /// It came over TLS.
+    pub(super) is_secure: bool,
+}
 
 impl Remote {
     pub(super) fn of(extensions: &Extensions) -> Option<Self> {
@@ -47,7 +53,7 @@ pub struct Stop {
 }
 
 /// Serves until told to stop.
-pub async fn serve(listener: TcpListener, router: Router, settings: config::Http, stop: Stop) {
+pub async fn serve(listeners: Listeners, router: Router, settings: config::Http, stop: Stop) {
     let cut = CancellationToken::new();
     let observer = Observer::default();
     let server = Server { router, timeout: settings.header_timeout, patience: settings.body_timeout, observer, cut };
@@ -55,7 +61,7 @@ pub async fn serve(listener: TcpListener, router: Router, settings: config::Http
     let before = TaskTracker::new();
     loop {
         tokio::select! {
-            socket = accept(&listener, &slots, &server.cut) => if let Some(socket) = socket {
+            socket = accept(&listeners, &slots, &server.cut) => if let Some(socket) = socket {
                 server.spawn(&before, socket, stop.begin.clone(), true);
             },
             () = stop.begin.cancelled() => break,
@@ -65,7 +71,7 @@ pub async fn serve(listener: TcpListener, router: Router, settings: config::Http
     let after = TaskTracker::new();
     let late = async {
         loop {
-            if let Some(socket) = accept(&listener, &slots, &server.cut).await {
+            if let Some(socket) = accept(&listeners, &slots, &server.cut).await {
                 server.spawn(&after, socket, CancellationToken::new(), false);
             }
         }
@@ -100,11 +106,14 @@ struct Server {
 }
 
 impl Server {
-    fn spawn(&self, tracker: &TaskTracker, (slot, stream, remote): Socket, stop: CancellationToken, keep_alive: bool) {
+    fn spawn(&self, tracker: &TaskTracker, (slot, accepted): Socket, stop: CancellationToken, keep_alive: bool) {
         let (router, observer, timeout) = (self.router.clone(), self.observer.clone(), self.timeout);
-        let _ = stream.set_nodelay(true);
-        let stream = HttpSocket::new(stream, self.patience);
+        let remote = Remote { address: accepted.remote, is_secure: accepted.tls.is_some() };
+        let patience = self.patience;
         tracker.spawn(async move {
+            let handshake = tokio::time::timeout(timeout, secure(accepted));
+            let Some(Ok(Ok(stream))) = slot.cut().run_until_cancelled(handshake).await else { return };
+            let stream = HttpSocket::new(stream, patience);
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(timeout).keep_alive(keep_alive);
             let serving = connection(builder, stream, remote, router, stop, Arc::clone(&slot));
@@ -121,12 +130,26 @@ impl Server {
     }
 }
 
-type Socket = (Arc<Slot>, TcpStream, Remote);
+/// The stream of a socket, with its handshake behind it.
+async fn secure(accepted: Accepted) -> std::io::Result<Stream> {
+    let Accepted { stream, remote, tls } = accepted;
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return Ok(Stream::Tcp(stream)) };
+    match TlsAcceptor::from(tls.config()).accept(stream).await {
+        Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+        Err(error) => {
+            tracing::debug!(%error, %remote, "a TLS handshake failed");
+            Err(error)
+        }
+    }
+}
+
+type Socket = (Arc<Slot>, Accepted);
 
 /// A socket with a place for it; further ones wait in the accept queue of the system meanwhile.
-async fn accept(listener: &TcpListener, slots: &Slots, cut: &CancellationToken) -> Option<Socket> {
-    match listener.accept().await {
-        Ok((stream, remote)) => Some((slots.take(cut).await?, stream, Remote(remote))),
+async fn accept(listeners: &Listeners, slots: &Slots, cut: &CancellationToken) -> Option<Socket> {
+    match listeners.accept().await {
+        Ok(accepted) => Some((slots.take(cut).await?, accepted)),
         Err(error) => {
             if let Some(left_out) = NOT_ACCEPTED.pass() {
                 tracing::warn!(%error, left_out, "an HTTP connection could not be accepted");

@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::codec::{self, Reply, Version, reason};
 use super::connection_id::ConnId;
 use super::send_buffer::Outbox;
 use super::session::Session;
+use super::transport::Transport;
 use super::wills::KeptWill;
 use crate::store::SignedIn;
 
@@ -62,7 +62,7 @@ pub(super) type Arrival = tokio::sync::OwnedSemaphorePermit;
 pub(super) struct Conn {
     pub(super) id: ConnId,
     pub(super) remote: SocketAddr,
-    pub(super) socket: TcpStream,
+    pub(super) socket: Transport,
     /// Something changed that the connection's own task has to look at.
     pub(super) wake: Notify,
     pub(super) opened: Instant,
@@ -107,7 +107,7 @@ pub(super) struct State {
 }
 
 impl Conn {
-    pub(super) fn new(id: ConnId, remote: SocketAddr, socket: TcpStream, arrival: Arrival) -> Self {
+    pub(super) fn new(id: ConnId, remote: SocketAddr, socket: Transport, arrival: Arrival) -> Self {
         let now = Instant::now();
         Self {
             id,
@@ -171,7 +171,7 @@ impl Conn {
     }
 
     /// Runs `act` on session, outbox and socket, if the session has begun and is not ending.
-    pub(super) fn with_session<R>(&self, act: impl FnOnce(&mut Session, &mut Outbox, &TcpStream) -> R) -> Option<R> {
+    pub(super) fn with_session<R>(&self, act: impl FnOnce(&mut Session, &mut Outbox, &Transport) -> R) -> Option<R> {
         let mut state = self.state.borrow_mut();
         if state.closing.is_some() {
             return None;
@@ -180,7 +180,7 @@ impl Conn {
         let session = session.as_mut()?;
         let was_free = outbox.is_free();
         let result = act(session, outbox, &self.socket);
-        if was_free && !outbox.is_free() {
+        if (was_free && !outbox.is_free()) || self.socket.has_pending() {
             self.wake.notify_one();
         }
         Some(result)
@@ -198,7 +198,7 @@ impl Conn {
             return;
         }
         outbox.send(&self.socket, &bytes, &Bytes::new());
-        if !outbox.is_free() {
+        if !outbox.is_free() || self.socket.has_pending() {
             self.wake.notify_one();
         }
     }

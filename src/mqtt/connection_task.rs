@@ -117,7 +117,7 @@ async fn hear_out(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut, t
 async fn turn(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> Result<(), Close> {
     let interest = {
         let outbox = &conn.state.borrow().outbox;
-        match (outbox.is_free(), outbox.is_full()) {
+        match (outbox.is_free() && !conn.socket.has_pending(), outbox.is_full()) {
             (true, _) => Interest::READABLE,
             (false, false) => Interest::READABLE | Interest::WRITABLE,
             (false, true) => Interest::WRITABLE,
@@ -145,6 +145,7 @@ fn drain(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     let freed = {
         let mut state = conn.state.borrow_mut();
         let State { session, outbox, heard, .. } = &mut *state;
+        conn.socket.flush();
         if outbox.flush(&conn.socket) {
             // Who takes what we send is alive, even if we do not read from it meanwhile.
             *heard = Instant::now();
@@ -298,9 +299,13 @@ async fn say_goodbye(conn: &Conn, version: Version, close: Close) {
         return;
     }
     let flushed = async {
-        while !conn.state.borrow().outbox.is_done() && conn.socket.writable().await.is_ok() {
+        while (!conn.state.borrow().outbox.is_done() || conn.socket.has_pending())
+            && conn.socket.writable().await.is_ok()
+        {
+            conn.socket.flush();
             conn.state.borrow_mut().outbox.flush(&conn.socket);
         }
     };
     let _ = tokio::time::timeout(LAST_WORDS, flushed).await;
+    conn.socket.end();
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,6 +27,7 @@ pub(super) enum Command {
     Accept {
         stream: std::net::TcpStream,
         remote: std::net::SocketAddr,
+        tls: Option<Arc<rustls::ServerConfig>>,
         arrival: Arrival,
     },
     /// Another connection wants this client id. It gets it when the old one is gone and all it knew is stored.

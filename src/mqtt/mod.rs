@@ -8,7 +8,7 @@
 //! | [`codec`], [`publish_frame`], [`shared_frames`], [`topic_filters`], [`acl`], [`client_publish`] | bytes, names, and who may use which topics |
 //! | [`session`], [`delivery_cursor`], [`inflight_window`], [`paused_deliveries`] | delivery to one client: the one rule, the cursor, QoS 1, what is taken back |
 //! | [`connection_id`], [`take_over`], [`detached_sessions`], [`unanswered_pushes`], [`wills`], [`directory`] | what the workers share: who has which client id and which user |
-//! | [`connection`], [`send_buffer`], [`routes`], [`wildcard_watch`], [`flush`], [`feed_position`], [`worker`] | a worker's state: its connections, who wants what, what is to be written down |
+//! | [`connection`], [`transport`], [`send_buffer`], [`routes`], [`wildcard_watch`], [`flush`], [`feed_position`], [`worker`] | a worker's state: its connections, who wants what, what is to be written down |
 //! | [`catch_up`], [`attach`], [`client_messages`], [`subscribe`], [`group_requests`], [`answer_size`] | what connections and packets ask for |
 //! | [`connect`], [`sign_in`], [`connect_refusal`], [`packets`], [`set_aside`], [`connection_task`] | one connection: its CONNECT, who it is, its packets, what it cannot take, its task |
 //! | [`fan_out`], [`feed_follower`], [`missed_pushes`], [`keep_alive`], [`run`] | a worker's thread: pushes from the broker, what happened elsewhere, what the broker lost, time, orders from outside |
@@ -51,17 +51,16 @@ mod sign_in;
 mod subscribe;
 mod take_over;
 mod topic_filters;
+mod transport;
 mod unanswered_pushes;
 mod wildcard_watch;
 mod wills;
 mod worker;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +68,7 @@ use crate::broker::{Broker, Publisher};
 use crate::config::{Config, UserIdFrom};
 use crate::faults;
 use crate::gateway::Gateway;
+use crate::listeners::{Accepted, Listeners};
 use crate::log_limit::LogLimit;
 use crate::supervision::Health;
 use acl::Acl;
@@ -140,14 +140,10 @@ static TOO_MANY: LogLimit = LogLimit::new(2);
 /// Connections that may have been accepted without having been looked at.
 const ARRIVALS: usize = 256;
 
-async fn accept_one(
-    listener: &TcpListener,
-    arrivals: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, Arrival)> {
+async fn accept_one(listeners: &Listeners, arrivals: &Arc<Semaphore>) -> std::io::Result<(Accepted, Arrival)> {
     // Never closed.
     let arrival = Arc::clone(arrivals).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, remote) = listener.accept().await?;
-    Ok((stream, remote, arrival))
+    Ok((listeners.accept().await?, arrival))
 }
 
 /// Questions of TCP keep-alive that may stay without an answer, and what they follow each other in.
@@ -195,18 +191,18 @@ impl Server {
     }
 
     /// Takes connections until told to stop. A socket stays with the worker that gets it.
-    pub async fn accept(&self, listener: TcpListener, stop: CancellationToken) {
+    pub async fn accept(&self, listeners: Listeners, stop: CancellationToken) {
         let mut next = 0;
         let arrivals = Arc::new(Semaphore::new(ARRIVALS));
         loop {
             let accepted = tokio::select! {
-                accepted = accept_one(&listener, &arrivals) => accepted,
+                accepted = accept_one(&listeners, &arrivals) => accepted,
                 () = stop.cancelled() => return,
             };
             faults::trip("mqtt-accept");
             match accepted {
-                Ok((stream, remote, arrival)) => {
-                    self.hand_over(next, stream, remote, arrival);
+                Ok((accepted, arrival)) => {
+                    self.hand_over(next, accepted, arrival);
                     next = (next + 1) % self.workers;
                 }
                 Err(error) => {
@@ -220,7 +216,8 @@ impl Server {
         }
     }
 
-    fn hand_over(&self, worker: usize, stream: TcpStream, remote: SocketAddr, arrival: Arrival) {
+    fn hand_over(&self, worker: usize, accepted: Accepted, arrival: Arrival) {
+        let Accepted { stream, remote, tls } = accepted;
         if !self.registry.open_socket() {
             if let Some(left_out) = TOO_MANY.pass() {
                 tracing::warn!(%remote, left_out, "too many MQTT connections (mqtt.max_connections): one was turned away");
@@ -232,7 +229,9 @@ impl Server {
             tracing::debug!(%error, %remote, "TCP keep-alive could not be set");
         }
         match stream.into_std() {
-            Ok(stream) => self.registry.send(worker, Command::Accept { stream, remote, arrival }),
+            Ok(stream) => self
+                .registry
+                .send(worker, Command::Accept { stream, remote, tls: tls.map(|tls| tls.config()), arrival }),
             Err(error) => {
                 tracing::warn!(%error, %remote, "a connection could not be handed over");
                 self.registry.close_socket();

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::codec::reason;
-use super::connection::Arrival;
 use super::directory::{Command, Registry};
+use super::transport::Transport;
 use super::worker::Worker;
 use super::{Settings, connection_task, fan_out, feed_follower, group_requests, keep_alive};
 use crate::broker::Feed;
@@ -93,7 +93,14 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
         faults::trip("mqtt-worker");
         match command {
             Command::Accept { .. } if stopping => worker.registry.close_socket(),
-            Command::Accept { stream, remote, arrival } => accept(worker, stream, remote, arrival),
+            Command::Accept { stream, remote, tls, arrival } => {
+                if let Some(socket) = transport(stream, remote, tls) {
+                    let conn = worker.take_in(socket, remote, arrival);
+                    tokio::task::spawn_local(connection_task::serve(Rc::clone(worker), conn));
+                } else {
+                    worker.registry.close_socket();
+                }
+            }
             Command::TakeOver { conn } => {
                 // One that has gone meanwhile has given its client id back.
                 if let Some(conn) = worker.conn(conn) {
@@ -129,17 +136,20 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
     }
 }
 
-fn accept(worker: &Rc<Worker>, stream: std::net::TcpStream, remote: SocketAddr, arrival: Arrival) {
-    let socket = match tokio::net::TcpStream::from_std(stream) {
-        Ok(socket) => socket,
-        Err(error) => {
-            tracing::warn!(%error, %remote, "a connection could not be taken");
-            worker.registry.close_socket();
-            return;
-        }
-    };
-    let conn = worker.take_in(socket, remote, arrival);
-    tokio::task::spawn_local(connection_task::serve(Rc::clone(worker), conn));
+/// The socket as this worker's runtime has it, with TLS where its listener has that.
+fn transport(
+    stream: std::net::TcpStream,
+    remote: SocketAddr,
+    tls: Option<Arc<rustls::ServerConfig>>,
+) -> Option<Transport> {
+    let socket = tokio::net::TcpStream::from_std(stream)
+        .map_err(|error| tracing::warn!(%error, %remote, "a connection could not be taken"))
+        .ok()?;
+    let Some(config) = tls else { return Some(Transport::Tcp(socket)) };
+    let session = rustls::ServerConnection::new(config)
+        .map_err(|error| tracing::warn!(%error, %remote, "a TLS connection could not begin"))
+        .ok()?;
+    Some(Transport::tls(socket, session))
 }
 
 /// A credential is one no more.

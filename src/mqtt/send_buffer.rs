@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes};
-use tokio::net::TcpStream;
 
 /// Replies that may wait before the connection is not read from any more, in bytes.
 const ENOUGH: usize = 16 * 1024;
@@ -27,15 +26,6 @@ pub(super) struct Outbox {
 /// Where bytes go; a socket, or a list in tests.
 pub(super) trait Sink {
     fn try_write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
-}
-
-impl Sink for TcpStream {
-    fn try_write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        match parts {
-            [one] => Self::try_write(self, one),
-            many => self.try_write_vectored(many),
-        }
-    }
 }
 
 impl Outbox {

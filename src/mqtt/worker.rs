@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::Settings;
@@ -21,6 +20,7 @@ use super::flush::{Detached, Shared};
 use super::paused_deliveries::Withheld;
 use super::routes::Table;
 use super::session::Session;
+use super::transport::Transport;
 use super::wildcard_watch::WatchQueue;
 use crate::broker::FeedWants;
 use crate::gateway::{Gateway, Unwritten};
@@ -102,7 +102,7 @@ impl Worker {
     }
 
     /// A new connection.
-    pub(super) fn take_in(&self, socket: TcpStream, remote: SocketAddr, arrival: Arrival) -> Rc<Conn> {
+    pub(super) fn take_in(&self, socket: Transport, remote: SocketAddr, arrival: Arrival) -> Rc<Conn> {
         let id = self.next_id.replace(self.next_id.get() + 1);
         let conn = Rc::new(Conn::new(id, remote, socket, arrival));
         self.conns.borrow_mut().insert(id, Rc::clone(&conn));

@@ -32,4 +32,5 @@ mod replace;
 mod sessions;
 mod set_aside;
 mod submit;
+mod tls;
 mod watched;

@@ -23,7 +23,7 @@ fn a_hangup_was_the_end_of_the_gateway() {
     for times in 1..=2 {
         gateway.signal("HUP");
         wait_for("a line in the log", || {
-            (gateway.log().matches("SIGHUP changes nothing").count() == times).then_some(())
+            (gateway.log().matches("SIGHUP: certificates are read again").count() == times).then_some(())
         });
     }
     assert_eq!(gateway.http().get("/healthz").status, 200);

@@ -74,7 +74,8 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, endpoint: Endpoint, requ
         api.observer.request(operation, response.code.0);
         return endpoint.tell(&Document::CapabilitiesResponse(response), &dialect, rdf);
     }
-    let sender = sender_address(&parts.headers, &parts.uri);
+    let is_secure = Remote::of(&parts.extensions).is_some_and(|remote| remote.is_secure);
+    let sender = sender_address(is_secure, &parts.headers, &parts.uri);
     let digest = repeat_digest::pap(content_type, &body);
     let origin = Origin { caller, digest, sender, dialect: dialect.to_string() };
     let document = answer(&api, endpoint, &sent_by, request, origin).await;
@@ -108,9 +109,10 @@ fn bad_message(failure: Failure) -> (Document, Dialect) {
 }
 
 /// The address the initiator posted to.
-fn sender_address(headers: &HeaderMap, uri: &Uri) -> String {
+fn sender_address(is_secure: bool, headers: &HeaderMap, uri: &Uri) -> String {
+    let scheme = if is_secure { "https" } else { "http" };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    format!("http://{host}{}", uri.path())
+    format!("{scheme}://{host}{}", uri.path())
 }
 
 /// What is known of a request beside what it says.

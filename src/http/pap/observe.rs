@@ -92,7 +92,7 @@ impl Observer {
         for repair in repairs.as_slice() {
             let label = PapRepair { initiator: sender.initiator.to_owned(), row: repair.row() };
             self.metrics.pap_repairs.get_or_create(&label).inc();
-            let remote = sender.remote.map(|Remote(address)| address.ip());
+            let remote = sender.remote.map(|remote| remote.address.ip());
             let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
             if logged.len() < REMEMBERED && logged.insert((sender.initiator.to_owned(), remote, *repair)) {
                 let unknown = repairs.unknown();
@@ -120,7 +120,7 @@ impl Observer {
     }
 
     fn tell(&self, sender: &Sender<'_>, operation: &'static str, code: u16, reason: &str, what: &'static str) {
-        let remote = sender.remote.map(|Remote(address)| address.ip());
+        let remote = sender.remote.map(|remote| remote.address.ip());
         let kind = (sender.initiator.to_owned(), remote, operation, code, what);
         let counted = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).count(kind, Instant::now());
         let Some(left_out) = counted else { return };

@@ -1,0 +1,92 @@
+//! The listeners of one side: several addresses, with and without TLS.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::tls::Certificates;
+
+/// Connections that may wait to be accepted: a fleet that reconnects at once. The system's default of 128 would make
+/// most of it wait a second for its next try.
+const BACKLOG: u32 = 4_096;
+
+#[derive(Debug)]
+struct Listener {
+    listener: TcpListener,
+    tls: Option<Arc<Certificates>>,
+}
+
+/// All listeners of one side.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    all: Vec<Listener>,
+    /// Whose turn it is: none keeps the others waiting.
+    next: AtomicUsize,
+}
+
+/// A socket that was accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    pub stream: TcpStream,
+    pub remote: SocketAddr,
+    /// With this TLS.
+    pub tls: Option<Arc<Certificates>>,
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: cannot listen on {address}: {source}")]
+pub struct Error {
+    key: &'static str,
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+impl Listeners {
+    /// Listens on further addresses; answers them as they are bound.
+    pub fn bind(
+        &mut self,
+        key: &'static str,
+        addresses: &[SocketAddr],
+        tls: Option<&Arc<Certificates>>,
+    ) -> Result<Vec<SocketAddr>, Error> {
+        let mut bound = Vec::with_capacity(addresses.len());
+        for &address in addresses {
+            let fail = |source| Error { key, address, source };
+            let listener = listen(address).map_err(fail)?;
+            bound.push(listener.local_addr().map_err(fail)?);
+            self.all.push(Listener { listener, tls: tls.cloned() });
+        }
+        Ok(bound)
+    }
+
+    /// The next socket of any of them.
+    pub async fn accept(&self) -> std::io::Result<Accepted> {
+        std::future::poll_fn(|cx| {
+            let first = self.next.load(Ordering::Relaxed);
+            for at in (0..self.all.len()).map(|at| (first + at) % self.all.len()) {
+                let Listener { listener, tls } = &self.all[at];
+                if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+                    self.next.store(at + 1, Ordering::Relaxed);
+                    return Poll::Ready(accepted.map(|(stream, remote)| Accepted { stream, remote, tls: tls.clone() }));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    if address.is_ipv6() {
+        // "[::]" and "0.0.0.0" can both be named.
+        socket2::SockRef::from(&socket).set_only_v6(true)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
