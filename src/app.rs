@@ -36,9 +36,10 @@ const LAST_LOOK: Duration = Duration::from_secs(1);
 pub struct App {
     addresses: Addresses,
     /// All of them, each with what stands before it in a URL.
-    listening: [(&'static str, Vec<SocketAddr>); 4],
+    listening: [(&'static str, Vec<SocketAddr>); 6],
     http_listeners: Listeners,
     mqtt_listeners: Listeners,
+    ws_listeners: Listeners,
     certificates: Option<Arc<Certificates>>,
     control: control::Listener,
     config: Config,
@@ -63,6 +64,10 @@ pub struct Addresses {
     pub mqtt: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mqtts: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ws: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wss: Option<SocketAddr>,
 }
 
 impl App {
@@ -76,10 +81,20 @@ impl App {
         let https = http_listeners.bind("http.tls_listen", &config.http.tls_listen, tls)?;
         let mqtt = mqtt_listeners.bind("mqtt.listen", &config.mqtt.listen, None)?;
         let mqtts = mqtt_listeners.bind("mqtt.tls_listen", &config.mqtt.tls_listen, tls)?;
+        let mut ws_listeners = Listeners::default();
+        let ws = ws_listeners.bind("mqtt.ws_listen", &config.mqtt.ws_listen, None)?;
+        let wss = ws_listeners.bind("mqtt.wss_listen", &config.mqtt.wss_listen, tls)?;
         let first = |bound: &[SocketAddr]| bound.first().copied();
-        let addresses =
-            Addresses { http: first(&http), https: first(&https), mqtt: first(&mqtt), mqtts: first(&mqtts) };
-        let listening = [("http://", http), ("https://", https), ("", mqtt), ("mqtts://", mqtts)];
+        let addresses = Addresses {
+            http: first(&http),
+            https: first(&https),
+            mqtt: first(&mqtt),
+            mqtts: first(&mqtts),
+            ws: first(&ws),
+            wss: first(&wss),
+        };
+        let listening =
+            [("http://", http), ("https://", https), ("", mqtt), ("mqtts://", mqtts), ("ws://", ws), ("wss://", wss)];
         raise_file_limit(&config);
         let health = Health::default();
         let settings = broker::Settings {
@@ -108,6 +123,7 @@ impl App {
             listening,
             http_listeners,
             mqtt_listeners,
+            ws_listeners,
             certificates,
             control,
             config,
@@ -147,13 +163,24 @@ impl App {
         let readiness = Readiness::new(self.store.clone(), self.watchdog.pulse(), self.health.clone());
         // Before anything is answered: whoever has read the ready line finds it so.
         readiness.set(true);
-        let router = http::router(Arc::clone(&self.gateway), readiness.clone(), self.metrics, &self.config);
+        let (upgrades, upgraded) = tokio::sync::mpsc::channel(UPGRADES);
+        let router =
+            http::router(Arc::clone(&self.gateway), readiness.clone(), self.metrics, upgrades.clone(), &self.config);
         let intake = CancellationToken::new();
         let tasks = Tasks { tracker: TaskTracker::new(), health: self.health.clone() };
         let http_stop = http::Stop { begin: intake.clone(), end: CancellationToken::new() };
+        if !self.ws_listeners.is_empty() {
+            let serve = http::serve(
+                self.ws_listeners,
+                http::websocket_router(upgrades),
+                self.config.http.clone(),
+                http_stop.clone(),
+            );
+            tasks.spawn("mqtt-websocket", serve);
+        }
         tasks.spawn("http", http::serve(self.http_listeners, router, self.config.http, http_stop.clone()));
         let (mqtt, accept_stop) = (Arc::clone(&self.mqtt), intake.clone());
-        tasks.spawn("mqtt-accept", async move { mqtt.accept(self.mqtt_listeners, accept_stop).await });
+        tasks.spawn("mqtt-accept", async move { mqtt.accept(self.mqtt_listeners, upgraded, accept_stop).await });
         tasks.spawn("control", self.control.serve(Arc::clone(&self.gateway), intake.clone()));
         tasks.spawn("notifications", Arc::clone(&self.gateway).notify_initiators(intake.clone()));
         let (gateway, clock_stop) = (Arc::clone(&self.gateway), intake.clone());
@@ -214,6 +241,9 @@ impl Reloader {
         }
     }
 }
+
+/// Connections that wait to go from the HTTP side to the MQTT side.
+const UPGRADES: usize = 64;
 
 /// How soon files that have changed are read.
 const LOOK: Duration = Duration::from_secs(30);

@@ -1,10 +1,11 @@
-//! The listeners of one side: several addresses, with and without TLS.
+//! The listeners of one side: several addresses, with and without TLS; and connections that go from one side to the other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
+use bytes::Bytes;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::tls::Certificates;
@@ -36,6 +37,20 @@ pub struct Accepted {
     pub tls: Option<Arc<Certificates>>,
 }
 
+/// A connection that speaks WebSocket from now on, on its way from the HTTP side to the MQTT side.
+#[derive(Debug)]
+pub struct Upgraded {
+    pub stream: std::net::TcpStream,
+    pub remote: SocketAddr,
+    /// The TLS that is under way on it.
+    pub tls: Option<rustls::ServerConnection>,
+    /// What has been read behind the request.
+    pub read: Bytes,
+}
+
+/// Where they go. They wait there in a small number.
+pub type Upgrades = tokio::sync::mpsc::Sender<Upgraded>;
+
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("{key}: cannot listen on {address}: {source}")]
@@ -61,6 +76,11 @@ impl Listeners {
             self.all.push(Listener { listener, tls: tls.cloned() });
         }
         Ok(bound)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
     /// The next socket of any of them.

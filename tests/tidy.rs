@@ -138,7 +138,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// A crate and the only places that may use it.
 const FENCES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
-    ("ring", &["tls", "token"]),
+    ("ring", &["http", "tls", "token"]),
+    ("tungstenite", &["mqtt"]),
     ("rcgen", &["tls"]),
     ("rumqttd", &["broker"]),
     ("rumqttc", &["terminal"]),

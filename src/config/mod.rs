@@ -65,6 +65,10 @@ pub struct Mqtt {
     pub listen: Vec<SocketAddr>,
     #[serde(deserialize_with = "units::addresses")]
     pub tls_listen: Vec<SocketAddr>,
+    #[serde(deserialize_with = "units::addresses")]
+    pub ws_listen: Vec<SocketAddr>,
+    #[serde(deserialize_with = "units::addresses")]
+    pub wss_listen: Vec<SocketAddr>,
     pub workers: usize,
     pub max_connections: usize,
     #[serde(deserialize_with = "units::duration")]
@@ -446,6 +450,8 @@ impl Config {
             ("http.tls_listen", &self.http.tls_listen),
             ("mqtt.listen", &self.mqtt.listen),
             ("mqtt.tls_listen", &self.mqtt.tls_listen),
+            ("mqtt.ws_listen", &self.mqtt.ws_listen),
+            ("mqtt.wss_listen", &self.mqtt.wss_listen),
         ];
         for (key, listen) in listeners.iter().flat_map(|(key, all)| all.iter().map(move |one| (*key, one))) {
             if self.auth.mode == AuthMode::Open && !listen.ip().is_loopback() && !self.auth.allow_open_on_network {
@@ -461,7 +467,8 @@ impl Config {
                 return no(&format!("{key}.listen"), format!("an address, here or in {key}.tls_listen"));
             }
         }
-        if let Some((key, _)) = listeners.iter().find(|(key, all)| key.ends_with("tls_listen") && !all.is_empty())
+        if let Some((key, _)) =
+            listeners.iter().find(|(key, all)| key.ends_with("s_listen") && *key != "mqtt.ws_listen" && !all.is_empty())
             && (self.tls.cert.is_none() || self.tls.key.is_none())
         {
             return no(key, "tls.cert and tls.key besides (`papcast tls self-signed` makes a pair to try)".into());

@@ -34,6 +34,7 @@ const UNLISTED: Need = &[Action::ChangeGroups];
 const NEEDS: &[(Method, &str, Need)] = &[
     (Method::GET, "/healthz", EVERYBODY),
     (Method::GET, "/readyz", EVERYBODY),
+    (Method::GET, "/mqtt", EVERYBODY),
     (Method::GET, "/metrics", &[Action::SeeMetrics]),
     (Method::GET, "/api/v1/pushes", PUSHES),
     (Method::POST, "/api/v1/pushes", &[Action::Push]),

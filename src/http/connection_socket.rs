@@ -77,6 +77,12 @@ impl Socket {
         }
     }
 
+    /// The stream below, and what was read from it and has not passed.
+    pub(super) fn into_parts(mut self) -> (Stream, Vec<u8>) {
+        let stream = std::mem::replace(self.stream.as_mut().get_pin_mut().get_mut(), Stream::Gone);
+        (stream, self.waiting().to_vec())
+    }
+
     pub(super) fn refusal(&self) -> Refusal {
         Arc::clone(&self.refusal)
     }

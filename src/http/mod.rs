@@ -10,6 +10,7 @@
 //! | [`health`] | `/healthz` and `/readyz` |
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
+//! | [`websocket`] | `/mqtt`: connections that go on to the MQTT side |
 //! | [`query_parameters`] | the query parameters that each of them knows |
 //! | [`repeat_digest`] | what tells a repeated submission from another one |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
@@ -30,6 +31,7 @@ mod request_body;
 mod server;
 mod stream;
 mod users;
+mod websocket;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ pub use server::{Stop, serve};
 
 use crate::config::Config;
 use crate::gateway::{Accepted, Gateway, PushRequest, Refused};
+use crate::listeners::Upgrades;
 use crate::metrics::Metrics;
 
 /// What is not known to come from anybody.
@@ -59,7 +62,13 @@ struct Api {
 }
 
 /// All paths.
-pub fn router(gateway: Arc<Gateway>, readiness: Readiness, counters: Arc<Metrics>, config: &Config) -> Router {
+pub fn router(
+    gateway: Arc<Gateway>,
+    readiness: Readiness,
+    counters: Arc<Metrics>,
+    upgrades: Upgrades,
+    config: &Config,
+) -> Router {
     let limits = crate::pap::Limits {
         addresses: config.push.max_addresses,
         depth: config.pap.max_depth,
@@ -79,6 +88,7 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, counters: Arc<Metrics
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics))
+        .route("/mqtt", websocket::route(upgrades))
         .route("/api/v1/pushes", get(pushes::list).post(pushes::submit))
         .route("/api/v1/pushes/{push_id}", get(pushes::show).delete(pushes::cancel))
         .route("/api/v1/pushes/{push_id}/recipients", get(recipients::list))
@@ -110,6 +120,14 @@ pub fn router(gateway: Arc<Gateway>, readiness: Readiness, counters: Arc<Metrics
         .layer(axum::middleware::from_fn_with_state(Arc::new(access), access::check))
         .layer(axum::middleware::from_fn_with_state(Arc::new(endpoints), pap::in_pap))
         .with_state(Arc::new(api))
+}
+
+/// What a port answers that is for MQTT over WebSocket alone.
+pub fn websocket_router(upgrades: Upgrades) -> Router {
+    Router::new()
+        .route("/mqtt", websocket::route(upgrades.clone()))
+        .route("/", websocket::route(upgrades))
+        .fallback(problem::no_such_path)
 }
 
 /// Finishes work that must not stop half-way, even if the client that asked for it goes away.

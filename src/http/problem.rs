@@ -20,6 +20,9 @@ pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 pub(super) struct Problem {
     #[serde(skip)]
     kind: StatusCode,
+    /// The answer says which protocol is spoken here (RFC 9110 §15.5.22).
+    #[serde(skip)]
+    pub(super) upgrade: bool,
     title: &'static str,
     status: u16,
     detail: String,
@@ -31,7 +34,7 @@ pub(super) struct Problem {
 impl Problem {
     pub(super) fn new(kind: StatusCode, detail: impl Into<String>) -> Self {
         let title = kind.canonical_reason().unwrap_or("Error");
-        Self { kind, title, status: kind.as_u16(), detail: detail.into(), code: None }
+        Self { kind, upgrade: false, title, status: kind.as_u16(), detail: detail.into(), code: None }
     }
 
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
@@ -61,9 +64,13 @@ pub(super) struct Told {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (kind, told) = (self.kind, self.told());
+        let (kind, told, upgrade) = (self.kind, self.told(), self.upgrade);
         let mut response = (kind, [(header::CONTENT_TYPE, "application/problem+json")], Json(self)).into_response();
         response.extensions_mut().insert(told);
+        if upgrade {
+            response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        }
         if kind == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
         }

@@ -12,6 +12,26 @@ use tokio_rustls::server::TlsStream;
 pub(super) enum Stream {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// It has been taken away.
+    Gone,
+}
+
+fn gone() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}
+
+impl Stream {
+    /// The socket, and the TLS that is under way on it.
+    pub(super) fn into_parts(self) -> Option<(TcpStream, Option<rustls::ServerConnection>)> {
+        match self {
+            Self::Tcp(tcp) => Some((tcp, None)),
+            Self::Tls(tls) => {
+                let (tcp, session) = tls.into_inner();
+                Some((tcp, Some(session)))
+            }
+            Self::Gone => None,
+        }
+    }
 }
 
 impl AsyncRead for Stream {
@@ -19,6 +39,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::Gone => Poll::Ready(Err(gone())),
         }
     }
 }
@@ -28,6 +49,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            Self::Gone => Poll::Ready(Err(gone())),
         }
     }
 
@@ -39,6 +61,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+            Self::Gone => Poll::Ready(Err(gone())),
         }
     }
 
@@ -46,6 +69,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Tcp(tcp) => tcp.is_write_vectored(),
             Self::Tls(tls) => tls.is_write_vectored(),
+            Self::Gone => false,
         }
     }
 
@@ -53,6 +77,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Gone => Poll::Ready(Err(gone())),
         }
     }
 
@@ -60,6 +85,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Gone => Poll::Ready(Err(gone())),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connection::Arrival;
@@ -27,7 +28,7 @@ pub(super) enum Command {
     Accept {
         stream: std::net::TcpStream,
         remote: std::net::SocketAddr,
-        tls: Option<Arc<rustls::ServerConfig>>,
+        layers: Layers,
         arrival: Arrival,
     },
     /// Another connection wants this client id. It gets it when the old one is gone and all it knew is stored.
@@ -49,6 +50,19 @@ pub(super) enum Command {
     },
     Stop {
         reply: oneshot::Sender<()>,
+    },
+}
+
+/// What a connection has above TCP.
+#[derive(Debug)]
+pub(super) enum Layers {
+    None,
+    /// TLS that begins.
+    Tls(Arc<rustls::ServerConfig>),
+    /// WebSocket, over TLS that is under way or none, with what has been read already.
+    WebSocket {
+        tls: Option<Box<rustls::ServerConnection>>,
+        read: Bytes,
     },
 }
 

@@ -57,6 +57,7 @@ mod wildcard_watch;
 mod wills;
 mod worker;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,12 +69,12 @@ use crate::broker::{Broker, Publisher};
 use crate::config::{Config, UserIdFrom};
 use crate::faults;
 use crate::gateway::Gateway;
-use crate::listeners::{Accepted, Listeners};
+use crate::listeners::{Accepted, Listeners, Upgraded};
 use crate::log_limit::LogLimit;
 use crate::supervision::Health;
 use acl::Acl;
 use connection::Arrival;
-use directory::{Bounds, Command, Registry};
+use directory::{Bounds, Command, Layers, Registry};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -140,10 +141,31 @@ static TOO_MANY: LogLimit = LogLimit::new(2);
 /// Connections that may have been accepted without having been looked at.
 const ARRIVALS: usize = 256;
 
-async fn accept_one(listeners: &Listeners, arrivals: &Arc<Semaphore>) -> std::io::Result<(Accepted, Arrival)> {
+/// A socket that is to become a connection.
+struct Newcomer {
+    stream: std::net::TcpStream,
+    remote: SocketAddr,
+    layers: Layers,
+}
+
+async fn accept_one(
+    listeners: &Listeners,
+    upgrades: &mut mpsc::Receiver<Upgraded>,
+    arrivals: &Arc<Semaphore>,
+) -> std::io::Result<(Newcomer, Arrival)> {
     // Never closed.
     let arrival = Arc::clone(arrivals).acquire_owned().await.map_err(std::io::Error::other)?;
-    Ok((listeners.accept().await?, arrival))
+    let newcomer = tokio::select! {
+        accepted = listeners.accept() => {
+            let Accepted { stream, remote, tls } = accepted?;
+            let layers = tls.map_or(Layers::None, |tls| Layers::Tls(tls.config()));
+            Newcomer { stream: stream.into_std()?, remote, layers }
+        }
+        Some(Upgraded { stream, remote, tls, read }) = upgrades.recv() => {
+            Newcomer { stream, remote, layers: Layers::WebSocket { tls: tls.map(Box::new), read } }
+        }
+    };
+    Ok((newcomer, arrival))
 }
 
 /// Questions of TCP keep-alive that may stay without an answer, and what they follow each other in.
@@ -191,18 +213,18 @@ impl Server {
     }
 
     /// Takes connections until told to stop. A socket stays with the worker that gets it.
-    pub async fn accept(&self, listeners: Listeners, stop: CancellationToken) {
+    pub async fn accept(&self, listeners: Listeners, mut upgrades: mpsc::Receiver<Upgraded>, stop: CancellationToken) {
         let mut next = 0;
         let arrivals = Arc::new(Semaphore::new(ARRIVALS));
         loop {
             let accepted = tokio::select! {
-                accepted = accept_one(&listeners, &arrivals) => accepted,
+                accepted = accept_one(&listeners, &mut upgrades, &arrivals) => accepted,
                 () = stop.cancelled() => return,
             };
             faults::trip("mqtt-accept");
             match accepted {
-                Ok((accepted, arrival)) => {
-                    self.hand_over(next, accepted, arrival);
+                Ok((newcomer, arrival)) => {
+                    self.hand_over(next, newcomer, arrival);
                     next = (next + 1) % self.workers;
                 }
                 Err(error) => {
@@ -216,8 +238,8 @@ impl Server {
         }
     }
 
-    fn hand_over(&self, worker: usize, accepted: Accepted, arrival: Arrival) {
-        let Accepted { stream, remote, tls } = accepted;
+    fn hand_over(&self, worker: usize, newcomer: Newcomer, arrival: Arrival) {
+        let Newcomer { stream, remote, layers } = newcomer;
         if !self.registry.open_socket() {
             if let Some(left_out) = TOO_MANY.pass() {
                 tracing::warn!(%remote, left_out, "too many MQTT connections (mqtt.max_connections): one was turned away");
@@ -228,15 +250,7 @@ impl Server {
         if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&self.keepalive) {
             tracing::debug!(%error, %remote, "TCP keep-alive could not be set");
         }
-        match stream.into_std() {
-            Ok(stream) => self
-                .registry
-                .send(worker, Command::Accept { stream, remote, tls: tls.map(|tls| tls.config()), arrival }),
-            Err(error) => {
-                tracing::warn!(%error, %remote, "a connection could not be handed over");
-                self.registry.close_socket();
-            }
-        }
+        self.registry.send(worker, Command::Accept { stream, remote, layers, arrival });
     }
 
     /// Closes all connections; what they acknowledged is stored when this returns.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::codec::reason;
-use super::directory::{Command, Registry};
+use super::directory::{Command, Layers, Registry};
 use super::transport::Transport;
 use super::worker::Worker;
 use super::{Settings, connection_task, fan_out, feed_follower, group_requests, keep_alive};
@@ -93,8 +93,8 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
         faults::trip("mqtt-worker");
         match command {
             Command::Accept { .. } if stopping => worker.registry.close_socket(),
-            Command::Accept { stream, remote, tls, arrival } => {
-                if let Some(socket) = transport(stream, remote, tls) {
+            Command::Accept { stream, remote, layers, arrival } => {
+                if let Some(socket) = transport(worker, stream, remote, layers) {
                     let conn = worker.take_in(socket, remote, arrival);
                     tokio::task::spawn_local(connection_task::serve(Rc::clone(worker), conn));
                 } else {
@@ -136,20 +136,23 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
     }
 }
 
-/// The socket as this worker's runtime has it, with TLS where its listener has that.
-fn transport(
-    stream: std::net::TcpStream,
-    remote: SocketAddr,
-    tls: Option<Arc<rustls::ServerConfig>>,
-) -> Option<Transport> {
+/// The socket as this worker's runtime has it, with what its listener has above it.
+fn transport(worker: &Worker, stream: std::net::TcpStream, remote: SocketAddr, layers: Layers) -> Option<Transport> {
     let socket = tokio::net::TcpStream::from_std(stream)
         .map_err(|error| tracing::warn!(%error, %remote, "a connection could not be taken"))
         .ok()?;
-    let Some(config) = tls else { return Some(Transport::Tcp(socket)) };
-    let session = rustls::ServerConnection::new(config)
-        .map_err(|error| tracing::warn!(%error, %remote, "a TLS connection could not begin"))
-        .ok()?;
-    Some(Transport::tls(socket, session))
+    match layers {
+        Layers::None => Some(Transport::new(socket, None)),
+        Layers::Tls(config) => {
+            let session = rustls::ServerConnection::new(config)
+                .map_err(|error| tracing::warn!(%error, %remote, "a TLS connection could not begin"));
+            Some(Transport::new(socket, Some(session.ok()?)))
+        }
+        Layers::WebSocket { tls, read } => {
+            let below = Transport::new(socket, tls.map(|session| *session));
+            Some(below.websocket(&read, worker.settings.max_packet))
+        }
+    }
 }
 
 /// A credential is one no more.

@@ -1,51 +1,64 @@
-//! What carries the bytes of a connection: TCP, or TLS over it. Never waits: a worker serves thousands.
+//! What carries the bytes of a connection: TCP, TLS over it, and WebSocket over either. Never waits: a worker serves thousands.
 //!
-//! With TLS, bytes count as written when they are encrypted for the socket, of which [`AHEAD`] at most may wait for it.
+//! Above TCP, bytes count as written when they are encrypted or framed for the socket, of which [`AHEAD`] at most may wait for
+//! it.
 
-use std::cell::{Cell, RefCell, RefMut};
-use std::io::{self, IoSlice, Read, Write};
+mod tls;
+mod websocket;
 
+use std::io::{self, IoSlice};
+
+use bytes::Bytes;
 use rustls::ServerConnection;
 use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 
 use super::send_buffer::Sink;
+use tls::Tls;
+use websocket::WebSocket;
 
-/// Bytes that may be encrypted before the socket takes them.
+/// Bytes that may be encrypted or framed before the socket takes them.
 const AHEAD: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) enum Transport {
     Tcp(TcpStream),
     Tls(Box<Tls>),
-}
-
-#[derive(Debug)]
-pub(super) struct Tls {
-    tcp: TcpStream,
-    session: RefCell<ServerConnection>,
-    /// Some of what was decrypted has not been read: the socket will not tell.
-    has_more: Cell<bool>,
+    WebSocket(Box<WebSocket>),
 }
 
 impl Transport {
-    pub(super) fn tls(tcp: TcpStream, mut session: ServerConnection) -> Self {
-        session.set_buffer_limit(Some(AHEAD));
-        Self::Tls(Box::new(Tls { tcp, session: RefCell::new(session), has_more: Cell::new(false) }))
+    pub(super) fn new(tcp: TcpStream, session: Option<ServerConnection>) -> Self {
+        match session {
+            None => Self::Tcp(tcp),
+            Some(session) => Self::Tls(Box::new(Tls::new(tcp, session))),
+        }
+    }
+
+    /// WebSocket over this, which has read so much already. `longest`: bytes of one frame.
+    pub(super) fn websocket(self, read: &Bytes, longest: usize) -> Self {
+        Self::WebSocket(Box::new(WebSocket::new(self, read, longest)))
     }
 
     fn tcp(&self) -> &TcpStream {
         match self {
             Self::Tcp(tcp) => tcp,
-            Self::Tls(tls) => &tls.tcp,
+            Self::Tls(tls) => tls.tcp(),
+            Self::WebSocket(socket) => socket.below().tcp(),
+        }
+    }
+
+    /// Whether something has been read from the socket and not by us: the socket will not tell.
+    fn has_more(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            Self::Tls(tls) => tls.has_more(),
+            Self::WebSocket(socket) => socket.has_more() || socket.below().has_more(),
         }
     }
 
     pub(super) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        if let Self::Tls(tls) = self
-            && tls.has_more.get()
-            && interest.is_readable()
-        {
+        if interest.is_readable() && self.has_more() {
             return Ok(Ready::READABLE);
         }
         self.tcp().ready(interest).await
@@ -63,6 +76,7 @@ impl Transport {
         match self {
             Self::Tcp(tcp) => tcp.try_read(buffer),
             Self::Tls(tls) => tls.try_read(buffer),
+            Self::WebSocket(socket) => socket.try_read(buffer),
         }
     }
 
@@ -70,105 +84,47 @@ impl Transport {
     pub(super) fn has_pending(&self) -> bool {
         match self {
             Self::Tcp(_) => false,
-            Self::Tls(tls) => tls.session.borrow().wants_write(),
+            Self::Tls(tls) => tls.has_pending(),
+            Self::WebSocket(socket) => socket.has_pending() || socket.below().has_pending(),
         }
     }
 
-    /// Gives the socket what is pending, as far as it takes it.
+    /// Gives the socket what is pending, as far as it takes it. A broken socket is found when it is read.
     pub(super) fn flush(&self) {
-        if let Self::Tls(tls) = self {
-            // A broken socket is found when it is read.
-            let _ = tls.write_out(&mut tls.session.borrow_mut());
+        match self {
+            Self::Tcp(_) => {}
+            Self::Tls(tls) => tls.flush(),
+            Self::WebSocket(socket) => {
+                socket.flush();
+                socket.below().flush();
+            }
         }
     }
 
     /// Says that nothing more will be written.
     pub(super) fn end(&self) {
-        if let Self::Tls(tls) = self {
-            let mut session = tls.session.borrow_mut();
-            session.send_close_notify();
-            let _ = tls.write_out(&mut session);
-        }
-    }
-}
-
-impl Tls {
-    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut session = self.session.borrow_mut();
-        loop {
-            match session.reader().read(buffer) {
-                Ok(count) => {
-                    self.has_more.set(count == buffer.len());
-                    return Ok(count);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.has_more.set(false),
-                Err(error) => return Err(error),
-            }
-            let has_ended = session.read_tls(&mut Socket(&self.tcp))? == 0;
-            let faulty = session.process_new_packets().err();
-            // The handshake goes on, or the other side is told why it does not.
-            match self.write_out(&mut session) {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                _ => {}
-            }
-            if let Some(error) = faulty {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-            }
-            if has_ended && session.is_handshaking() {
-                return Ok(0);
+        match self {
+            Self::Tcp(_) => {}
+            Self::Tls(tls) => tls.end(),
+            Self::WebSocket(socket) => {
+                socket.end();
+                socket.below().end();
             }
         }
-    }
-
-    fn write_out(&self, session: &mut RefMut<'_, ServerConnection>) -> io::Result<()> {
-        while session.wants_write() {
-            session.write_tls(&mut Socket(&self.tcp))?;
-        }
-        Ok(())
     }
 }
 
 impl Sink for Transport {
     fn try_write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let tls = match self {
-            Self::Tcp(tcp) => {
-                return match parts {
-                    [one] => tcp.try_write(one),
-                    many => tcp.try_write_vectored(many),
-                };
-            }
-            Self::Tls(tls) => tls,
-        };
-        let mut session = tls.session.borrow_mut();
-        // Nothing is encrypted for a socket that has not taken what was encrypted before.
-        tls.write_out(&mut session)?;
-        let taken = session.writer().write_vectored(parts)?;
-        match tls.write_out(&mut session) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(taken),
+        match (self, parts) {
+            (Self::Tcp(tcp), [one]) => tcp.try_write(one),
+            (Self::Tcp(tcp), many) => tcp.try_write_vectored(many),
+            (Self::Tls(tls), parts) => tls.try_write(parts),
+            (Self::WebSocket(socket), parts) => socket.try_write(parts),
         }
     }
 }
 
-/// A socket that does not wait, as rustls wants one.
-struct Socket<'a>(&'a TcpStream);
-
-impl Read for Socket<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-}
-
-impl Write for Socket<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(parts)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+fn would_block(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }

@@ -34,3 +34,4 @@ mod set_aside;
 mod submit;
 mod tls;
 mod watched;
+mod websocket;

@@ -9,21 +9,21 @@ use crate::common::mqtt::{Connect, Raw};
 use crate::common::{DEADLINE, Gateway, Lines, PAPCAST, papcast, skip, wait_for};
 
 /// Certificates in a folder of their own.
-struct Certificates(tempfile::TempDir);
+pub(crate) struct Certificates(tempfile::TempDir);
 
 impl Certificates {
-    fn make() -> Self {
+    pub(crate) fn make() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let made = papcast(&["tls", "self-signed", dir.path().join("c").to_str().unwrap(), "--json"]);
         assert_eq!(made.code, Some(0), "{made:?}");
         Self(dir)
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.0.path().join("c").join(name).to_str().unwrap().to_owned()
     }
 
-    fn settings(&self, more: &str) -> String {
+    pub(crate) fn settings(&self, more: &str) -> String {
         format!(
             "http.tls_listen = \"127.0.0.1:0\"\nmqtt.tls_listen = [\"127.0.0.1:0\", \"[::1]:0\"]\n\
              [tls]\ncert = {:?}\nkey = {:?}\n{more}",
