@@ -115,7 +115,7 @@ impl App {
         }
         let credentials = Credentials::open(&store).await.context("the key of the credentials cannot be read")?;
         let metrics = Arc::<Metrics>::default();
-        let gateway = Arc::new(Gateway::new(store.clone(), feed, credentials, Arc::clone(&metrics), &config));
+        let gateway = Arc::new(Gateway::new(store.clone(), feed, credentials, Arc::clone(&metrics), &config)?);
         let control = control::Listener::bind(&config.store.path)?;
         let mqtt = Arc::new(mqtt::Server::start(&config, &broker, &gateway, &health)?);
         Ok(Self {

@@ -50,6 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "policy",
             "parcel",
             "store",
+            "tls",
         ],
     ),
     (

@@ -1,15 +1,19 @@
 //! A small HTTP client for the commands that talk to a running gateway.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::http::uri::Authority;
-use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+
+use crate::tls::Trust;
 
 /// Where the gateway is.
 #[derive(Debug, Clone, clap::Args)]
@@ -32,6 +36,9 @@ pub(super) struct Gateway {
     /// environment is the better place.
     #[arg(long, value_name = "TOKEN", global = true, env = "PAPCAST_TOKEN", hide_env_values = true)]
     token: Option<Token>,
+    /// PEM file with the authority that has signed the gateway's certificate; else those of the system are trusted.
+    #[arg(long, value_name = "FILE", global = true, env = "PAPCAST_CA")]
+    ca: Option<PathBuf>,
 }
 
 /// A token; never shown.
@@ -97,6 +104,8 @@ pub(super) struct Reply {
 pub(super) enum Failure {
     #[error("no gateway answers at {gateway}")]
     NoGateway { gateway: Uri, source: std::io::Error },
+    #[error("no TLS with {gateway}: {source} (--ca names another authority)")]
+    Tls { gateway: Uri, source: std::io::Error },
     #[error("{gateway} did not answer within {seconds} seconds (--timeout)")]
     Late { gateway: Uri, seconds: u64 },
     #[error("{gateway} is no HTTP server, or has just stopped: it closed the connection without an answer")]
@@ -111,8 +120,8 @@ pub(super) enum Failure {
 fn address(text: &str) -> Result<Uri, String> {
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let uri: Uri = with_scheme.parse().map_err(|_| "expected HOST:PORT or http://HOST:PORT".to_owned())?;
-    if uri.scheme_str() != Some("http") {
-        return Err("only http is supported".into());
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("only http and https are supported".into());
     }
     if uri.query().is_some() || !matches!(uri.path(), "" | "/") {
         return Err("expected an address without a path; the path of a PAP endpoint is said with --path".into());
@@ -130,7 +139,7 @@ impl Gateway {
     }
 
     pub(super) fn of(gateway: Uri) -> Self {
-        Self { gateway, timeout: None, token: None }
+        Self { gateway, timeout: None, token: None, ca: None }
     }
 
     /// The limit that somebody has set.
@@ -177,21 +186,25 @@ impl Gateway {
         let Some(authority) = self.gateway.authority() else {
             bail!("{}: not a URL such as http://127.0.0.1:8080", self.gateway)
         };
-        if self.gateway.scheme_str().is_some_and(|scheme| scheme != "http") {
-            bail!("{}: only http is supported", self.gateway);
-        }
-        let place = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
+        let is_secure = self.gateway.scheme_str() == Some("https");
+        let host = authority.host().trim_matches(['[', ']']);
+        let place = (host, authority.port_u16().unwrap_or(if is_secure { 443 } else { 80 }));
         let nobody = |source| Failure::NoGateway { gateway: self.gateway.clone(), source };
         let stream = TcpStream::connect(place).await.map_err(nobody)?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
         let request = Request::builder().method(method).uri(path).header("host", authority.as_str());
         let authorization =
             self.token.iter().map(|Token(token)| ("authorization".to_owned(), format!("Bearer {token}")));
         let request = authorization.fold(request, |request, (name, value)| request.header(name, value));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         let request = request.body(Full::new(Bytes::from(body)))?;
-        let response = sender.send_request(request).await.map_err(|error| self.no_answer(error))?;
+        let sent = if is_secure {
+            let trust = Trust::new(self.ca.as_deref(), "--ca")?;
+            let insecure = |source| Failure::Tls { gateway: self.gateway.clone(), source };
+            exchange(trust.connect(host, stream).await.map_err(insecure)?, request).await
+        } else {
+            exchange(stream, request).await
+        };
+        let response = sent.map_err(|error| self.no_answer(error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body =
             Limited::new(response.into_body(), ANSWER).collect().await.map_err(|error| anyhow::anyhow!(error))?;
@@ -277,6 +290,15 @@ impl Gateway {
     }
 }
 
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> hyper::Result<Response<Incoming>> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    sender.send_request(request).await
+}
+
 /// One path segment or query value.
 pub(super) fn escape(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
@@ -302,7 +324,8 @@ mod tests {
         }
         assert!(address("http://h:8080/pap").unwrap_err().contains("--path"));
         assert!(address("h:8080/pap").unwrap_err().contains("--path"));
-        assert_eq!(address("https://h:8080").unwrap_err(), "only http is supported");
+        assert_eq!(address("ftp://h:8080").unwrap_err(), "only http and https are supported");
+        assert_eq!(address("https://h:8443").unwrap().scheme_str(), Some("https"));
         for bad in ["", "http://", "a b", "user@host:80", "h:port"] {
             assert!(address(bad).is_err(), "{bad}");
         }

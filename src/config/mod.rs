@@ -205,6 +205,8 @@ pub struct Notify {
     #[serde(deserialize_with = "units::duration")]
     pub give_up: Duration,
     pub parallel: usize,
+    #[serde(deserialize_with = "units::path")]
+    pub ca: Option<PathBuf>,
 }
 
 /// What becomes of a push whose result notifications are asked for where none may be sent.

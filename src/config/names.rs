@@ -6,7 +6,7 @@ use toml::{Table, Value};
 pub(super) const ENV_PREFIX: &str = "PAPCAST_";
 
 /// Variables that are no settings of the gateway and still papcast's: the command line's, and the test harness's.
-const OTHERS: [&str; 3] = ["PAPCAST_GATEWAY", "PAPCAST_TOKEN", "PAPCAST_CRASH"];
+const OTHERS: [&str; 4] = ["PAPCAST_GATEWAY", "PAPCAST_TOKEN", "PAPCAST_CA", "PAPCAST_CRASH"];
 
 /// The environment, as far as it may concern papcast. A value that is no Unicode is kept as well as it can be, so that it
 /// is refused where it is read.

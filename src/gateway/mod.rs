@@ -49,6 +49,7 @@ use crate::ids::{Duplicates, JoinPolicy, Target};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::store::{Event, Limits, Store};
+use crate::tls;
 
 /// How the gateway names itself towards initiators.
 pub const NAME: &str = concat!("papcast ", env!("CARGO_PKG_VERSION"));
@@ -94,8 +95,14 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    #[must_use]
-    pub fn new(store: Store, feed: Feed, credentials: Credentials, metrics: Arc<Metrics>, config: &Config) -> Self {
+    /// An error: `notify.ca` cannot be used.
+    pub fn new(
+        store: Store,
+        feed: Feed,
+        credentials: Credentials,
+        metrics: Arc<Metrics>,
+        config: &Config,
+    ) -> Result<Self, tls::Error> {
         let rules = Rules {
             create: config.groups.auto_create.then_some(config.groups.default_policy),
             default_policy: config.groups.default_policy,
@@ -120,8 +127,8 @@ impl Gateway {
                 .filter_map(|(alias, target)| Some((alias.clone(), parse_target(target)?)))
                 .collect(),
         };
-        let notify = notify::Rules::from(&config.notify);
-        Self {
+        let notify = notify::Rules::new(&config.notify)?;
+        Ok(Self {
             store,
             feed,
             rules,
@@ -136,7 +143,7 @@ impl Gateway {
             unstored: sessions::Unstored::default(),
             deleting: tokio::sync::Mutex::default(),
             terminals: OnceLock::new(),
-        }
+        })
     }
 
     /// Whom to tell of joins and leaves; set once, when the MQTT side is there.

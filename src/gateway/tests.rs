@@ -86,7 +86,7 @@ async fn world() -> World {
     };
     let store = Store::open(&dir.path().join("g.db"), 1, &crate::supervision::Health::default(), observer).unwrap();
     let credentials = crate::credentials::Credentials::open(&store).await.unwrap();
-    let gateway = Arc::new(Gateway::new(store, feed, credentials, Arc::default(), &config));
+    let gateway = Arc::new(Gateway::new(store, feed, credentials, Arc::default(), &config).unwrap());
     let terminals = Arc::new(Stub::default());
     gateway.set_terminals(Arc::clone(&terminals) as Arc<dyn Terminals>);
     World { gateway, terminals, left, _dir: dir }

@@ -1,7 +1,8 @@
-//! TLS of the listeners: certificates from PEM files, read again when they change. rustls, with `ring`.
+//! TLS of the listeners: certificates from PEM files, read again when they change; and TLS towards others. rustls, with `ring`.
 //!
 //! What a device or an initiator is allowed to do does not depend on it.
 
+mod client;
 mod self_signed;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 
+pub use client::Trust;
 pub use self_signed::{Made, self_signed};
 
 use crate::config::{self, ClientAuth};

@@ -232,3 +232,28 @@ fn faulty_settings_say_which_file_and_what_is_wrong_with_it() {
     let again = papcast(&["tls", "self-signed", Path::new(&cert).parent().unwrap().to_str().unwrap()]);
     assert_eq!(again.code, Some(1), "nothing is written over: {again:?}");
 }
+
+#[test]
+fn notifications_and_commands_go_over_https() {
+    let (certificates, others) = (Certificates::make(), Certificates::make());
+    // The receiver is a gateway, too: it answers 202 to whatever PAP it gets.
+    let receiver = Gateway::start_with(&certificates.settings(""), &[]);
+    let url = format!("https://localhost:{}/pap", receiver.address("https").port());
+    for (ca, trusted) in [(&certificates, true), (&others, false)] {
+        let settings = format!("[notify]\nallow_private = true\nca = {:?}\n", ca.file("ca.pem"));
+        let gateway = Gateway::start_with(&settings, &[]);
+        gateway.http().json("PUT", "/api/v1/groups/empty", serde_json::Value::Null);
+        let push = serde_json::json!({"to": ["group:empty"], "body": "x", "push_id": "p1", "notify_url": url});
+        assert_eq!(gateway.http().json("POST", "/api/v1/pushes", push).status, 202);
+        wait_for("the notification", || {
+            let notification = gateway.http().outcome("p1")["notification"].clone();
+            let told = notification["failure"].as_str().is_some_and(|failure| failure.starts_with("no TLS: "));
+            (if trusted { notification.is_null() } else { told }).then_some(())
+        });
+    }
+    let at = url.trim_end_matches("/pap");
+    let list = |ca: &Certificates| papcast(&["group", "list", "--json", "--gateway", at, "--ca", &ca.file("ca.pem")]);
+    assert_eq!((list(&certificates).code, list(&certificates).out.trim()), (Some(0), "[]"));
+    let refused = list(&others);
+    assert!(refused.code == Some(1) && refused.err.contains("no TLS with https://localhost"), "{refused:?}");
+}

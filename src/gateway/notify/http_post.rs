@@ -6,10 +6,13 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::ssrf_guard::{UrlError, bare, check_url, choose};
+use super::Rules;
+use super::ssrf_guard::{UrlError, bare, check_url, choose, port};
+use crate::tls::Trust;
 
 /// So much of an answer's body is read, and for so long; it may be anything, and need not come.
 const ANSWER: usize = 16 * 1024;
@@ -23,6 +26,8 @@ pub(super) enum PostError {
     Resolve(std::io::Error),
     #[error("no connection: {0}")]
     Connect(std::io::Error),
+    #[error("no TLS: {0}")]
+    Tls(std::io::Error),
     #[error("no answer: {0}")]
     Http(#[from] hyper::Error),
     #[error("the request cannot be made: {0}")]
@@ -41,14 +46,9 @@ pub(super) struct Answer {
 }
 
 /// Any 2xx is a success, and its head has to be there within `timeout`.
-pub(super) async fn post(
-    url: &str,
-    content_type: &str,
-    body: String,
-    allow_private: bool,
-    timeout: Duration,
-) -> Result<Answer, PostError> {
-    let head = send(url, content_type, body, allow_private);
+pub(super) async fn post(url: &str, content_type: &str, body: String, rules: &Rules) -> Result<Answer, PostError> {
+    let (timeout, allow_private) = (rules.timeout, rules.allow_private);
+    let head = send(url, content_type, body, allow_private, &rules.trust);
     let (answer, connection) = tokio::time::timeout(timeout, head).await.map_err(|_| PostError::Late)??;
     if !answer.status().is_success() {
         return Err(PostError::Status(answer.status()));
@@ -67,14 +67,13 @@ async fn send(
     content_type: &str,
     body: String,
     allow_private: bool,
+    trust: &Trust,
 ) -> Result<(Response<Incoming>, AbortOnDropHandle<()>), PostError> {
     let uri = check_url(url, allow_private)?;
     let host = bare(uri.host().unwrap_or_default()).to_owned();
-    let found = lookup_host((host.as_str(), uri.port_u16().unwrap_or(80))).await.map_err(PostError::Resolve)?;
+    let found = lookup_host((host.as_str(), port(&uri))).await.map_err(PostError::Resolve)?;
     let address = choose(&found.collect::<Vec<_>>(), allow_private)?;
     let stream = TcpStream::connect(address).await.map_err(PostError::Connect)?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
     let request = Request::builder()
         .method("POST")
         .uri(target(&uri))
@@ -82,6 +81,19 @@ async fn send(
         .header("content-type", content_type)
         .header("connection", "close")
         .body(Full::new(Bytes::from(body)))?;
+    if uri.scheme_str() == Some("https") {
+        let stream = trust.connect(&host, stream).await.map_err(PostError::Tls)?;
+        return exchange(stream, request).await;
+    }
+    exchange(stream, request).await
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<(Response<Incoming>, AbortOnDropHandle<()>), PostError> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
     Ok((sender.send_request(request).await?, connection))
 }
 

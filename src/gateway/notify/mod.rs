@@ -26,26 +26,30 @@ use super::Gateway;
 use crate::clock::{self, Millis};
 use crate::config::{self, ForbiddenUrl};
 use crate::store::{Error, Notification};
+use crate::tls::{self, Trust};
 
 /// `[notify]` of the configuration.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Rules {
     pub(super) allow_private: bool,
     pub(super) forbidden: ForbiddenUrl,
     timeout: Duration,
     give_up: Millis,
     parallel: usize,
+    /// Whose https receivers are trusted.
+    trust: Trust,
 }
 
-impl From<&config::Notify> for Rules {
-    fn from(config: &config::Notify) -> Self {
-        Self {
+impl Rules {
+    pub(super) fn new(config: &config::Notify) -> Result<Self, tls::Error> {
+        Ok(Self {
             allow_private: config.allow_private,
             forbidden: config.forbidden_url,
             timeout: config.timeout,
             give_up: Millis::try_from(config.give_up.as_millis()).unwrap_or(Millis::MAX),
             parallel: config.parallel,
-        }
+            trust: Trust::new(config.ca.as_deref(), "notify.ca")?,
+        })
     }
 }
 
@@ -78,9 +82,7 @@ impl Gateway {
     /// Whether it was received.
     async fn notify_one(&self, notification: Notification) -> Result<bool, Error> {
         let (content_type, body) = result_document::of(&notification);
-        let Rules { allow_private, timeout, .. } = self.notify;
-        let failure = match http_post::post(&notification.notify.url, content_type, body, allow_private, timeout).await
-        {
+        let failure = match http_post::post(&notification.notify.url, content_type, body, &self.notify).await {
             Ok(answer) => {
                 if let Some(complaint) = result_document::complaint(answer.content_type.as_deref(), &answer.body) {
                     tracing::warn!(

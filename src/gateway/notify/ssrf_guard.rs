@@ -9,7 +9,7 @@ use crate::pap::fragment::mask_user_info;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UrlError {
-    #[error("{0:?} is no http URL")]
+    #[error("{0:?} is neither an http nor an https URL")]
     NotHttp(String),
     #[error("{0} is a private address (notify.allow_private)")]
     Private(String),
@@ -19,7 +19,7 @@ pub(crate) enum UrlError {
 pub(crate) fn check_url(url: &str, allow_private: bool) -> Result<Uri, UrlError> {
     let no = || UrlError::NotHttp(mask_user_info(url).chars().take(200).collect());
     let uri: Uri = url.trim().parse().map_err(|_| no())?;
-    let host = uri.host().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(no)?;
+    let host = uri.host().filter(|_| matches!(uri.scheme_str(), Some("http" | "https"))).ok_or_else(no)?;
     let authority = uri.authority().ok_or_else(no)?;
     // A port that is none, such as 99999, would be left out in silence.
     let named = authority.as_str().len() > host.len();
@@ -39,7 +39,12 @@ pub(crate) fn check_url(url: &str, allow_private: bool) -> Result<Uri, UrlError>
 pub(crate) fn receiver(uri: &Uri) -> String {
     let host = bare(uri.host().unwrap_or_default()).to_ascii_lowercase();
     let host = host.parse::<IpAddr>().map_or(host, |address| address.to_string());
-    format!("{} {}", host.trim_end_matches('.'), uri.port_u16().unwrap_or(80))
+    format!("{} {}", host.trim_end_matches('.'), port(uri))
+}
+
+/// The port of a URL, or that of its scheme.
+pub(super) fn port(uri: &Uri) -> u16 {
+    uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 })
 }
 
 /// A host without the brackets of an IPv6 literal.
@@ -125,7 +130,7 @@ mod tests {
             "",
             "pi.example",
             "/relative",
-            "https://pi.example/",
+            "ftp://pi.example/",
             "ftp://x/",
             "http://user:secret@pi.example/",
             "file:///etc/passwd",
