@@ -22,7 +22,7 @@
 //! | [`listeners`], [`tls`] | addresses to listen on, and certificates |
 //! | [`parcel`] | what travels: one push on its way to one destination |
 //! | [`config`], [`telemetry`], [`metrics`] | settings, logs, counters |
-//! | [`supervision`], [`faults`], [`log_limit`], [`budget`], [`clock`], [`ids`] | which parts live, faults for tests, repeated log lines, shared bounds, time, names |
+//! | [`supervision`], [`faults`], [`log_limit`], [`rate_limit`], [`client_address`], [`budget`], [`clock`], [`ids`] | which parts live, faults for tests, repeated log lines, how often, what is one address, shared bounds, time, names |
 
 pub mod address_resolution;
 pub mod app;
@@ -30,6 +30,7 @@ pub mod broker;
 pub mod budget;
 pub mod caller;
 pub mod cli;
+pub mod client_address;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -47,6 +48,7 @@ pub mod pap;
 pub mod parcel;
 pub mod pattern;
 pub mod policy;
+pub mod rate_limit;
 pub mod store;
 pub mod supervision;
 pub mod telemetry;

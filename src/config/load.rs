@@ -69,6 +69,7 @@ pub fn doubts(config: &Config, env: &[(String, String)]) -> Vec<String> {
     let Ok(defaults) = parse_table(DEFAULT_TOML, "the built-in broker.toml") else { return Vec::new() };
     let mut found: Vec<String> = env.iter().filter_map(|(name, _)| names::doubt(name, &defaults)).collect();
     found.sort();
+    found.extend(super::exposure::exposures(config));
     if let Some((low, high)) = unreachable(config) {
         found.push(format!("{low} is smaller than {high}, which can never be reached"));
     }

@@ -3,6 +3,7 @@
 //! There is one list of defaults, `broker.toml` at the top of the repository; it is compiled in and read like any other
 //! layer, so the documented default and the real one cannot differ. The file `load.rs` says how the layers are put together.
 
+mod exposure;
 mod load;
 mod names;
 mod units;
@@ -52,6 +53,8 @@ pub struct Http {
     pub max_body: usize,
     pub max_under_way: usize,
     pub max_connections: usize,
+    pub max_connections_per_address: usize,
+    pub max_requests_per_second: u32,
     #[serde(deserialize_with = "units::duration")]
     pub header_timeout: Duration,
     #[serde(deserialize_with = "units::duration")]
@@ -71,6 +74,10 @@ pub struct Mqtt {
     pub wss_listen: Vec<SocketAddr>,
     pub workers: usize,
     pub max_connections: usize,
+    pub max_connections_per_address: usize,
+    pub max_connections_per_user: usize,
+    pub max_connects_per_minute: u32,
+    pub max_requests_per_minute: u32,
     #[serde(deserialize_with = "units::duration")]
     pub connect_timeout: Duration,
     #[serde(deserialize_with = "units::duration")]
@@ -331,10 +338,16 @@ impl Config {
             ("http.max_body", self.http.max_body as u128, 1_024, 1 << 30),
             ("http.max_under_way", self.http.max_under_way as u128, 1_024, 1 << 40),
             ("http.max_connections", self.http.max_connections as u128, 1, 1 << 20),
+            ("http.max_connections_per_address", self.http.max_connections_per_address as u128, 1, 1 << 20),
+            ("http.max_requests_per_second", u128::from(self.http.max_requests_per_second), 1, 10_000_000),
             ("http.header_timeout", self.http.header_timeout.as_millis(), 100, 3_600_000),
             ("http.body_timeout", self.http.body_timeout.as_millis(), 100, 3_600_000),
             ("mqtt.workers", self.mqtt.workers as u128, 0, 256),
             ("mqtt.max_connections", self.mqtt.max_connections as u128, 1, 1 << 24),
+            ("mqtt.max_connections_per_address", self.mqtt.max_connections_per_address as u128, 1, 1 << 24),
+            ("mqtt.max_connections_per_user", self.mqtt.max_connections_per_user as u128, 1, 1 << 24),
+            ("mqtt.max_connects_per_minute", u128::from(self.mqtt.max_connects_per_minute), 1, 100_000_000),
+            ("mqtt.max_requests_per_minute", u128::from(self.mqtt.max_requests_per_minute), 1, 100_000_000),
             ("mqtt.connect_timeout", self.mqtt.connect_timeout.as_millis(), 100, 3_600_000),
             ("mqtt.max_packet", self.mqtt.max_packet as u128, 1_024, 268_435_455),
             ("mqtt.max_connect", self.mqtt.max_connect as u128, 1_024, 268_435_455),

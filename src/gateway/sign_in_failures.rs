@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
+use crate::client_address::subscriber;
+
 /// Failures that cost nothing: people mistype.
 const FREE: u32 = 5;
 /// The first wait, doubled with each further failure, and the longest.
@@ -29,17 +31,6 @@ pub(super) struct Failures {
 impl Default for Failures {
     fn default() -> Self {
         Self { known: Mutex::default(), waiting: Semaphore::new(WAITING) }
-    }
-}
-
-/// What counts as one address: an IPv6 subscriber has a whole /64.
-fn subscriber(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
     }
 }
 
@@ -97,10 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_subscriber_counts_as_one_and_so_many_are_remembered() {
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        assert_eq!(subscriber(ip("2001:db8:1:2:3:4:5:6")), ip("2001:db8:1:2::"));
-        assert_eq!(subscriber(ip("::ffff:10.0.0.1")), ip("10.0.0.1"));
+    fn so_many_addresses_are_remembered() {
         let failures = Failures::default();
         let now = Instant::now();
         for number in 0..REMEMBERED as u32 {

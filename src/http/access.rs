@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
@@ -17,8 +18,12 @@ use base64::engine::general_purpose::STANDARD;
 use super::problem::Problem;
 use super::server::Remote;
 use crate::caller::Caller;
+use crate::client_address::subscriber;
+use crate::config::Config;
 use crate::gateway::{Denied, Gateway, Offer};
+use crate::log_limit::LogLimit;
 use crate::policy::{self, Action};
+use crate::rate_limit::{Rate, RateLimits};
 
 /// One of these is enough; none: the path is for everybody.
 type Need = &'static [Action];
@@ -63,11 +68,31 @@ pub(super) struct Access {
     /// PAP endpoints, and whether name and token may stand in the query of one.
     pap: HashMap<String, bool>,
     open_metrics: bool,
+    rates: RateLimits<Asker>,
+}
+
+/// Whose requests are counted together.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Asker {
+    Name(String),
+    Address(IpAddr),
 }
 
 impl Access {
-    pub(super) fn new(gateway: Arc<Gateway>, pap: HashMap<String, bool>, open_metrics: bool) -> Self {
-        Self { gateway, pap, open_metrics }
+    pub(super) fn new(gateway: Arc<Gateway>, config: &Config) -> Self {
+        let in_query = config.pap.endpoints.iter().map(|(path, endpoint)| (path.clone(), endpoint.query_credentials));
+        let rate = Rate { most: config.http.max_requests_per_second, window: Duration::from_secs(1) };
+        Self { gateway, pap: in_query.collect(), open_metrics: config.auth.open_metrics, rates: RateLimits::new(rate) }
+    }
+
+    /// Whether this caller has asked too often; then, for how long he should not.
+    fn is_too_often(&self, caller: &Caller, from: Option<IpAddr>) -> Option<Duration> {
+        let asker = match (caller, from) {
+            (Caller::Anybody { initiator: None } | Caller::Stranger, Some(from)) => Asker::Address(subscriber(from)),
+            (Caller::Device(user), _) => Asker::Name(user.to_string()),
+            (caller, _) => Asker::Name(caller.initiator()),
+        };
+        self.rates.pass(asker).err()
     }
 
     /// None where there is no such path: everybody is told so.
@@ -148,6 +173,9 @@ pub(super) async fn check(State(access): State<Arc<Access>>, mut request: Reques
         Ok(caller) => caller,
         Err(problem) => return problem,
     };
+    if let Some(wait) = access.is_too_often(&caller, from) {
+        return too_many(wait);
+    }
     if !need.iter().any(|action| policy::may(&caller, *action)) {
         return refuse(&caller, need);
     }
@@ -177,6 +205,18 @@ fn refuse(caller: &Caller, need: Need) -> Response {
     Problem::new(StatusCode::FORBIDDEN, format!("{what} is not allowed with this token"))
         .with_code(2001)
         .into_response()
+}
+
+/// The answer says when there is room again (RFC 6585 §4).
+fn too_many(wait: Duration) -> Response {
+    static TOO_MANY: LogLimit = LogLimit::new(1);
+    if let Some(left_out) = TOO_MANY.pass() {
+        tracing::warn!(left_out, "requests came too often and were refused (http.max_requests_per_second)");
+    }
+    let text = "so many requests in a second are too many (http.max_requests_per_second)";
+    let mut response = Problem::new(StatusCode::TOO_MANY_REQUESTS, text).with_code(4001).into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    response
 }
 
 fn unauthorized(detail: &str) -> Response {

@@ -80,8 +80,7 @@ pub fn router(
         strict: false,
     };
     let intake = request_body::Intake::new(&config.http, readiness.clone());
-    let in_query = config.pap.endpoints.iter().map(|(path, endpoint)| (path.clone(), endpoint.query_credentials));
-    let access = access::Access::new(Arc::clone(&gateway), in_query.collect(), config.auth.open_metrics);
+    let access = access::Access::new(Arc::clone(&gateway), config);
     let api = Api { gateway, readiness, limits, observer: pap::Observer::new(counters) };
     let mut endpoints = HashMap::new();
     let mut router = Router::new()

@@ -57,7 +57,7 @@ pub async fn serve(listeners: Listeners, router: Router, settings: config::Http,
     let cut = CancellationToken::new();
     let observer = Observer::default();
     let server = Server { router, timeout: settings.header_timeout, patience: settings.body_timeout, observer, cut };
-    let slots = Slots::new(settings.max_connections);
+    let slots = Slots::new(settings.max_connections, settings.max_connections_per_address);
     let before = TaskTracker::new();
     loop {
         tokio::select! {
@@ -149,7 +149,7 @@ type Socket = (Arc<Slot>, Accepted);
 /// A socket with a place for it; further ones wait in the accept queue of the system meanwhile.
 async fn accept(listeners: &Listeners, slots: &Slots, cut: &CancellationToken) -> Option<Socket> {
     match listeners.accept().await {
-        Ok(accepted) => Some((slots.take(cut).await?, accepted)),
+        Ok(accepted) => Some((slots.take(cut, accepted.remote.ip()).await?, accepted)),
         Err(error) => {
             if let Some(left_out) = NOT_ACCEPTED.pass() {
                 tracing::warn!(%error, left_out, "an HTTP connection could not be accepted");

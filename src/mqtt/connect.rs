@@ -131,6 +131,10 @@ async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Resu
                 let why = "too many connections of its user wait to begin (mqtt.max_waiting)";
                 return Err(claimed.give_back(start.resume, &Refusal::new(reason::QUOTA_EXCEEDED, why)));
             };
+            if !worker.registry.has_room_for(user) {
+                let why = "too many connections act for its user (mqtt.max_connections_per_user)";
+                return Err(claimed.give_back(start.resume, &Refusal::new(reason::QUOTA_EXCEEDED, why)));
+            }
             is_back();
             start.run(worker, conn).await
         }

@@ -14,6 +14,7 @@ use super::send_buffer::Outbox;
 use super::session::Session;
 use super::transport::Transport;
 use super::wills::KeptWill;
+use crate::rate_limit::Bucket;
 use crate::store::SignedIn;
 
 /// QoS 1 and 2 publishes of a client that may be unanswered at once (MQTT 5 Receive Maximum).
@@ -98,6 +99,8 @@ pub(super) struct State {
     pub(super) subscriptions: Vec<Subscription>,
     /// QoS 2 publishes that wait for their PUBREL.
     pub(super) received: Vec<u16>,
+    /// How many group requests it may make now.
+    pub(super) requests: Option<Bucket>,
     /// The credential that it signed in with; none in mode `open`.
     pub(super) signed_in: Option<Box<SignedIn>>,
     /// How long the session may outlive the connection, in milliseconds.
@@ -132,6 +135,7 @@ impl Conn {
                 is_bridge: false,
                 subscriptions: Vec::new(),
                 received: Vec::new(),
+                requests: None,
                 signed_in: None,
                 expiry: 0,
                 stored: false,

@@ -2,8 +2,10 @@
 //! about terminals and passes its orders on.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -17,9 +19,11 @@ use super::unanswered_pushes::Unanswered;
 use super::wills::Wills;
 use crate::budget::Budget;
 use crate::caller::Login;
+use crate::client_address::subscriber;
 use crate::gateway::{Connection, Later, Terminals};
 use crate::ids::UserId;
 use crate::parcel::{BindingId, DispatchId};
+use crate::rate_limit::{Rate, RateLimits};
 use crate::store::PendingReply;
 
 /// An order to a worker.
@@ -72,6 +76,10 @@ pub(super) type WorkerHandle = mpsc::UnboundedSender<Command>;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) connections: usize,
+    pub(super) of_address: usize,
+    pub(super) of_user: usize,
+    /// Connections from one address in a minute.
+    pub(super) connects: u32,
     /// Bytes of packets that have not come whole.
     pub(super) unfinished: usize,
     /// Bytes of wills.
@@ -89,13 +97,15 @@ pub(super) struct Registry {
     /// Clients whose last connection ended with pushes unanswered.
     pub(super) unanswered: Unanswered,
     watchers: AtomicUsize,
+    connects: RateLimits<IpAddr>,
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Accepted sockets, with or without a CONNECT.
+    /// Accepted sockets, with or without a CONNECT; and of each address.
     sockets: usize,
+    of_address: HashMap<IpAddr, usize>,
     claims: Claims,
     users: HashMap<UserId, Vec<(ConnRef, Connection)>>,
     /// Pushes under way on connections that are just ending, or just beginning: no session has them now, and they are not
@@ -126,6 +136,7 @@ impl Registry {
             wills: Wills::new(bounds.wills),
             unanswered: Unanswered::default(),
             watchers: AtomicUsize::new(0),
+            connects: RateLimits::new(Rate { most: bounds.connects, window: Duration::from_secs(60) }),
             inner: Mutex::default(),
         }
     }
@@ -134,18 +145,40 @@ impl Registry {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a new socket; `false` where there are enough.
-    pub(super) fn open_socket(&self) -> bool {
+    /// Counts a new socket; an error where there are enough, with the key that says so.
+    pub(super) fn open_socket(&self, from: IpAddr) -> Result<(), &'static str> {
+        let from = subscriber(from);
+        if self.connects.pass(from).is_err() {
+            return Err("mqtt.max_connects_per_minute");
+        }
         let mut inner = self.inner();
         if inner.sockets >= self.bounds.connections {
-            return false;
+            return Err("mqtt.max_connections");
         }
+        let of_address = inner.of_address.entry(from).or_default();
+        if *of_address >= self.bounds.of_address {
+            return Err("mqtt.max_connections_per_address");
+        }
+        *of_address += 1;
         inner.sockets += 1;
-        true
+        Ok(())
     }
 
-    pub(super) fn close_socket(&self) {
-        self.inner().sockets -= 1;
+    pub(super) fn close_socket(&self, from: IpAddr) {
+        let from = subscriber(from);
+        let mut inner = self.inner();
+        inner.sockets -= 1;
+        if let Some(of_address) = inner.of_address.get_mut(&from) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                inner.of_address.remove(&from);
+            }
+        }
+    }
+
+    /// Whether one more connection may act for a user.
+    pub(super) fn has_room_for(&self, user: &UserId) -> bool {
+        self.inner().users.get(user).is_none_or(|present| present.len() < self.bounds.of_user)
     }
 
     /// Whether one more connection may watch.

@@ -1,6 +1,7 @@
 //! `$push/…`: group requests over MQTT, and their answers.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use super::answer_size;
 use super::codec::Publish;
@@ -34,6 +35,10 @@ pub(super) async fn request(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publi
     let short = publish.topic != REQUEST_TOPIC;
     let answer = match parse(&publish.topic, &publish.payload) {
         Ok(request) if !is_free => Answer { id: request.id, ..not_there(request.op) },
+        Ok(request) if !may_ask(worker, conn) => {
+            let desc = "so many group requests were made in a minute (mqtt.max_requests_per_minute)";
+            Answer { id: request.id, ..Answer::rejected(Some(request.op), Reason::LimitReached, desc) }
+        }
         Ok(mut request) => {
             request.response_topic.clone_from(&reply.response_topic);
             request.correlation.clone_from(&reply.correlation);
@@ -49,6 +54,11 @@ pub(super) async fn request(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publi
         answer.to_json(),
         if short && reply.response_topic.is_none() { SMALL } else { usize::MAX },
     );
+}
+
+/// Whether this connection has not asked too often.
+fn may_ask(worker: &Worker, conn: &Conn) -> bool {
+    worker.settings.requests.take(&mut conn.state.borrow_mut().requests, Instant::now()).is_ok()
 }
 
 async fn carry_out(worker: &Rc<Worker>, conn: &Rc<Conn>, request: GroupRequest) -> Answer {

@@ -71,6 +71,7 @@ use crate::faults;
 use crate::gateway::Gateway;
 use crate::listeners::{Accepted, Listeners, Upgraded};
 use crate::log_limit::LogLimit;
+use crate::rate_limit::Rate;
 use crate::supervision::Health;
 use acl::Acl;
 use connection::Arrival;
@@ -96,6 +97,8 @@ struct Settings {
     /// Connections of one user that may wait for their session to begin.
     max_waiting: usize,
     user_id: UserIdFrom,
+    /// Group requests of one connection.
+    requests: Rate,
     inflight: u16,
     ack_timeout: Duration,
     /// A push that ended so many connections in a row is set aside.
@@ -111,6 +114,9 @@ struct Settings {
 fn bounds(config: &Config) -> Bounds {
     Bounds {
         connections: config.mqtt.max_connections,
+        of_address: config.mqtt.max_connections_per_address,
+        of_user: config.mqtt.max_connections_per_user,
+        connects: config.mqtt.max_connects_per_minute,
         unfinished: config.mqtt.max_unfinished,
         wills: config.mqtt.max_wills,
         watchers: config.mqtt.max_watchers,
@@ -183,6 +189,7 @@ impl Server {
             max_topic: config.mqtt.max_topic,
             max_waiting: config.mqtt.max_waiting,
             user_id: config.mqtt.user_id,
+            requests: Rate { most: config.mqtt.max_requests_per_minute, window: Duration::from_secs(60) },
             inflight: config.mqtt.inflight,
             ack_timeout: config.mqtt.ack_timeout,
             poison_after: config.mqtt.poison_after,
@@ -240,9 +247,9 @@ impl Server {
 
     fn hand_over(&self, worker: usize, newcomer: Newcomer, arrival: Arrival) {
         let Newcomer { stream, remote, layers } = newcomer;
-        if !self.registry.open_socket() {
+        if let Err(key) = self.registry.open_socket(remote.ip()) {
             if let Some(left_out) = TOO_MANY.pass() {
-                tracing::warn!(%remote, left_out, "too many MQTT connections (mqtt.max_connections): one was turned away");
+                tracing::warn!(%remote, key, left_out, "too many MQTT connections: one was turned away");
             }
             return;
         }

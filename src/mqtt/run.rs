@@ -92,13 +92,13 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
         let Some(command) = command else { return };
         faults::trip("mqtt-worker");
         match command {
-            Command::Accept { .. } if stopping => worker.registry.close_socket(),
+            Command::Accept { remote, .. } if stopping => worker.registry.close_socket(remote.ip()),
             Command::Accept { stream, remote, layers, arrival } => {
                 if let Some(socket) = transport(worker, stream, remote, layers) {
                     let conn = worker.take_in(socket, remote, arrival);
                     tokio::task::spawn_local(connection_task::serve(Rc::clone(worker), conn));
                 } else {
-                    worker.registry.close_socket();
+                    worker.registry.close_socket(remote.ip());
                 }
             }
             Command::TakeOver { conn } => {

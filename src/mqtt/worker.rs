@@ -113,7 +113,7 @@ impl Worker {
     pub(super) fn forget(&self, conn: &Conn) {
         if self.conns.borrow_mut().remove(&conn.id).is_some() {
             self.gone.notify_one();
-            self.registry.close_socket();
+            self.registry.close_socket(conn.remote.ip());
         }
     }
 

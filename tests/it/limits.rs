@@ -378,3 +378,70 @@ fn a_take_over_left_no_line_in_the_log() {
         gateway.log().lines().any(|line| line.contains("taken over") && line.contains("twin")).then_some(())
     });
 }
+
+#[test]
+fn one_address_had_as_many_connections_as_it_liked() {
+    let gateway = Gateway::start_with("[mqtt]\nmax_connections_per_address = 3\n", &[]);
+    let names = ["a", "b", "c"];
+    let mut there: Vec<Raw> = names.iter().map(|name| Raw::connect(gateway.mqtt, &Connect::v5(name, name))).collect();
+    let mut fourth = Raw::open(gateway.mqtt);
+    fourth.try_send(&Connect::v5("d", "d").bytes());
+    assert_eq!(fourth.try_packet(DEADLINE), None);
+    wait_for("the line", || gateway.log().contains("mqtt.max_connections_per_address").then_some(()));
+    there.pop().unwrap().disconnect();
+    wait_for("room", || Raw::connect_if_there(gateway.mqtt, &Connect::v5("d", "d")));
+    there[0].ping();
+}
+
+#[test]
+fn one_address_connected_as_often_as_it_liked() {
+    let gateway = Gateway::start_with("[mqtt]\nmax_connects_per_minute = 20\n", &[]);
+    let connects = || Raw::connect_if_there(gateway.mqtt, &Connect::v5("a", "a")).is_some();
+    let done = (0..40).filter(|_| connects()).count();
+    // A bucket of 20 is filled again while the test runs: one each three seconds.
+    assert!((20..40).contains(&done), "{done}");
+    assert!(gateway.log().contains("mqtt.max_connects_per_minute"), "{}", gateway.log());
+}
+
+#[test]
+fn one_user_had_as_many_connections_as_he_liked() {
+    let gateway = Gateway::start_with("[mqtt]\nmax_connections_per_user = 2\n", &[]);
+    let mut first = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    let _second = Raw::connect(gateway.mqtt, &Connect::v5("b", "alice"));
+    let (_, _, code) = Raw::try_connect(gateway.mqtt, &Connect::v5("c", "alice"));
+    assert_eq!(code, 0x97);
+    // Who comes back is not one more.
+    let _again = Raw::connect(gateway.mqtt, &Connect::v5("b", "alice"));
+    Raw::connect(gateway.mqtt, &Connect::v5("d", "bob")).disconnect();
+    first.ping();
+}
+
+#[test]
+fn group_requests_came_as_often_as_one_liked() {
+    let gateway = Gateway::start_with("[mqtt]\nmax_requests_per_minute = 5\n", &[]);
+    let mut raw = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    for _ in 0..5 {
+        assert_eq!(raw.request("$push/list", "")["status"], "accepted");
+    }
+    let refused = raw.request("$push/request", r#"{"op":"list","id":"7"}"#);
+    assert_eq!((refused["reason"].as_str(), refused["id"].as_str()), (Some("limit-reached"), Some("7")));
+    let mut other = Raw::connect(gateway.mqtt, &Connect::v5("b", "bob"));
+    assert_eq!(other.request("$push/list", "")["status"], "accepted");
+}
+
+#[test]
+fn requests_over_http_came_as_often_as_one_liked() {
+    let gateway = Gateway::start_with("[http]\nmax_requests_per_second = 3\n", &[]);
+    let refused =
+        wait_for("a refusal", || Some(gateway.http().get("/api/v1/groups")).filter(|reply| reply.status != 200));
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "{refused:?}");
+    let pap = wait_for("a refusal in PAP", || {
+        let pap = crate::common::http::Pap::new("p1").to("group:nobody");
+        Some(gateway.http().pap(&pap)).filter(|reply| reply.status == 429)
+    });
+    assert_eq!(pap.pap_code(), 4001);
+    // Another caller is another one, and who only looks whether it lives is not counted.
+    let other = gateway.http().basic("other", "x");
+    assert_eq!(other.get("/api/v1/groups").status, 200);
+    (0..10).for_each(|_| assert_eq!(gateway.http().get("/healthz").status, 200));
+}

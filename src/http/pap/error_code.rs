@@ -19,7 +19,7 @@ pub(super) fn of_refusal(refused: &Refused) -> Code {
 
 pub(super) fn of_status(status: StatusCode) -> Code {
     match status {
-        StatusCode::SERVICE_UNAVAILABLE => Code::UNAVAILABLE,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Code::UNAVAILABLE,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Code::FORBIDDEN,
         status if status.is_server_error() => Code::INTERNAL_ERROR,
         _ => Code::BAD_REQUEST,

@@ -1,0 +1,105 @@
+//! How often somebody may do something: a bucket for each, filled at a rate, emptied by what he does. It holds what comes in one
+//! window, so that short bursts pass.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Those who are told apart; beyond that, the ones whose buckets are full again are forgotten, and if there are none everybody
+/// new shares what is left.
+const REMEMBERED: usize = 10_000;
+
+/// One bucket.
+#[derive(Debug, Clone, Copy)]
+pub struct Bucket {
+    left: f64,
+    since: Instant,
+}
+
+/// So much in so long.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    pub most: u32,
+    pub window: Duration,
+}
+
+impl Rate {
+    /// How much is in the bucket now.
+    fn filled(&self, bucket: &Bucket, now: Instant) -> f64 {
+        let passed = now.duration_since(bucket.since).as_secs_f64() / self.window.as_secs_f64();
+        (bucket.left + passed * f64::from(self.most)).min(f64::from(self.most))
+    }
+
+    /// Takes one from a bucket; an error is how long it takes until there is one again.
+    pub fn take(&self, bucket: &mut Option<Bucket>, now: Instant) -> Result<(), Duration> {
+        let left = bucket.map_or(f64::from(self.most), |bucket| self.filled(&bucket, now));
+        if left < 1.0 {
+            *bucket = Some(Bucket { left, since: now });
+            return Err(self.window.mul_f64((1.0 - left) / f64::from(self.most.max(1))));
+        }
+        *bucket = Some(Bucket { left: left - 1.0, since: now });
+        Ok(())
+    }
+}
+
+/// Buckets by whose they are.
+#[derive(Debug)]
+pub struct RateLimits<K> {
+    rate: Rate,
+    known: Mutex<HashMap<K, Option<Bucket>>>,
+}
+
+impl<K: Hash + Eq> RateLimits<K> {
+    #[must_use]
+    pub fn new(rate: Rate) -> Self {
+        Self { rate, known: Mutex::default() }
+    }
+
+    /// One more of this one's; an error is how long he should wait.
+    pub fn pass(&self, key: K) -> Result<(), Duration> {
+        self.pass_at(key, Instant::now())
+    }
+
+    fn pass_at(&self, key: K, now: Instant) -> Result<(), Duration> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED && !known.contains_key(&key) {
+            let full = f64::from(self.rate.most);
+            known.retain(|_, bucket| bucket.is_some_and(|bucket| self.rate.filled(&bucket, now) < full));
+            if known.len() >= REMEMBERED {
+                return Err(self.rate.window);
+            }
+        }
+        self.rate.take(known.entry(key).or_default(), now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { most: 10, window: Duration::from_secs(1) };
+
+    #[test]
+    fn a_burst_passes_and_then_so_many_a_second() {
+        let limits = RateLimits::new(RATE);
+        let begin = Instant::now();
+        let passed = (0..15).filter(|_| limits.pass_at("a", begin).is_ok()).count();
+        assert_eq!(passed, 10);
+        assert_eq!(limits.pass_at("a", begin), Err(Duration::from_millis(100)));
+        assert_eq!(limits.pass_at("b", begin), Ok(()), "another one");
+        let later = begin + Duration::from_millis(250);
+        let passed = (0..15).filter(|_| limits.pass_at("a", later).is_ok()).count();
+        assert_eq!(passed, 2);
+    }
+
+    #[test]
+    fn so_many_are_remembered_and_who_rests_is_forgotten() {
+        let limits = RateLimits::new(RATE);
+        let begin = Instant::now();
+        (0..REMEMBERED).for_each(|one| assert_eq!(limits.pass_at(one, begin), Ok(())));
+        assert_eq!(limits.pass_at(REMEMBERED, begin), Err(RATE.window));
+        assert_eq!(limits.pass_at(REMEMBERED, begin + RATE.window), Ok(()));
+        assert_eq!(limits.known.lock().unwrap().len(), 1);
+    }
+}
