@@ -1,11 +1,9 @@
 //! The only place that knows everything: configuration in, bound addresses out, then running until told to stop.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -14,10 +12,10 @@ use crate::clock;
 use crate::config::Config;
 use crate::control;
 use crate::credentials::Credentials;
+use crate::entrances::Entrances;
 use crate::feed::Feed;
 use crate::gateway::{self, Gateway};
 use crate::http::{self, Readiness};
-use crate::listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::mqtt;
 use crate::store::Store;
@@ -34,12 +32,7 @@ const LAST_LOOK: Duration = Duration::from_secs(1);
 /// A gateway whose listeners are bound and whose store is open.
 #[derive(Debug)]
 pub struct App {
-    addresses: Addresses,
-    /// All of them, each with what stands before it in a URL.
-    listening: [(&'static str, Vec<SocketAddr>); 6],
-    http_listeners: Listeners,
-    mqtt_listeners: Listeners,
-    ws_listeners: Listeners,
+    entrances: Entrances,
     certificates: Option<Arc<Certificates>>,
     control: control::Listener,
     config: Config,
@@ -51,50 +44,12 @@ pub struct App {
     health: Health,
 }
 
-/// The addresses actually bound.
-///
-/// Of several the first one; the log has all.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Addresses {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub https: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mqtt: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mqtts: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ws: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wss: Option<SocketAddr>,
-}
-
 impl App {
     /// Opens the store and binds every listener; nothing is served yet.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         // Listeners first: an address in use is the first error.
         let certificates = Certificates::load(&config.tls)?.map(Arc::new);
-        let (mut http_listeners, mut mqtt_listeners) = (Listeners::default(), Listeners::default());
-        let tls = certificates.as_ref();
-        let http = http_listeners.bind("http.listen", &config.http.listen, None)?;
-        let https = http_listeners.bind("http.tls_listen", &config.http.tls_listen, tls)?;
-        let mqtt = mqtt_listeners.bind("mqtt.listen", &config.mqtt.listen, None)?;
-        let mqtts = mqtt_listeners.bind("mqtt.tls_listen", &config.mqtt.tls_listen, tls)?;
-        let mut ws_listeners = Listeners::default();
-        let ws = ws_listeners.bind("mqtt.ws_listen", &config.mqtt.ws_listen, None)?;
-        let wss = ws_listeners.bind("mqtt.wss_listen", &config.mqtt.wss_listen, tls)?;
-        let first = |bound: &[SocketAddr]| bound.first().copied();
-        let addresses = Addresses {
-            http: first(&http),
-            https: first(&https),
-            mqtt: first(&mqtt),
-            mqtts: first(&mqtts),
-            ws: first(&ws),
-            wss: first(&wss),
-        };
-        let listening =
-            [("http://", http), ("https://", https), ("", mqtt), ("mqtts://", mqtts), ("ws://", ws), ("wss://", wss)];
+        let entrances = Entrances::open(&config, certificates.as_ref())?;
         raise_file_limit(&config);
         let health = Health::default();
         let settings = broker::Settings {
@@ -118,44 +73,19 @@ impl App {
         let gateway = Arc::new(Gateway::new(store.clone(), feed, credentials, Arc::clone(&metrics), &config)?);
         let control = control::Listener::bind(&config.store.path)?;
         let mqtt = Arc::new(mqtt::Server::start(&config, &broker, &gateway, &health)?);
-        Ok(Self {
-            addresses,
-            listening,
-            http_listeners,
-            mqtt_listeners,
-            ws_listeners,
-            certificates,
-            control,
-            config,
-            store,
-            gateway,
-            metrics,
-            mqtt,
-            watchdog,
-            health,
-        })
+        Ok(Self { entrances, certificates, control, config, store, gateway, metrics, mqtt, watchdog, health })
     }
 
-    /// Where HTTP and MQTT are to be found, in words.
+    /// Where it listens.
     #[must_use]
-    pub fn listening(&self) -> (String, String) {
-        let words = |some: &[(&str, Vec<SocketAddr>)]| {
-            let all =
-                some.iter().flat_map(|(scheme, bound)| bound.iter().map(move |address| format!("{scheme}{address}")));
-            all.collect::<Vec<_>>().join(", ")
-        };
-        (words(&self.listening[..2]), words(&self.listening[2..]))
+    pub fn entrances(&self) -> &Entrances {
+        &self.entrances
     }
 
     /// What can be read again while it runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         Reloader { certificates: self.certificates.clone() }
-    }
-
-    #[must_use]
-    pub fn addresses(&self) -> Addresses {
-        self.addresses
     }
 
     /// Serves until `stop`, then drains. An error: a part that must not end has ended, or the drain took too long.
@@ -169,18 +99,14 @@ impl App {
         let intake = CancellationToken::new();
         let tasks = Tasks { tracker: TaskTracker::new(), health: self.health.clone() };
         let http_stop = http::Stop { begin: intake.clone(), end: CancellationToken::new() };
-        if !self.ws_listeners.is_empty() {
-            let serve = http::serve(
-                self.ws_listeners,
-                http::websocket_router(upgrades),
-                self.config.http.clone(),
-                http_stop.clone(),
-            );
-            tasks.spawn("mqtt-websocket", serve);
+        let Entrances { http, mqtt, websocket, .. } = self.entrances;
+        if !websocket.is_empty() {
+            let router = http::websocket_router(upgrades);
+            tasks.spawn("mqtt-websocket", http::serve(websocket, router, self.config.http.clone(), http_stop.clone()));
         }
-        tasks.spawn("http", http::serve(self.http_listeners, router, self.config.http, http_stop.clone()));
-        let (mqtt, accept_stop) = (Arc::clone(&self.mqtt), intake.clone());
-        tasks.spawn("mqtt-accept", async move { mqtt.accept(self.mqtt_listeners, upgraded, accept_stop).await });
+        tasks.spawn("http", http::serve(http, router, self.config.http, http_stop.clone()));
+        let (server, accept_stop) = (Arc::clone(&self.mqtt), intake.clone());
+        tasks.spawn("mqtt-accept", async move { server.accept(mqtt, upgraded, accept_stop).await });
         tasks.spawn("control", self.control.serve(Arc::clone(&self.gateway), intake.clone()));
         tasks.spawn("notifications", Arc::clone(&self.gateway).notify_initiators(intake.clone()));
         let (gateway, clock_stop) = (Arc::clone(&self.gateway), intake.clone());

@@ -19,7 +19,7 @@
 //! | [`control`] | the socket beside the store: commands that reach a running gateway |
 //! | [`credentials`], [`token`] | who may sign in, and with what |
 //! | [`caller`], [`policy`], [`pattern`] | who is asking, and may he |
-//! | [`listeners`], [`tls`] | addresses to listen on, and certificates |
+//! | [`entrances`], [`listeners`], [`tls`] | addresses to listen on, and certificates |
 //! | [`parcel`] | what travels: one push on its way to one destination |
 //! | [`config`], [`telemetry`], [`metrics`] | settings, logs, counters |
 //! | [`supervision`], [`faults`], [`log_limit`], [`rate_limit`], [`client_address`], [`budget`], [`clock`], [`ids`] | which parts live, faults for tests, repeated log lines, how often, what is one address, shared bounds, time, names |
@@ -35,6 +35,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod credentials;
+pub mod entrances;
 pub mod faults;
 pub mod feed;
 pub mod gateway;

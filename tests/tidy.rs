@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("caller", &["ids"]),
     ("tls", &["config"]),
     ("listeners", &["tls"]),
+    ("entrances", &["config", "listeners", "tls"]),
     ("token", &["caller"]),
     ("policy", &["caller", "config", "ids", "pattern"]),
     ("credentials", &["caller", "clock", "ids", "store", "token"]),
@@ -110,7 +111,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "control",
             "credentials",
             "feed",
-            "listeners",
+            "entrances",
             "metrics",
             "mqtt",
             "tls",
@@ -130,6 +131,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "control",
             "credentials",
+            "entrances",
             "ids",
             "pap",
             "store",
@@ -226,7 +228,7 @@ fn every_file_says_what_it_is_for_and_is_not_too_long() {
         let is_tests = path.ends_with("tests.rs");
         assert!(text.starts_with("//! "), "{} does not begin with module docs", path.display());
         let lines = code(&text).lines().count();
-        assert!(is_tests || lines <= 520, "{} has {lines} lines", path.display());
+        assert!(is_tests || lines <= 470, "{} has {lines} lines", path.display());
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         ("store.path", folder.0.join("demo.db").display().to_string()),
     ];
     let app = App::build(config::load(None, [], &flags)?).await?;
-    let bound = app.addresses();
+    let bound = app.entrances().addresses();
     let (Some(http), Some(mqtt)) = (bound.http, bound.mqtt) else { anyhow::bail!("the demo needs both listeners") };
     let addresses = Places { http, mqtt };
     eprintln!("gateway   HTTP {http}, MQTT {mqtt}");

@@ -9,7 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::config;
-use crate::app::{Addresses, App, Reloader};
+use crate::app::{App, Reloader};
+use crate::entrances::Addresses;
 use crate::telemetry;
 
 /// Run the gateway until SIGINT or SIGTERM.
@@ -43,8 +44,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let pap = config.pap.endpoints.keys().cloned().collect::<Vec<String>>().join(", ");
     let app = App::build(config).await?;
     reload_on_hangup(app.reloader()).context("signals cannot be watched")?;
-    let (http, mqtt) = app.listening();
-    let ready = Ready { ready: true, addresses: app.addresses() };
+    let ready = Ready { ready: true, addresses: app.entrances().addresses() };
+    let (http, mqtt) = app.entrances().in_words();
     // A gateway is not ended because nobody reads its ready line.
     let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string(&ready)?);
     tracing::info!("listening on {http} (PAP at {pap}; JSON at /api/v1) and on {mqtt} (MQTT 3.1.1 and 5)");

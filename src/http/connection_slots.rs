@@ -147,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_has_waited_longest_goes_and_whoever_is_served_stays() {
-        let (slots, cut) = (Slots::new(3, 3), CancellationToken::new());
+        let (slots, cut) = (Slots::new(3, 100), CancellationToken::new());
         let served = slots.take(&cut, HERE).await.unwrap();
         let first = slots.take(&cut, HERE).await.unwrap();
         let second = slots.take(&cut, HERE).await.unwrap();
