@@ -2,7 +2,7 @@
 //! per delivery over TLS against mosquitto's over TLS, in the same run.
 //!
 //! ```text
-//! cargo bench --bench security
+//! cargo bench --bench security [-- reconnect memory fanout]
 //! ```
 //!
 //! Needs Debian's `mosquitto` and about 21,000 file descriptors. CPU is the process's own user and system time as the kernel
@@ -32,13 +32,21 @@ fn main() {
         return;
     }
     rlimit::increase_nofile_limit(30_000).unwrap();
-    reconnect(10_000, 3);
+    let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let wanted = |name: &str| named.is_empty() || named.iter().any(|one| one == name);
+    if wanted("reconnect") {
+        reconnect(10_000, 3);
+    }
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("tls");
     let made = Command::new(PAPCAST).args(["tls", "self-signed"]).arg(&folder).stdout(Stdio::null()).status();
     assert!(made.unwrap().success());
-    memory(&folder, 2_000);
-    fan_out(&folder, 500, 200, 5);
+    if wanted("memory") {
+        memory(&folder, 2_000);
+    }
+    if wanted("fanout") {
+        fan_out(&folder, 500, 200, 5);
+    }
 }
 
 /// All devices at once; each waits for its CONNACK.
@@ -161,7 +169,7 @@ fn memory(folder: &std::path::Path, count: usize) {
             }
         }
         std::thread::sleep(Duration::from_secs(3));
-        *cost = (resident(gateway.pid()) - before) as f64 / count as f64 / 1024.0;
+        *cost = (resident(gateway.pid()) - before) as f64 / count as f64;
     }
     let [plain, over_tls] = costs;
     println!(

@@ -34,7 +34,7 @@ const LAST_LOOK: Duration = Duration::from_secs(1);
 pub struct App {
     entrances: Entrances,
     certificates: Option<Arc<Certificates>>,
-    control: control::Listener,
+    control: Option<control::Listener>,
     config: Config,
     store: Store,
     gateway: Arc<Gateway>,
@@ -71,7 +71,11 @@ impl App {
         let credentials = Credentials::open(&store).await.context("the key of the credentials cannot be read")?;
         let metrics = Arc::<Metrics>::default();
         let gateway = Arc::new(Gateway::new(store.clone(), feed, credentials, Arc::clone(&metrics), &config)?);
-        let control = control::Listener::bind(&config.store.path)?;
+        let control = control::Listener::bind(&config.store.path)
+            .inspect_err(
+                |error| tracing::warn!(%error, "commands that look after credentials need the gateway to be stopped"),
+            )
+            .ok();
         let mqtt = Arc::new(mqtt::Server::start(&config, &broker, &gateway, &health)?);
         Ok(Self { entrances, certificates, control, config, store, gateway, metrics, mqtt, watchdog, health })
     }
@@ -101,13 +105,15 @@ impl App {
         let http_stop = http::Stop { begin: intake.clone(), end: CancellationToken::new() };
         let Entrances { http, mqtt, websocket, .. } = self.entrances;
         if !websocket.is_empty() {
-            let router = http::websocket_router(upgrades);
+            let router = http::websocket_router(upgrades, self.config.auth.mode);
             tasks.spawn("mqtt-websocket", http::serve(websocket, router, self.config.http.clone(), http_stop.clone()));
         }
         tasks.spawn("http", http::serve(http, router, self.config.http, http_stop.clone()));
         let (server, accept_stop) = (Arc::clone(&self.mqtt), intake.clone());
         tasks.spawn("mqtt-accept", async move { server.accept(mqtt, upgraded, accept_stop).await });
-        tasks.spawn("control", self.control.serve(Arc::clone(&self.gateway), intake.clone()));
+        if let Some(control) = self.control {
+            tasks.spawn("control", control.serve(Arc::clone(&self.gateway), intake.clone()));
+        }
         tasks.spawn("notifications", Arc::clone(&self.gateway).notify_initiators(intake.clone()));
         let (gateway, clock_stop) = (Arc::clone(&self.gateway), intake.clone());
         tasks.spawn("clock", async move { gateway.keep_time(clock_stop).await });
@@ -175,14 +181,10 @@ const UPGRADES: usize = 64;
 const LOOK: Duration = Duration::from_secs(30);
 
 async fn watch_certificates(reloader: Reloader, stop: CancellationToken) {
-    let mut told = false;
     while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
-        let has_changed = reloader.certificates.as_ref().is_some_and(|certificates| certificates.has_changed());
-        // Once for each change: one that is faulty is not told again and again.
-        if has_changed && !told {
+        if reloader.certificates.as_ref().is_some_and(|certificates| certificates.has_changed()) {
             reloader.reload();
         }
-        told = reloader.certificates.as_ref().is_some_and(|certificates| certificates.has_changed());
     }
 }
 

@@ -45,6 +45,8 @@ impl Role {
 pub struct Login {
     pub kind: Kind,
     pub name: String,
+    /// One token of it; none means all.
+    pub hash: Option<[u8; 32]>,
 }
 
 /// Who submits where nobody has to say who he is.

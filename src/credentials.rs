@@ -81,15 +81,21 @@ impl Credentials {
     }
 
     /// Gives one a new token. The old one works as long as `keep_old` says.
-    pub async fn rotate(&self, kind: Kind, name: &str, keep_old: Option<Duration>) -> Result<Made, Error> {
+    /// With it come the tokens that work no more.
+    pub async fn rotate(
+        &self,
+        kind: Kind,
+        name: &str,
+        keep_old: Option<Duration>,
+    ) -> Result<(Made, Vec<SignedIn>), Error> {
         let name = checked(kind, name)?;
         let token = Token::new(kind)?.reveal();
         let now = clock::now();
         let until = keep_old.map(|keep| now.saturating_add(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX)));
         let hash = self.hasher.hash(token.as_bytes());
-        let role = self.store.rotate_credential(kind, name.clone(), hash, until, now).await?;
-        let role = role.ok_or_else(|| Error::Unknown { kind, name: name.clone() })?;
-        Ok(Made { name, role, token })
+        let rotated = self.store.rotate_credential(kind, name.clone(), hash, until, now).await?;
+        let (role, ended) = rotated.ok_or_else(|| Error::Unknown { kind, name: name.clone() })?;
+        Ok((Made { name, role, token }, ended))
     }
 
     pub async fn remove(&self, kind: Kind, name: &str) -> Result<(), Error> {
@@ -108,6 +114,16 @@ impl Credentials {
             old_token_until: view.old_until.map(clock::format_utc),
         });
         Ok(listed.collect())
+    }
+
+    /// Whether a device of this name has a token.
+    pub async fn has_device(&self, name: &str) -> Result<bool, store::Error> {
+        self.store.has_device(name.to_owned()).await
+    }
+
+    /// Old tokens whose time is up: forgotten, and answered.
+    pub async fn forget_old(&self) -> Result<Vec<SignedIn>, store::Error> {
+        self.store.forget_old_tokens(clock::now()).await
     }
 
     /// Whose token this is.

@@ -33,7 +33,8 @@ pub fn is_filter(level: &str) -> bool {
 fn filter(level: &str) -> Option<EnvFilter> {
     // rumqttd reports every link of ours as news. A filter that names targets only leaves the others at `info`: without that
     // one with a misspelt target silences everything.
-    EnvFilter::try_new(format!("info,rumqttd=error,{level}")).ok()
+    // tungstenite would print every frame, passwords included.
+    EnvFilter::try_new(format!("info,rumqttd=error,{level},tungstenite=info")).ok()
 }
 
 /// Colours only for a terminal that has them, and for who has not said no (no-color.org).

@@ -306,7 +306,7 @@ async fn carry_out(credentials: &Credentials, order: Order) -> anyhow::Result<Va
     Ok(match order {
         Order::Add { kind, names, role } => json!(credentials.add(kind.into(), &names, role).await?),
         Order::Rotate { kind, name, keep_old } => {
-            json!(credentials.rotate(kind.into(), &name, Order::keep(keep_old)).await?)
+            json!(credentials.rotate(kind.into(), &name, Order::keep(keep_old)).await?.0)
         }
         Order::Remove { kind, name } => {
             credentials.remove(kind.into(), &name).await?;

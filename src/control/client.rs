@@ -14,7 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub fn ask(store: &Path, order: &Order) -> std::io::Result<Option<Reply>> {
     let mut stream = match UnixStream::connect(path(store)) {
         Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => return Ok(None),
+        // A path that is too long for a socket has none.
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::InvalidInput) =>
+        {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
     stream.set_read_timeout(Some(PATIENCE))?;

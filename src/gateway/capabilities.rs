@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 
 use super::Gateway;
+use crate::caller::Caller;
 use crate::clock;
 use crate::ids::{GroupId, Target, UserId};
+use crate::policy::{self, Action};
 use crate::store::{Error, TerminalSeen};
 
 /// Terminals that one answer tells of.
@@ -43,8 +45,9 @@ impl From<Error> for NoCapabilities {
 
 impl Gateway {
     /// What is known of the terminals behind an address.
-    pub async fn capabilities(&self, address: &str) -> Result<Capabilities, NoCapabilities> {
-        let users = self.named_targets(address, false).into_iter().filter_map(|target| match target {
+    pub async fn capabilities(&self, caller: &Caller, address: &str) -> Result<Capabilities, NoCapabilities> {
+        let reached = |target: &Target| self.policy.may_reach(caller, target);
+        let users = self.named_targets(address, false).into_iter().filter(reached).filter_map(|target| match target {
             Target::User(user) => Some(user),
             Target::Group(_) => None,
         });
@@ -53,10 +56,9 @@ impl Gateway {
             let terminals = self.known_terminals(&user).await?;
             let bindings = self.store().bindings(user).await?;
             if !terminals.is_empty() || !bindings.is_empty() {
-                return Ok(Capabilities {
-                    terminals,
-                    groups: bindings.into_iter().map(|binding| binding.group).collect(),
-                });
+                let sees = policy::may(caller, Action::SeeGroups);
+                let groups = bindings.into_iter().map(|binding| binding.group).filter(|_| sees).collect();
+                return Ok(Capabilities { terminals, groups });
             }
             none = NoCapabilities::NothingKnown;
         }

@@ -28,6 +28,7 @@ impl Gateway {
     pub async fn keep_house(&self, stop: CancellationToken) {
         tokio::join!(
             every_tick(&stop, "housekeeping", "sessions that are over could not be ended", || self.end_sessions()),
+            every_tick(&stop, "housekeeping", "old tokens could not be ended", || self.end_old_tokens()),
             every_tick(&stop, "housekeeping", "a deleted group could not be cleared away", || self.go_on_deleting()),
         );
     }

@@ -83,6 +83,11 @@ impl Gateway {
         }
     }
 
+    /// Whether everybody has to say who he is, and somebody can say that he is this device.
+    pub async fn is_device(&self, name: &str) -> Result<bool, crate::store::Error> {
+        Ok(self.requires_sign_in() && self.credentials.has_device(name).await?)
+    }
+
     /// How often a credential was taken away. Who signs in compares it before and after he is known to be signed in: it may
     /// have been his.
     #[must_use]
@@ -143,10 +148,8 @@ impl Gateway {
         name: &str,
         keep_old: Option<std::time::Duration>,
     ) -> Result<Made, Error> {
-        let made = self.credentials.rotate(kind, name, keep_old).await?;
-        if keep_old.is_none() {
-            self.sign_out(kind, made.name.clone()).await;
-        }
+        let (made, ended) = self.credentials.rotate(kind, name, keep_old).await?;
+        self.sign_out_all(ended).await;
         Ok(made)
     }
 
@@ -154,13 +157,26 @@ impl Gateway {
     pub async fn remove_credential(&self, kind: Kind, name: &str) -> Result<(), Error> {
         self.credentials.remove(kind, name).await?;
         let name = UserId::parse(name).map_or_else(|_| name.to_owned(), |user| user.to_string());
-        self.sign_out(kind, name).await;
+        self.sign_out(Login { kind, name, hash: None }).await;
         Ok(())
     }
 
-    async fn sign_out(&self, kind: Kind, name: String) {
+    /// Old tokens whose time is up let nobody in any more, and end the connections that they let in.
+    pub(super) async fn end_old_tokens(&self) -> Result<(), crate::store::Error> {
+        let ended = self.credentials.forget_old().await?;
+        self.sign_out_all(ended).await;
+        Ok(())
+    }
+
+    async fn sign_out_all(&self, tokens: Vec<SignedIn>) {
+        for SignedIn { kind, name, hash, .. } in tokens {
+            self.sign_out(Login { kind, name, hash: Some(hash) }).await;
+        }
+    }
+
+    async fn sign_out(&self, login: Login) {
         self.removals.fetch_add(1, Ordering::SeqCst);
-        self.terminals().sign_out(Login { kind, name }).await;
+        self.terminals().sign_out(login).await;
     }
 
     pub async fn list_credentials(&self, kind: Kind, after: &str, limit: usize) -> Result<Vec<Listed>, Error> {

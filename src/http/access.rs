@@ -74,7 +74,7 @@ pub(super) struct Access {
 /// Whose requests are counted together.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Asker {
-    Name(String),
+    Name(&'static str, String),
     Address(IpAddr),
 }
 
@@ -89,8 +89,8 @@ impl Access {
     fn is_too_often(&self, caller: &Caller, from: Option<IpAddr>) -> Option<Duration> {
         let asker = match (caller, from) {
             (Caller::Anybody { initiator: None } | Caller::Stranger, Some(from)) => Asker::Address(subscriber(from)),
-            (Caller::Device(user), _) => Asker::Name(user.to_string()),
-            (caller, _) => Asker::Name(caller.initiator()),
+            (Caller::Device(user), _) => Asker::Name("device", user.to_string()),
+            (caller, _) => Asker::Name("", caller.initiator()),
         };
         self.rates.pass(asker).err()
     }
@@ -171,7 +171,11 @@ pub(super) async fn check(State(access): State<Arc<Access>>, mut request: Reques
     let from = Remote::of(request.extensions()).map(|remote| remote.address.ip());
     let caller = match identify(&access, &shown, from).await {
         Ok(caller) => caller,
-        Err(problem) => return problem,
+        // Whoever guesses is counted with his address.
+        Err(problem) => {
+            let wait = access.is_too_often(&Caller::Stranger, from);
+            return wait.map_or(problem, too_many);
+        }
     };
     if let Some(wait) = access.is_too_often(&caller, from) {
         return too_many(wait);

@@ -44,7 +44,7 @@ use axum::routing::{get, post, put};
 pub use health::Readiness;
 pub use server::{Stop, serve};
 
-use crate::config::Config;
+use crate::config::{AuthMode, Config};
 use crate::gateway::{Accepted, Gateway, PushRequest, Refused};
 use crate::listeners::Upgrades;
 use crate::metrics::Metrics;
@@ -87,7 +87,7 @@ pub fn router(
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics))
-        .route("/mqtt", websocket::route(upgrades))
+        .route("/mqtt", websocket::route(upgrades, config.auth.mode == AuthMode::Open))
         .route("/api/v1/pushes", get(pushes::list).post(pushes::submit))
         .route("/api/v1/pushes/{push_id}", get(pushes::show).delete(pushes::cancel))
         .route("/api/v1/pushes/{push_id}/recipients", get(recipients::list))
@@ -122,10 +122,11 @@ pub fn router(
 }
 
 /// What a port answers that is for MQTT over WebSocket alone.
-pub fn websocket_router(upgrades: Upgrades) -> Router {
+pub fn websocket_router(upgrades: Upgrades, mode: AuthMode) -> Router {
+    let believes_all = mode == AuthMode::Open;
     Router::new()
-        .route("/mqtt", websocket::route(upgrades.clone()))
-        .route("/", websocket::route(upgrades))
+        .route("/mqtt", websocket::route(upgrades.clone(), believes_all))
+        .route("/", websocket::route(upgrades, believes_all))
         .fallback(problem::no_such_path)
 }
 

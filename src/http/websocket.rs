@@ -4,7 +4,8 @@
 use std::net::SocketAddr;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get};
 use base64::Engine as _;
@@ -25,11 +26,15 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
 /// What answers at the path.
-pub(super) fn route<S: Clone + Send + Sync + 'static>(upgrades: Upgrades) -> MethodRouter<S> {
-    get(move |request| upgrade(upgrades.clone(), request))
+pub(super) fn route<S: Clone + Send + Sync + 'static>(upgrades: Upgrades, believes_all: bool) -> MethodRouter<S> {
+    get(move |request| upgrade(upgrades.clone(), believes_all, request))
 }
 
-async fn upgrade(upgrades: Upgrades, mut request: Request) -> Result<Response, Problem> {
+async fn upgrade(upgrades: Upgrades, believes_all: bool, mut request: Request) -> Result<Response, Problem> {
+    if believes_all && is_from_elsewhere(request.headers()) {
+        let text = "a page of another host may not connect where everybody is believed (auth.mode = \"open\")";
+        return Err(Problem::new(StatusCode::FORBIDDEN, text));
+    }
     let (accept, protocol) = check(request.headers())?;
     let remote =
         Remote::of(request.extensions()).ok_or_else(|| Problem::bad_request("nobody knows where it is from"))?;
@@ -47,6 +52,19 @@ async fn upgrade(upgrades: Upgrades, mut request: Request) -> Result<Response, P
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+/// Whether a browser says that a page of another host asks (RFC 6455 §10.2): it would act for whoever looks at it.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = text(header::ORIGIN) else { return false };
+    let origin: Option<Uri> = origin.parse().ok();
+    let page = origin.as_ref().and_then(Uri::host);
+    let own: Option<Authority> = text(header::HOST).and_then(|host| host.parse().ok());
+    match (page, own) {
+        (Some(page), Some(own)) => !page.eq_ignore_ascii_case(own.host()),
+        _ => true,
+    }
 }
 
 /// The answer to its key, and the subprotocol (RFC 6455 §4.2).

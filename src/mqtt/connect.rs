@@ -10,8 +10,9 @@ use super::inflight_window::{Resume, Window};
 use super::session::Session;
 use super::wills::KeptWill;
 use super::worker::Worker;
-use super::{attach, client_messages, sign_in, subscribe};
+use super::{attach, client_messages, sign_in, subscribe, wildcard_watch};
 use crate::ids::UserId;
+use crate::policy::{self, Action};
 use crate::store::{Arrival, Aside, Error};
 
 /// Longest client id; the specification asks for 23 characters at least.
@@ -246,7 +247,7 @@ async fn end_former_session(
         return Ok(Former::Stays);
     };
     let is_own = user.is_some_and(|user| user.as_str() == owner);
-    if lasting && !is_own && worker.gateway.requires_sign_in() {
+    if lasting && !is_own && worker.gateway.is_device(&owner).await? {
         return Ok(Former::IsOthers);
     }
     let resumed = lasting && !clean && is_own;
@@ -354,6 +355,7 @@ impl Start {
     }
 
     fn install(&mut self, worker: &Worker, conn: &Conn, subscriptions: Vec<(String, u8)>, present: bool) {
+        let caller = sign_in::caller(conn);
         let connect = &self.connect;
         let resume = std::mem::take(&mut self.resume);
         let mut window = Window::new(usize::from(worker.settings.inflight.min(connect.receive_max)), resume.inflight);
@@ -362,6 +364,7 @@ impl Start {
         }
         let session =
             Session::new(connect.version, self.client_id.clone(), self.user.clone(), window, connect.max_packet);
+        conn.socket.set_longest(worker.settings.max_packet);
         let mut state = conn.state.borrow_mut();
         state.session = Some(session);
         state.received = resume.received;
@@ -371,7 +374,10 @@ impl Start {
         state.is_bridge = connect.is_bridge;
         state.expiry = self.expiry;
         state.stored = present || self.expiry > 0;
-        for subscription in subscriptions.into_iter().map(Subscription::restored) {
+        let may_watch = policy::may(&caller, Action::Watch);
+        let restored = subscriptions.into_iter().map(Subscription::restored);
+        // What was allowed when it was subscribed may be so no more.
+        for subscription in restored.filter(|one| may_watch || !wildcard_watch::is_watching(&one.filter)) {
             client_messages::add(worker, &subscription.filter, conn.id);
             state.subscriptions.push(subscription);
         }

@@ -62,7 +62,7 @@ pub(super) async fn serve(worker: Rc<Worker>, conn: Rc<Conn>) {
         if let Err(close) = turn(&worker, &conn, &mut buffer).await {
             break close;
         }
-        if !unfinished.resize(buffer.len()) {
+        if !unfinished.resize(buffer.len() + conn.socket.held()) {
             break Close::Reason(reason::QUOTA_EXCEEDED);
         }
     };
@@ -132,8 +132,10 @@ async fn turn(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> Re
         // Packets that were read before the outbox was full.
         handle(worker, conn, buffer).await?;
     }
-    if ready.is_readable() && interest.is_readable() && read(worker, conn, buffer)? {
-        handle(worker, conn, buffer).await?;
+    if ready.is_readable() && interest.is_readable() {
+        if read(worker, conn, buffer)? {
+            handle(worker, conn, buffer).await?;
+        }
         // A client that always has something to say must not keep the others waiting.
         tokio::task::yield_now().await;
     }
@@ -304,6 +306,8 @@ async fn say_goodbye(conn: &Conn, version: Version, close: Close) {
         {
             conn.socket.flush();
             conn.state.borrow_mut().outbox.flush(&conn.socket);
+            // A socket that is always ready must not keep the time from passing.
+            tokio::task::yield_now().await;
         }
     };
     let _ = tokio::time::timeout(LAST_WORDS, flushed).await;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::codec::{Packet, Publish, Reply, Version, reason};
 use super::connection::{Close, Conn, RECEIVE_MAX};
 use super::worker::Worker;
-use super::{attach, client_messages, client_publish, group_requests, subscribe};
+use super::{attach, client_messages, client_publish, group_requests, sign_in, subscribe};
 use crate::ids::{GROUP_PREFIX, Target, USER_PREFIX};
 
 pub(super) async fn handle(
@@ -119,6 +119,9 @@ async fn act_on(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publish) -> u8 {
         return if Target::from_topic(topic).is_some() { reason::NOT_AUTHORIZED } else { reason::TOPIC_INVALID };
     }
     if topic.starts_with('$') {
+        return reason::NOT_AUTHORIZED;
+    }
+    if !sign_in::may_publish(conn) {
         return reason::NOT_AUTHORIZED;
     }
     if client_publish::is_too_long(&publish, worker.settings.max_topic) {

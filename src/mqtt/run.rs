@@ -150,7 +150,7 @@ fn transport(worker: &Worker, stream: std::net::TcpStream, remote: SocketAddr, l
         }
         Layers::WebSocket { tls, read } => {
             let below = Transport::new(socket, tls.map(|session| *session));
-            Some(below.websocket(&read, worker.settings.max_packet))
+            Some(below.websocket(&read, worker.settings.max_connect))
         }
     }
 }
@@ -158,7 +158,10 @@ fn transport(worker: &Worker, stream: std::net::TcpStream, remote: SocketAddr, l
 /// A credential is one no more.
 fn sign_out(worker: &Worker, login: &Login) {
     for conn in worker.all_conns() {
-        let is_its = |signed_in: &SignedIn| signed_in.kind == login.kind && signed_in.name == login.name;
+        let is_its = |signed_in: &SignedIn| {
+            let is_token = login.hash.is_none_or(|hash| hash == signed_in.hash);
+            signed_in.kind == login.kind && signed_in.name == login.name && is_token
+        };
         let ends = conn.state.borrow().signed_in.as_deref().is_some_and(is_its);
         if ends {
             conn.dismiss(reason::NOT_AUTHORIZED);

@@ -4,7 +4,7 @@ use super::codec::{Connect, reason};
 use super::connect_refusal::Refusal;
 use super::connection::Conn;
 use super::worker::Worker;
-use crate::caller::{Caller, OPERATOR_PREFIX};
+use crate::caller::{Caller, OPERATOR_PREFIX, Role};
 use crate::config::UserIdFrom;
 use crate::gateway::Denied;
 use crate::ids::UserId;
@@ -65,6 +65,11 @@ pub(super) fn owner(conn: &Conn, user: Option<&UserId>) -> Option<String> {
     Some(user.map_or_else(|| format!("{OPERATOR_PREFIX}{}", signed_in.name), ToString::to_string))
 }
 
+/// A viewer looks and changes nothing.
+pub(super) fn may_publish(conn: &Conn) -> bool {
+    conn.state.borrow().signed_in.as_deref().is_none_or(|signed_in| signed_in.role != Some(Role::Viewer))
+}
+
 /// Who a connection is, for whoever decides what it may.
 pub(super) fn caller(conn: &Conn) -> Caller {
     let state = conn.state.borrow();
@@ -72,6 +77,7 @@ pub(super) fn caller(conn: &Conn) -> Caller {
     match state.signed_in.as_deref() {
         None => Caller::Anybody { initiator: None },
         Some(SignedIn { name, role: Some(role), .. }) => Caller::Operator { name: name.clone(), role: *role },
+        // Not before its session has begun.
         Some(_) => user().map_or(Caller::Stranger, Caller::Device),
     }
 }

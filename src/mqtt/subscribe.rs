@@ -334,7 +334,9 @@ pub(super) async fn reclaim(worker: &Worker, client: &str, user: &UserId) {
     for (filter, qos, other) in foreign {
         if let Err(error) = worker.gateway.unsubscribe_group(client, &other, &filter).await {
             tracing::error!(%error, client, "the end of a subscription could not be stored");
-        } else if let Some(Target::Group(group)) = Target::from_topic(&filter) {
+        } else if let Some(Target::Group(group)) =
+            Target::from_topic(&filter).filter(|_| !worker.gateway.requires_sign_in())
+        {
             let again = Subscribing { filter, options: qos, group: Some(group) };
             worker.gateway.subscribe(client, user, vec![again]).await;
         }

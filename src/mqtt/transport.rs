@@ -80,6 +80,21 @@ impl Transport {
         }
     }
 
+    /// Bytes that have been read from the socket and are no use yet.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Tcp(_) | Self::Tls(_) => 0,
+            Self::WebSocket(socket) => socket.held(),
+        }
+    }
+
+    /// It is known who it is: what comes may be as long as a packet.
+    pub(super) fn set_longest(&self, longest: usize) {
+        if let Self::WebSocket(socket) = self {
+            socket.set_longest(longest);
+        }
+    }
+
     /// Whether something was written that the socket has not taken.
     pub(super) fn has_pending(&self) -> bool {
         match self {

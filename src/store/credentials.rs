@@ -5,7 +5,6 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{CredentialView, NewCredential, Result, SignedIn, Store};
 use crate::caller::{Kind, Role};
 use crate::clock::Millis;
-use crate::ids::UserId;
 
 fn kind_number(kind: Kind) -> i64 {
     match kind {
@@ -29,6 +28,11 @@ fn role_number(role: Option<Role>) -> Option<i64> {
 
 fn role_from(number: Option<i64>) -> Option<Role> {
     number.map(|number| if number == 1 { Role::Operator } else { Role::Viewer })
+}
+
+/// Columns kind, name, role, hash.
+fn signed_in(row: &Row<'_>) -> rusqlite::Result<SignedIn> {
+    Ok(SignedIn { kind: kind_from(row.get(0)?), name: row.get(1)?, role: role_from(row.get(2)?), hash: row.get(3)? })
 }
 
 fn view(row: &Row<'_>) -> rusqlite::Result<CredentialView> {
@@ -62,11 +66,9 @@ impl Store {
     pub async fn find_credential(&self, hash: [u8; 32], now: Millis) -> Result<Option<SignedIn>> {
         self.read(move |sql| {
             let mut query = sql.prepare_cached(
-                "SELECT kind, name, role FROM credentials WHERE hash = ?1 AND coalesce(until > ?2, 1)",
+                "SELECT kind, name, role, hash FROM credentials WHERE hash = ?1 AND coalesce(until > ?2, 1)",
             )?;
-            let found = query.query_row(params![hash, now], |row| {
-                Ok(SignedIn { kind: kind_from(row.get(0)?), name: row.get(1)?, role: role_from(row.get(2)?) })
-            });
+            let found = query.query_row(params![hash, now], signed_in);
             Ok(found.optional()?)
         })
         .await
@@ -96,7 +98,8 @@ impl Store {
         .await
     }
 
-    /// Gives one a new token; the old one works until `old_until`, or no more. `None`: there is no such credential.
+    /// Gives one a new token; the old one works until `old_until`, or no more. Answers its role, and which tokens work no more.
+    /// `None`: there is no such credential.
     pub async fn rotate_credential(
         &self,
         kind: Kind,
@@ -104,7 +107,7 @@ impl Store {
         hash: [u8; 32],
         old_until: Option<Millis>,
         now: Millis,
-    ) -> Result<Option<Option<Role>>> {
+    ) -> Result<Option<(Option<Role>, Vec<SignedIn>)>> {
         self.write(move |tx| {
             let kind = kind_number(kind);
             let role: Option<Option<i64>> = tx
@@ -114,16 +117,19 @@ impl Store {
                 .optional()?;
             let Some(role) = role.map(role_from) else { return Ok(None) };
             // Whatever was the old one until now is so no more: two work at a time.
-            tx.sql
+            let ended = tx
+                .sql
                 .prepare_cached(
-                    "DELETE FROM credentials WHERE kind = ?1 AND name = ?2 AND (until IS NOT NULL OR ?3 IS NULL)",
+                    "DELETE FROM credentials WHERE kind = ?1 AND name = ?2 AND (until IS NOT NULL OR ?3 IS NULL)
+                     RETURNING kind, name, role, hash",
                 )?
-                .execute(params![kind, name, old_until])?;
+                .query_map(params![kind, name, old_until], signed_in)?
+                .collect::<rusqlite::Result<_>>()?;
             tx.sql
                 .prepare_cached("UPDATE credentials SET until = ?3 WHERE kind = ?1 AND name = ?2")?
                 .execute(params![kind, name, old_until])?;
             insert(tx.sql, kind, &NewCredential { name, role, hash }, now)?;
-            Ok(Some(role))
+            Ok(Some((role, ended)))
         })
         .await
     }
@@ -152,17 +158,34 @@ impl Store {
         .await
     }
 
-    /// Old tokens whose time is up.
-    pub async fn forget_old_tokens(&self, now: Millis) -> Result<usize> {
-        self.write(move |tx| Ok(tx.sql.prepare_cached("DELETE FROM credentials WHERE until <= ?1")?.execute([now])?))
-            .await
+    /// Takes away old tokens whose time is up, and answers whose they were.
+    pub async fn forget_old_tokens(&self, now: Millis) -> Result<Vec<SignedIn>> {
+        let any = self.read(move |sql| {
+            let mut query = sql.prepare_cached("SELECT EXISTS (SELECT 1 FROM credentials WHERE until <= ?1)")?;
+            Ok(query.query_row([now], |row| row.get::<_, bool>(0))?)
+        });
+        if !any.await? {
+            return Ok(Vec::new());
+        }
+        self.write(move |tx| {
+            let mut delete =
+                tx.sql.prepare_cached("DELETE FROM credentials WHERE until <= ?1 RETURNING kind, name, role, hash")?;
+            let rows = delete.query_map([now], signed_in)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    /// Whether a device of this name has a credential.
+    pub async fn has_device(&self, name: String) -> Result<bool> {
+        self.read(move |sql| has_device(sql, &name)).await
     }
 }
 
 /// Whether a device has a credential: its user is known, even if it never was here.
-pub(super) fn has_device(sql: &Connection, user: &UserId) -> Result<bool> {
+pub(super) fn has_device(sql: &Connection, user: &str) -> Result<bool> {
     let mut query = sql.prepare_cached("SELECT EXISTS (SELECT 1 FROM credentials WHERE kind = 0 AND name = ?1)")?;
-    Ok(query.query_row([user.as_str()], |row| row.get(0))?)
+    Ok(query.query_row([user], |row| row.get(0))?)
 }
 
 fn insert(sql: &Connection, kind: i64, one: &NewCredential, now: Millis) -> Result<()> {
@@ -188,6 +211,15 @@ mod tests {
         assert_eq!(store.token_key(vec![2]).await.unwrap(), [1], "the first one stays");
         let (device, now) = (Kind::Device, 1_000);
         let found = async |byte: u8, now| store.find_credential([byte; 32], now).await.unwrap().map(|found| found.name);
+        // Which tokens work no more.
+        let rotate = async |name: &str, byte: u8, until| {
+            let rotated = store.rotate_credential(device, name.to_owned(), [byte; 32], until, now).await.unwrap();
+            rotated.map(|(_, ended)| {
+                let mut ended: Vec<u8> = ended.iter().map(|one| one.hash[0]).collect();
+                ended.sort_unstable();
+                ended
+            })
+        };
         let add = store.add_credentials(device, vec![new("a", 1), new("b", 2)], now).await.unwrap();
         assert_eq!(add, Ok(()));
         let twice = store.add_credentials(device, vec![new("c", 3), new("a", 4)], now).await.unwrap();
@@ -195,21 +227,23 @@ mod tests {
         assert_eq!(found(3, now).await, None, "all of them, or none");
         assert_eq!(found(1, now).await.as_deref(), Some("a"));
         // Both work for a while; with the next rotation the oldest one works no more.
-        assert_eq!(store.rotate_credential(device, "a".into(), [5; 32], Some(2_000), now).await.unwrap(), Some(None));
+        assert_eq!(rotate("a", 5, Some(2_000)).await, Some(vec![]));
         assert_eq!((found(1, 1_999).await, found(1, 2_000).await), (Some("a".into()), None));
         assert_eq!(found(5, 3_000).await.as_deref(), Some("a"));
         let listed = store.credentials(device, String::new(), 9).await.unwrap();
         let names: Vec<_> = listed.iter().map(|one| (one.name.as_str(), one.old_until)).collect();
         assert_eq!(names, [("a", Some(2_000)), ("b", None)]);
-        assert_eq!(store.rotate_credential(device, "a".into(), [6; 32], Some(9_000), now).await.unwrap(), Some(None));
+        assert_eq!(rotate("a", 6, Some(9_000)).await, Some(vec![1]));
         assert_eq!((found(1, now).await, found(5, now).await.as_deref()), (None, Some("a")));
-        assert_eq!(store.rotate_credential(device, "a".into(), [7; 32], None, now).await.unwrap(), Some(None));
+        assert_eq!(rotate("a", 7, None).await, Some(vec![5, 6]));
         assert_eq!((found(5, now).await, found(6, now).await), (None, None), "at once");
-        assert_eq!(store.rotate_credential(device, "x".into(), [8; 32], None, now).await.unwrap(), None);
+        assert_eq!(rotate("x", 8, None).await, None);
         assert!(store.remove_credential(device, "a".into()).await.unwrap());
         assert!(!store.remove_credential(device, "a".into()).await.unwrap());
         assert_eq!(found(7, now).await, None);
-        assert_eq!(store.rotate_credential(device, "b".into(), [9; 32], Some(1_500), now).await.unwrap(), Some(None));
-        assert_eq!(store.forget_old_tokens(1_500).await.unwrap(), 1);
+        assert_eq!(rotate("b", 9, Some(1_500)).await, Some(vec![]));
+        assert_eq!(store.forget_old_tokens(1_499).await.unwrap(), []);
+        let over = store.forget_old_tokens(1_500).await.unwrap();
+        assert_eq!(over.iter().map(|one| (one.name.as_str(), one.hash[0])).collect::<Vec<_>>(), [("b", 2)]);
     }
 }

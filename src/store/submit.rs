@@ -257,7 +257,7 @@ fn resolve_meaning<'a>(tx: &Tx<'_>, meaning: &'a Meaning, push: &Submission) -> 
                      AND EXISTS (SELECT 1 FROM bindings WHERE user = f.id AND flow <> f.id AND left_seq IS NULL)",
                 )?
                 .query_row([user.as_str()], named);
-            if bound.is_ok() || !credentials::has_device(tx.sql, user)? {
+            if bound.is_ok() || !credentials::has_device(tx.sql, user.as_str())? {
                 return Ok(bound.optional()?);
             }
             let flow = destinations::ensure_user(tx, user, push.now)?;

@@ -62,12 +62,16 @@ impl Certificates {
 
     /// Reads the files again. Where one is faulty everything stays as it is.
     pub fn reload(&self) -> Result<(), Error> {
-        let fresh = read(&self.settings)?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        let stamps = stamps(&self.settings);
+        let fresh = read(&self.settings);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        // What was faulty is looked at again when it has changed again.
+        current.stamps = stamps;
+        current.config = fresh?.config;
         Ok(())
     }
 
-    /// Whether a file is another one than when it was read.
+    /// Whether a file is another one than when it was looked at.
     #[must_use]
     pub fn has_changed(&self) -> bool {
         stamps(&self.settings) != self.current.read().unwrap_or_else(PoisonError::into_inner).stamps

@@ -431,3 +431,69 @@ fn mosquittos_clients_sign_in() {
     assert!(sub.message().contains("hello"));
     assert_ne!(mosquitto::publish(gateway.mqtt, &["-u", "alice", "-P", "guess", "-t", "$push/join/x", "-n"]), 0);
 }
+
+#[test]
+fn an_old_token_let_its_connections_stay_when_its_time_was_up() {
+    let gateway = Gateway::start_with(REQUIRED, &[]);
+    let alice = add(&gateway, "device", "alice", &[]);
+    let mut old = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice").password(&alice));
+    let rotated = command(&gateway, &["device", "rotate", "alice", "--keep-old", "1s", "--json"]);
+    let rotated: Value = serde_json::from_str(&rotated.out).unwrap();
+    let fresh = rotated["token"].as_str().unwrap();
+    let mut new = Raw::connect(gateway.mqtt, &Connect::v5("b", "alice").password(fresh));
+    assert_eq!(old.wait_closed(), Some(NOT_AUTHORIZED));
+    new.ping();
+    assert_eq!(refused(&gateway, &Connect::v5("c", "alice").password(&alice)), BAD_PASSWORD);
+    // Two work at a time: with the next rotation the oldest one is over at once.
+    assert_eq!(command(&gateway, &["device", "rotate", "alice", "--keep-old", "1h"]).code, Some(0));
+    new.ping();
+    assert_eq!(command(&gateway, &["device", "rotate", "alice", "--keep-old", "1h"]).code, Some(0));
+    assert_eq!(new.wait_closed(), Some(NOT_AUTHORIZED));
+}
+
+#[test]
+fn a_filter_from_mode_open_watched_on_in_mode_required() {
+    let mut gateway = Gateway::start();
+    let connect = Connect::v5("spy", "alice").lasting();
+    let mut spy = Raw::connect(gateway.mqtt, &connect);
+    assert_eq!(spy.subscribe(&[("groups/#", 0), ("groups/own", 1)]), [0, 1]);
+    spy.disconnect();
+    // And a session of a client that had no username: it belongs to a user without a token.
+    Raw::connect(gateway.mqtt, &Connect { user: None, ..Connect::v5("meter", "") }.lasting()).disconnect();
+    gateway.terminate();
+    std::fs::write(gateway.dir.path().join("broker.toml"), REQUIRED).unwrap();
+    let alice = add(&gateway, "device", "alice", &[]);
+    let bob = add(&gateway, "device", "bob", &[]);
+    let press = add(&gateway, "initiator", "press", &[]);
+    gateway.restart();
+    let (mut spy, session_present, _) = Raw::try_connect(gateway.mqtt, &connect.password(&alice));
+    assert_eq!(session_present, 1);
+    let mut bob_s = Raw::connect(gateway.mqtt, &Connect::v5("meter", "bob").password(&bob));
+    bob_s.join("secret");
+    let press = gateway.http().bearer(&press);
+    press.push("p1", "group:secret", "for bob");
+    assert_eq!(bob_s.push().text(), "for bob");
+    press.push("p2", "group:own", "for alice");
+    assert_eq!(spy.push().text(), "for alice", "and nothing before it");
+}
+
+#[test]
+fn an_initiator_learns_of_terminals_that_it_reaches_and_of_no_groups() {
+    let rules = format!("{REQUIRED}[[initiators]]\nmatch = \"press\"\nto = [\"user:a*\"]\n");
+    let gateway = Gateway::start_with(&rules, &[]);
+    let press = gateway.http().bearer(&add(&gateway, "initiator", "press", &[]));
+    let _there = ["alice", "bob"].map(|name| {
+        let token = add(&gateway, "device", name, &[]);
+        let mut raw = Raw::connect(gateway.mqtt, &Connect::v5(&format!("{name}-1"), name).password(&token));
+        raw.join("secret");
+        raw
+    });
+    let ask = |name: &str| {
+        let query = format!(
+            "<?xml version=\"1.0\"?><pap><ccq-message query-id=\"q\"><address address-value=\"user:{name}\"/></ccq-message></pap>"
+        );
+        press.send("POST", "/pap", "application/xml", query.as_bytes()).body
+    };
+    assert!(ask("alice").contains("alice-1") && !ask("alice").contains("secret"), "{}", ask("alice"));
+    assert!(!ask("bob").contains("bob-1"), "{}", ask("bob"));
+}

@@ -180,6 +180,62 @@ fn a_large_push_and_its_acknowledgement_go_through() {
     gateway.http().wait_outcome("p1", "delivered", "1 of 1");
 }
 
+#[test]
+fn pings_without_end_kept_the_others_from_everything() {
+    let gateway = Gateway::start_with("mqtt.workers = 1\nmqtt.connect_timeout = \"2s\"\n", &[]);
+    let mut terminal = crate::common::mqtt::Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    terminal.join("news");
+    let floods: Vec<_> = (0..4)
+        .map(|_| {
+            let mut raw = Raw::open(gateway.http, "/mqtt");
+            std::thread::spawn(move || {
+                // 10,000 pings at a time, whose answers nobody reads; until it is sent away.
+                let pings = [0x89, 0x80, 0, 0, 0, 0].repeat(10_000);
+                while raw.0.write_all(&pings).is_ok() {}
+            })
+        })
+        .collect();
+    for number in 0..20 {
+        gateway.http().push(&format!("p{number}"), "group:news", "still there");
+        assert_eq!(terminal.push().text(), "still there");
+    }
+    // Who never says CONNECT is sent away, however much else he says.
+    floods.into_iter().for_each(|flood| flood.join().unwrap());
+    terminal.ping();
+}
+
+#[test]
+fn a_page_of_another_host_acted_for_whoever_looked_at_it() {
+    let open = Gateway::start();
+    let required = Gateway::start_with("auth.mode = \"required\"\n", &[]);
+    let ask = |gateway: &Gateway, origin: &str| {
+        let headers = format!(
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\
+             Sec-WebSocket-Key: {KEY}\r\nOrigin: {origin}\r\n"
+        );
+        Raw::ask(gateway.http, "/mqtt", &headers).1[9..12].to_owned()
+    };
+    // The requests go to the host \"x\".
+    for (origin, expected) in
+        [("http://x", "101"), ("https://X:3000", "101"), ("http://evil.example", "403"), ("null", "403")]
+    {
+        assert_eq!(ask(&open, origin), expected, "{origin}");
+        assert_eq!(ask(&required, origin), "101", "a token is asked for: {origin}");
+    }
+}
+
+#[test]
+fn passwords_were_in_the_log_of_frames() {
+    let gateway = Gateway::start_with("log.level = \"trace\"\n", &[]);
+    let mut raw = Raw::open(gateway.http, "/mqtt");
+    raw.frame(BINARY, &Connect::v3("c", "alice").password("a-planted-password").bytes());
+    raw.read();
+    let log = gateway.log();
+    assert!(!log.contains("a-planted-password"), "{log}");
+    let hex: String = b"a-planted-password".iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(!log.to_lowercase().contains(&hex), "{log}");
+}
+
 /// A program that prints what arrives, in a language of its users.
 fn program(command: &mut Command) -> (Child, Lines) {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();

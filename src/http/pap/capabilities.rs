@@ -1,14 +1,19 @@
 //! The client capabilities query (WAP-247 §5.5): what is known of the terminals of a user.
 
 use super::Api;
+use crate::caller::Caller;
 use crate::gateway::{Capabilities, NoCapabilities};
 use crate::pap::capabilities::{self, Terminal};
 use crate::pap::code::Code;
 use crate::pap::document::{CapabilitiesQuery, CapabilitiesResponse};
 
 /// The response, and the RDF part where something is known.
-pub(super) async fn query(api: &Api, query: CapabilitiesQuery) -> (CapabilitiesResponse, Option<String>) {
-    let (code, desc, rdf) = match api.gateway.capabilities(&query.address).await {
+pub(super) async fn query(
+    api: &Api,
+    caller: &Caller,
+    query: CapabilitiesQuery,
+) -> (CapabilitiesResponse, Option<String>) {
+    let (code, desc, rdf) = match api.gateway.capabilities(caller, &query.address).await {
         Ok(known) => (Code::OK, None, Some(describe(&query.address, &known))),
         Err(none) => {
             let code = match none {

@@ -70,7 +70,7 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, endpoint: Endpoint, requ
     api.observer.repairs(&sent_by, &request.repairs);
     let (operation, dialect) = (request.document.name(), request.dialect.clone());
     if let Document::CapabilitiesQuery(query) = request.document {
-        let (response, rdf) = capabilities::query(&api, query).await;
+        let (response, rdf) = capabilities::query(&api, &caller, query).await;
         api.observer.request(operation, response.code.0);
         return endpoint.tell(&Document::CapabilitiesResponse(response), &dialect, rdf);
     }

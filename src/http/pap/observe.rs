@@ -90,10 +90,12 @@ impl Observer {
 
     pub(super) fn repairs(&self, sender: &Sender<'_>, repairs: &Repairs) {
         for repair in repairs.as_slice() {
-            let label = PapRepair { initiator: sender.initiator.to_owned(), row: repair.row() };
-            self.metrics.pap_repairs.get_or_create(&label).inc();
             let remote = sender.remote.map(|remote| remote.address.ip());
             let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+            // In mode `open` anybody may invent names.
+            let initiator = if logged.len() < REMEMBERED { sender.initiator } else { "others" };
+            let label = PapRepair { initiator: initiator.to_owned(), row: repair.row() };
+            self.metrics.pap_repairs.get_or_create(&label).inc();
             if logged.len() < REMEMBERED && logged.insert((sender.initiator.to_owned(), remote, *repair)) {
                 let unknown = repairs.unknown();
                 tracing::info!(

@@ -14,13 +14,15 @@ pub(in crate::mqtt) struct Tls {
     session: RefCell<ServerConnection>,
     /// Some of what was decrypted has not been read.
     has_more: Cell<bool>,
+    /// The socket takes nothing any more.
+    is_broken: Cell<bool>,
 }
 
 impl Tls {
     pub(super) fn new(tcp: TcpStream, mut session: ServerConnection) -> Self {
         session.set_buffer_limit(Some(AHEAD));
         // One that comes from elsewhere may have decrypted something already.
-        Self { tcp, session: RefCell::new(session), has_more: Cell::new(true) }
+        Self { tcp, session: RefCell::new(session), has_more: Cell::new(true), is_broken: Cell::new(false) }
     }
 
     pub(super) fn tcp(&self) -> &TcpStream {
@@ -32,7 +34,7 @@ impl Tls {
     }
 
     pub(super) fn has_pending(&self) -> bool {
-        self.session.borrow().wants_write()
+        !self.is_broken.get() && self.session.borrow().wants_write()
     }
 
     pub(super) fn flush(&self) {
@@ -85,7 +87,10 @@ impl Tls {
 
     fn write_out(&self, session: &mut RefMut<'_, ServerConnection>) -> io::Result<()> {
         while session.wants_write() {
-            session.write_tls(&mut Socket(&self.tcp))?;
+            if let Err(error) = session.write_tls(&mut Socket(&self.tcp)) {
+                self.is_broken.set(!would_block(&error));
+                return Err(error);
+            }
         }
         Ok(())
     }

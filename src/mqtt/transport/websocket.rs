@@ -17,19 +17,38 @@ pub(in crate::mqtt) struct WebSocket {
     below: Rc<Transport>,
     /// Of the last frame, what has not been read.
     rest: RefCell<Bytes>,
-    /// It has not been read from yet.
-    is_fresh: Cell<bool>,
+    /// Frames may have been read from the socket that nobody has asked for.
+    may_have_more: Cell<bool>,
+    intake: Rc<Intake>,
     /// It has frames that the transport below has not taken.
     has_pending: Cell<bool>,
 }
 
+/// What one look at the socket may take, and what has been taken and not come out as a frame.
+#[derive(Debug, Default)]
+struct Intake {
+    left: Cell<usize>,
+    held: Cell<usize>,
+}
+
+/// Bytes, and frames without content, of one look: pings must not keep a worker from everything else.
+const LOOK: usize = 64 * 1024;
+const FRAMES: usize = 64;
+
 /// TCP or TLS.
 #[derive(Debug)]
-struct Below(Rc<Transport>);
+struct Below(Rc<Transport>, Rc<Intake>);
 
 impl Read for Below {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        let most = buffer.len().min(self.1.left.get());
+        if most == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = self.0.try_read(&mut buffer[..most])?;
+        self.1.left.set(self.1.left.get() - count);
+        self.1.held.set(self.1.held.get() + count);
+        Ok(count)
     }
 }
 
@@ -61,12 +80,13 @@ impl WebSocket {
             .max_message_size(Some(longest))
             .max_frame_size(Some(longest));
         let below = Rc::new(below);
-        let stream = Below(Rc::clone(&below));
+        let intake = Rc::<Intake>::default();
+        let stream = Below(Rc::clone(&below), Rc::clone(&intake));
         let socket = tungstenite::WebSocket::from_partially_read(stream, read.to_vec(), Role::Server, Some(config));
         let has_pending = Cell::new(false);
         // What was read already may be whole frames.
-        let is_fresh = Cell::new(true);
-        Self { socket: RefCell::new(socket), below, rest: RefCell::default(), has_pending, is_fresh }
+        let may_have_more = Cell::new(true);
+        Self { socket: RefCell::new(socket), below, rest: RefCell::default(), has_pending, may_have_more, intake }
     }
 
     pub(super) fn below(&self) -> &Transport {
@@ -74,32 +94,67 @@ impl WebSocket {
     }
 
     pub(super) fn has_more(&self) -> bool {
-        self.is_fresh.get() || !self.rest.borrow().is_empty()
+        self.may_have_more.get() || !self.rest.borrow().is_empty()
     }
 
     pub(super) fn has_pending(&self) -> bool {
         self.has_pending.get()
     }
 
+    /// Bytes that have been read and not come out as a frame: of one that is not whole.
+    pub(super) fn held(&self) -> usize {
+        self.intake.held.get()
+    }
+
+    /// From now on a frame may be as long as this.
+    pub(super) fn set_longest(&self, longest: usize) {
+        self.socket.borrow_mut().set_config(|config| {
+            config.max_message_size = Some(longest);
+            config.max_frame_size = Some(longest);
+        });
+    }
+
     pub(super) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.is_fresh.set(false);
+        self.intake.left.set(LOOK);
         let mut rest = self.rest.borrow_mut();
-        while rest.is_empty() {
-            let message = self.socket.borrow_mut().read();
-            // A ping has been answered, or a goodbye.
-            self.flush();
-            match message {
-                Ok(Message::Binary(bytes)) => *rest = bytes,
-                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
-                Ok(Message::Close(_)) => return Ok(0),
-                // MQTT 5.0 §6.0: it is closed for that.
-                Ok(Message::Text(_)) => return Err(io::ErrorKind::InvalidData.into()),
-                Err(error) => return Err(as_io(error)),
+        for _ in 0..FRAMES {
+            if !rest.is_empty() {
+                let count = rest.len().min(buffer.len());
+                rest.copy_to_slice(&mut buffer[..count]);
+                return Ok(count);
+            }
+            match self.next_frame() {
+                Ok(Some(bytes)) => *rest = bytes,
+                Ok(None) => {}
+                Err(error) if would_block(&error) => {
+                    // It was the look that ended, or the socket has no more.
+                    self.may_have_more.set(self.intake.left.get() == 0);
+                    return Err(error);
+                }
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+                Err(error) => return Err(error),
             }
         }
-        let count = rest.len().min(buffer.len());
-        rest.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
+        self.may_have_more.set(true);
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// The content of the next frame; none where it has none for us.
+    fn next_frame(&self) -> io::Result<Option<Bytes>> {
+        let message = self.socket.borrow_mut().read();
+        // A ping has been answered, or a goodbye.
+        self.flush();
+        match message.map_err(as_io)? {
+            Message::Binary(bytes) => {
+                self.intake.held.set(0);
+                self.may_have_more.set(true);
+                Ok(Some(bytes))
+            }
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(None),
+            Message::Close(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+            // MQTT 5.0 §6.0: it is closed for that.
+            Message::Text(_) => Err(io::ErrorKind::InvalidData.into()),
+        }
     }
 
     pub(super) fn try_write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {

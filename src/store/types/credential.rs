@@ -10,6 +10,8 @@ pub struct SignedIn {
     pub name: String,
     /// Operators have one.
     pub role: Option<Role>,
+    /// Which of its tokens it was.
+    pub hash: [u8; 32],
 }
 
 /// A credential to be stored.
