@@ -61,7 +61,8 @@ fn bare() -> ! {
         println!("{}", bound[0]);
         let router = axum::Router::new().fallback(|| async { axum::http::StatusCode::ACCEPTED });
         let settings = papcast::config::load(None, std::iter::empty(), &[]).unwrap().http;
-        papcast::http::serve(listeners, router, settings, papcast::http::Stop::default()).await;
+        let names = papcast::config::ClientName::None;
+        papcast::http::serve(listeners, router, settings, names, papcast::http::Stop::default()).await;
     });
     unreachable!("it serves until it is killed")
 }

@@ -106,9 +106,19 @@ impl App {
         let Entrances { http, mqtt, websocket, .. } = self.entrances;
         if !websocket.is_empty() {
             let router = http::websocket_router(upgrades, self.config.auth.mode);
-            tasks.spawn("mqtt-websocket", http::serve(websocket, router, self.config.http.clone(), http_stop.clone()));
+            tasks.spawn(
+                "mqtt-websocket",
+                http::serve(
+                    websocket,
+                    router,
+                    self.config.http.clone(),
+                    self.config.tls.client_name,
+                    http_stop.clone(),
+                ),
+            );
         }
-        tasks.spawn("http", http::serve(http, router, self.config.http, http_stop.clone()));
+        tasks
+            .spawn("http", http::serve(http, router, self.config.http, self.config.tls.client_name, http_stop.clone()));
         let (server, accept_stop) = (Arc::clone(&self.mqtt), intake.clone());
         tasks.spawn("mqtt-accept", async move { server.accept(mqtt, upgraded, accept_stop).await });
         if let Some(control) = self.control {

@@ -77,6 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "parcel",
             "rate_limit",
             "store",
+            "tls",
         ],
     ),
     (
@@ -99,6 +100,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "pap",
             "rate_limit",
             "store",
+            "tls",
         ],
     ),
     ("terminal", &[]),
@@ -151,6 +153,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("ring", &["http", "tls", "token"]),
     ("tungstenite", &["mqtt"]),
     ("rcgen", &["tls"]),
+    ("x509_parser", &["tls"]),
     ("rumqttd", &["broker"]),
     ("rumqttc", &["terminal"]),
     ("axum", &["http"]),

@@ -1,6 +1,6 @@
 //! What a configuration may say, as far as its types cannot tell: bounds, and what does not go together.
 
-use super::{AuthMode, ClientAuth, Config, parse_target};
+use super::{AuthMode, ClientAuth, ClientName, Config, parse_target};
 use crate::ids::GroupId;
 
 /// The faulty key, and what was expected.
@@ -162,6 +162,9 @@ impl Config {
             && (self.tls.cert.is_none() || self.tls.key.is_none())
         {
             return no(key, "tls.cert and tls.key besides (`papcast tls self-signed` makes a pair to try)".into());
+        }
+        if self.tls.client_name != ClientName::None && self.tls.client_auth == ClientAuth::Off {
+            return no("tls.client_name", "\"none\", or tls.client_auth that asks for certificates".into());
         }
         if self.tls.client_auth != ClientAuth::Off && self.tls.client_ca.is_none() {
             return no("tls.client_ca", "a file, because tls.client_auth asks for certificates".into());

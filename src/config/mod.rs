@@ -149,6 +149,19 @@ pub struct Tls {
     #[serde(deserialize_with = "units::path")]
     pub client_ca: Option<PathBuf>,
     pub client_auth: ClientAuth,
+    pub client_name: ClientName,
+}
+
+/// What in the certificate of a client says who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientName {
+    /// Nothing does: it needs a token besides.
+    None,
+    CommonName,
+    SanUri,
+    SanDns,
+    SanEmail,
 }
 
 /// Whether clients show a certificate.

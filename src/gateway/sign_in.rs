@@ -25,6 +25,8 @@ pub enum Offer<'a> {
     },
     /// A token alone.
     Bearer(&'a str),
+    /// A certificate that was verified, and the name in it.
+    Certificate(&'a str),
 }
 
 /// Why somebody is not signed in.
@@ -43,6 +45,7 @@ impl std::fmt::Debug for Offer<'_> {
             Self::Nothing => "Nothing",
             Self::Name { .. } => "Name(…)",
             Self::Bearer(_) => "Bearer(…)",
+            Self::Certificate(_) => "Certificate(…)",
         })
     }
 }
@@ -63,6 +66,10 @@ impl Gateway {
             Offer::Nothing => return Ok(Caller::Stranger),
             Offer::Name { name, token } => (Some(name), token),
             Offer::Bearer(token) => (None, token),
+            Offer::Certificate(name) => {
+                let fits = caller::check_name(name).is_ok();
+                return if fits { Ok(Caller::Initiator(name.to_owned())) } else { Err(Denied::Wrong) };
+            }
         };
         let found = self.find(token.as_bytes()).await?.filter(|found| name.is_none_or(|name| fits(found, name)));
         match found.and_then(caller_of) {
@@ -75,7 +82,9 @@ impl Gateway {
     async fn claimed_initiator(&self, offer: Offer<'_>) -> Option<String> {
         match offer {
             Offer::Nothing => None,
-            Offer::Name { name, .. } => caller::check_name(name).is_ok().then(|| name.to_owned()),
+            Offer::Name { name, .. } | Offer::Certificate(name) => {
+                caller::check_name(name).is_ok().then(|| name.to_owned())
+            }
             Offer::Bearer(token) => {
                 let found = self.credentials.find(token.as_bytes()).await.ok().flatten()?;
                 (found.kind == Kind::Initiator).then_some(found.name)

@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::problem::Problem;
-use super::server::Remote;
+use super::server::{Certified, Remote};
 use crate::caller::Caller;
 use crate::client_address::subscriber;
 use crate::config::Config;
@@ -129,6 +129,7 @@ enum Shown {
     Nothing,
     Name(String, String),
     Bearer(String),
+    Certificate(String),
     /// It cannot be read.
     Unreadable,
 }
@@ -149,6 +150,7 @@ impl Shown {
             Self::Nothing => Some(Offer::Nothing),
             Self::Name(name, token) => Some(Offer::Name { name, token }),
             Self::Bearer(token) => Some(Offer::Bearer(token)),
+            Self::Certificate(name) => Some(Offer::Certificate(name)),
             Self::Unreadable => None,
         }
     }
@@ -165,7 +167,11 @@ fn basic(pair: &str) -> Option<Shown> {
 pub(super) async fn check(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
     let Some(need) = access.need(&request).filter(|need| !need.is_empty()) else { return next.run(request).await };
     let shown = match Shown::of(request.headers()) {
-        Shown::Nothing => access.in_query(&request).map_or(Shown::Nothing, |(name, token)| Shown::Name(name, token)),
+        Shown::Nothing => match (access.in_query(&request), request.extensions().get::<Certified>()) {
+            (Some((name, token)), _) => Shown::Name(name, token),
+            (None, Some(Certified(name))) => Shown::Certificate(name.clone()),
+            (None, None) => Shown::Nothing,
+        },
         shown => shown,
     };
     let from = Remote::of(request.extensions()).map(|remote| remote.address.ip());

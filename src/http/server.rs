@@ -21,9 +21,10 @@ use super::connection_socket::Socket as HttpSocket;
 use super::pap::{Observer, Sender};
 use super::request_body::Unreadable;
 use super::stream::Stream;
-use crate::config;
+use crate::config::{self, ClientName};
 use crate::listeners::{Accepted, Listeners};
 use crate::log_limit::LogLimit;
+use crate::tls;
 
 static NOT_ACCEPTED: LogLimit = LogLimit::new(2);
 
@@ -37,6 +38,10 @@ pub(super) struct Remote {
     /// It came over TLS.
     pub(super) is_secure: bool,
 }
+
+/// Whom the certificate of the client names, where certificates do: an extension of its requests.
+#[derive(Debug, Clone)]
+pub(super) struct Certified(pub(super) String);
 
 impl Remote {
     pub(super) fn of(extensions: &Extensions) -> Option<Self> {
@@ -53,10 +58,11 @@ pub struct Stop {
 }
 
 /// Serves until told to stop.
-pub async fn serve(listeners: Listeners, router: Router, settings: config::Http, stop: Stop) {
+pub async fn serve(listeners: Listeners, router: Router, settings: config::Http, names: ClientName, stop: Stop) {
     let cut = CancellationToken::new();
     let observer = Observer::default();
-    let server = Server { router, timeout: settings.header_timeout, patience: settings.body_timeout, observer, cut };
+    let (timeout, patience) = (settings.header_timeout, settings.body_timeout);
+    let server = Server { router, timeout, patience, names, observer, cut };
     let slots = Slots::new(settings.max_connections, settings.max_connections_per_address);
     let before = TaskTracker::new();
     loop {
@@ -99,6 +105,8 @@ struct Server {
     timeout: Duration,
     /// For what still comes after the last answer.
     patience: Duration,
+    /// What in a certificate names its client.
+    names: ClientName,
     /// For what is no HTTP: nobody else sees that.
     observer: Observer,
     /// Connections end at once.
@@ -109,14 +117,16 @@ impl Server {
     fn spawn(&self, tracker: &TaskTracker, (slot, accepted): Socket, stop: CancellationToken, keep_alive: bool) {
         let (router, observer, timeout) = (self.router.clone(), self.observer.clone(), self.timeout);
         let remote = Remote { address: accepted.remote, is_secure: accepted.tls.is_some() };
-        let patience = self.patience;
+        let (patience, names) = (self.patience, self.names);
         tracker.spawn(async move {
             let handshake = tokio::time::timeout(timeout, secure(accepted));
             let Some(Ok(Ok(stream))) = slot.cut().run_until_cancelled(handshake).await else { return };
+            let certified =
+                stream.certificate().and_then(|certificate| tls::client_name(certificate, names)).map(Certified);
             let stream = HttpSocket::new(stream, patience);
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(timeout).keep_alive(keep_alive);
-            let serving = connection(builder, stream, remote, router, stop, Arc::clone(&slot));
+            let serving = connection(builder, stream, (remote, certified), router, stop, Arc::clone(&slot));
             let served = slot.cut().run_until_cancelled(serving).await;
             if let Some(Err(error)) = served {
                 tracing::debug!(%error, "an HTTP connection ended early");
@@ -163,7 +173,7 @@ async fn accept(listeners: &Listeners, slots: &Slots, cut: &CancellationToken) -
 async fn connection(
     builder: http1::Builder,
     stream: HttpSocket,
-    remote: Remote,
+    (remote, certified): (Remote, Option<Certified>),
     router: Router,
     stop: CancellationToken,
     slot: Arc<Slot>,
@@ -171,6 +181,9 @@ async fn connection(
     let refusal = stream.refusal();
     let service = service_fn(move |mut request| {
         request.extensions_mut().insert(remote);
+        if let Some(certified) = &certified {
+            request.extensions_mut().insert(certified.clone());
+        }
         request.extensions_mut().insert(Arc::clone(&slot));
         // It is known before hyper gets the request that stands in for the refused one, and that is the last.
         if let Some(why) = refusal.get() {

@@ -21,6 +21,12 @@ fn gone() -> io::Error {
 }
 
 impl Stream {
+    /// The certificate that the client has shown, and that was verified.
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        let Self::Tls(tls) = self else { return None };
+        Some(tls.get_ref().1.peer_certificates()?.first()?)
+    }
+
     /// The socket, and the TLS that is under way on it.
     pub(super) fn into_parts(self) -> Option<(TcpStream, Option<rustls::ServerConnection>)> {
         match self {

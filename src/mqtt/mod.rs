@@ -66,7 +66,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, Publisher};
-use crate::config::{Config, UserIdFrom};
+use crate::config::{ClientName, Config, UserIdFrom};
 use crate::faults;
 use crate::gateway::Gateway;
 use crate::listeners::{Accepted, Listeners, Upgraded};
@@ -97,6 +97,7 @@ struct Settings {
     /// Connections of one user that may wait for their session to begin.
     max_waiting: usize,
     user_id: UserIdFrom,
+    client_name: ClientName,
     /// Group requests of one connection.
     requests: Rate,
     inflight: u16,
@@ -189,6 +190,7 @@ impl Server {
             max_topic: config.mqtt.max_topic,
             max_waiting: config.mqtt.max_waiting,
             user_id: config.mqtt.user_id,
+            client_name: config.tls.client_name,
             requests: Rate { most: config.mqtt.max_requests_per_minute, window: Duration::from_secs(60) },
             inflight: config.mqtt.inflight,
             ack_timeout: config.mqtt.ack_timeout,

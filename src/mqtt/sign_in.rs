@@ -4,11 +4,12 @@ use super::codec::{Connect, reason};
 use super::connect_refusal::Refusal;
 use super::connection::Conn;
 use super::worker::Worker;
-use crate::caller::{Caller, OPERATOR_PREFIX, Role};
-use crate::config::UserIdFrom;
+use crate::caller::{Caller, Kind, OPERATOR_PREFIX, Role};
+use crate::config::{ClientName, UserIdFrom};
 use crate::gateway::Denied;
 use crate::ids::UserId;
 use crate::store::SignedIn;
+use crate::tls;
 
 /// The user of a connection; operators, and clients whose id we assigned, are nobody's terminal.
 pub(super) async fn sign_in(
@@ -25,6 +26,9 @@ pub(super) async fn sign_in(
         return Ok(user);
     }
     let wrong = |why: &str| Refusal::new(reason::BAD_USER_NAME_OR_PASSWORD, why);
+    if let Some(certified) = certified(worker, conn).filter(|_| connect.password.is_none()) {
+        return by_certificate(worker, conn, &certified, name, client_id);
+    }
     let name =
         name.ok_or_else(|| wrong("it has no username: its user ID belongs there, and its token into the password"))?;
     let token = connect.password.as_ref().ok_or_else(|| wrong("it has no password: its token belongs there"))?;
@@ -39,6 +43,36 @@ pub(super) async fn sign_in(
         return Err(wrong("its token has just been taken away"));
     }
     Ok(user)
+}
+
+/// Whom its certificate names, where certificates do.
+fn certified(worker: &Worker, conn: &Conn) -> Option<String> {
+    let field = worker.settings.client_name;
+    let certificate = (field != ClientName::None).then(|| conn.socket.certificate())??;
+    tls::client_name(&certificate, field)
+}
+
+/// A device that needs no token: its username, if it has one, is the name in its certificate.
+fn by_certificate(
+    worker: &Worker,
+    conn: &Conn,
+    certified: &str,
+    name: Option<&str>,
+    client_id: &str,
+) -> Result<Option<UserId>, Refusal> {
+    let not_its = |why: &str| Refusal::new(reason::NOT_AUTHORIZED, why);
+    let own = UserId::parse(certified).map_err(|_| not_its("the name in its certificate is no user ID"))?;
+    let named = name.map(UserId::parse).transpose().map_err(|_| not_its("its username is no user ID"))?;
+    if named.is_some_and(|named| named != own) || certified.starts_with(OPERATOR_PREFIX) {
+        return Err(not_its("its username is not the name in its certificate"));
+    }
+    let user = match worker.settings.user_id {
+        UserIdFrom::Username => own.clone(),
+        UserIdFrom::ClientId => UserId::parse(client_id).map_err(|_| not_its("its client id is no user ID"))?,
+    };
+    let signed_in = SignedIn { kind: Kind::Device, name: own.to_string(), role: None, hash: [0; 32] };
+    conn.state.borrow_mut().signed_in = Some(Box::new(signed_in));
+    Ok(Some(user))
 }
 
 /// The user ID: the username, else the client id; none where that was assigned by us.

@@ -80,6 +80,15 @@ impl Transport {
         }
     }
 
+    /// The certificate of the client, in DER.
+    pub(super) fn certificate(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Tls(tls) => tls.certificate(),
+            Self::WebSocket(socket) => socket.below().certificate(),
+        }
+    }
+
     /// Bytes that have been read from the socket and are no use yet.
     pub(super) fn held(&self) -> usize {
         match self {

@@ -3,6 +3,7 @@
 //! What a device or an initiator is allowed to do does not depend on it.
 
 mod client;
+mod client_name;
 mod self_signed;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 
 pub use client::Trust;
+pub use client_name::client_name;
 pub use self_signed::{Made, self_signed};
 
 use crate::config::{self, ClientAuth};

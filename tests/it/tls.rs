@@ -257,3 +257,42 @@ fn notifications_and_commands_go_over_https() {
     let refused = list(&others);
     assert!(refused.code == Some(1) && refused.err.contains("no TLS with https://localhost"), "{refused:?}");
 }
+
+#[test]
+fn a_certificate_says_who_its_client_is() {
+    if !there("curl", "--version") || !there("mosquitto_pub", "--help") {
+        return;
+    }
+    let certificates = Certificates::make();
+    let more = format!(
+        "client_ca = {:?}\nclient_auth = \"optional\"\nclient_name = \"common_name\"\n[auth]\nmode = \"required\"\n",
+        certificates.file("ca.pem")
+    );
+    let gateway = Gateway::start_with(&certificates.settings(&more), &[]);
+    let (cert, key) = (certificates.file("client.pem"), certificates.file("client-key.pem"));
+    let publish = |more: &[&str]| {
+        let port = gateway.address("mqtts").port().to_string();
+        let ca = certificates.file("ca.pem");
+        let args = ["-h", "localhost", "-p", &port, "--cafile", &ca, "-t", "$push/join/news", "-n", "-q", "1"];
+        Command::new("mosquitto_pub").args(args).args(more).stderr(Stdio::null()).status().unwrap().success()
+    };
+    let shows = ["--cert", &cert, "--key", &key];
+    // It is alice's; with another name it is nobody's, and without it there is no token.
+    assert!(publish(&shows) && publish(&[&shows[..], &["-u", "alice"]].concat()));
+    assert!(!publish(&[&shows[..], &["-u", "bob"]].concat()));
+    assert!(!publish(&["-u", "alice"]));
+    // Over HTTP it is an initiator of that name.
+    let (done, said) = curl(
+        &gateway,
+        &certificates,
+        "/api/v1/pushes",
+        &[&shows[..], &["-d", r#"{"to":["group:news"],"body":"x"}"#]].concat(),
+    );
+    assert!(done && said.contains("1001"), "{said}");
+    let (_, said) = curl(&gateway, &certificates, "/api/v1/pushes", &shows);
+    assert!(said.contains("\"initiator\":\"alice\""), "{said}");
+    let (_, said) = curl(&gateway, &certificates, "/api/v1/groups", &shows);
+    assert!(said.contains("\"status\":403"), "{said}");
+    let (_, said) = curl(&gateway, &certificates, "/api/v1/pushes", &[]);
+    assert!(said.contains("\"status\":401"), "{said}");
+}

@@ -29,6 +29,11 @@ impl Tls {
         &self.tcp
     }
 
+    /// The certificate that the client has shown, and that was verified.
+    pub(super) fn certificate(&self) -> Option<Vec<u8>> {
+        Some(self.session.borrow().peer_certificates()?.first()?.to_vec())
+    }
+
     pub(super) fn has_more(&self) -> bool {
         self.has_more.get()
     }
