@@ -18,6 +18,7 @@ use crate::gateway::{self, Gateway};
 use crate::http::{self, Readiness};
 use crate::metrics::Metrics;
 use crate::mqtt;
+use crate::reload::{Load, Reloader};
 use crate::store::Store;
 use crate::supervision::Health;
 use crate::tls::Certificates;
@@ -33,7 +34,7 @@ const LAST_LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct App {
     entrances: Entrances,
-    certificates: Option<Arc<Certificates>>,
+    reloader: Reloader,
     control: Option<control::Listener>,
     config: Config,
     store: Store,
@@ -46,7 +47,8 @@ pub struct App {
 
 impl App {
     /// Opens the store and binds every listener; nothing is served yet.
-    pub async fn build(config: Config) -> anyhow::Result<Self> {
+    /// `load` reads the configuration again, when that is asked for.
+    pub async fn build(config: Config, load: Load) -> anyhow::Result<Self> {
         // Listeners first: an address in use is the first error.
         let certificates = Certificates::load(&config.tls)?.map(Arc::new);
         let entrances = Entrances::open(&config, certificates.as_ref())?;
@@ -77,7 +79,8 @@ impl App {
             )
             .ok();
         let mqtt = Arc::new(mqtt::Server::start(&config, &broker, &gateway, &health)?);
-        Ok(Self { entrances, certificates, control, config, store, gateway, metrics, mqtt, watchdog, health })
+        let reloader = Reloader::new(load, Arc::clone(&gateway), certificates, config.clone());
+        Ok(Self { entrances, reloader, control, config, store, gateway, metrics, mqtt, watchdog, health })
     }
 
     /// Where it listens.
@@ -88,8 +91,8 @@ impl App {
 
     /// What can be read again while it runs.
     #[must_use]
-    pub fn reloader(&self) -> Reloader {
-        Reloader { certificates: self.certificates.clone() }
+    pub fn reloader(&self) -> &Reloader {
+        &self.reloader
     }
 
     /// Serves until `stop`, then drains. An error: a part that must not end has ended, or the drain took too long.
@@ -122,7 +125,7 @@ impl App {
         let (server, accept_stop) = (Arc::clone(&self.mqtt), intake.clone());
         tasks.spawn("mqtt-accept", async move { server.accept(mqtt, upgraded, accept_stop).await });
         if let Some(control) = self.control {
-            tasks.spawn("control", control.serve(Arc::clone(&self.gateway), intake.clone()));
+            tasks.spawn("control", control.serve(Arc::clone(&self.gateway), self.reloader.clone(), intake.clone()));
         }
         tasks.spawn("notifications", Arc::clone(&self.gateway).notify_initiators(intake.clone()));
         let (gateway, clock_stop) = (Arc::clone(&self.gateway), intake.clone());
@@ -131,12 +134,7 @@ impl App {
         tasks.spawn("housekeeping", async move { gateway.keep_house(house_stop).await });
         let (gateway, forget_stop) = (Arc::clone(&self.gateway), intake.clone());
         tasks.spawn("retention", async move { gateway.forget_old(forget_stop).await });
-        if let Some(certificates) = self.certificates {
-            tasks.spawn(
-                "certificates",
-                watch_certificates(Reloader { certificates: Some(certificates) }, intake.clone()),
-            );
-        }
+        tasks.spawn("certificates", watch_certificates(self.reloader.clone(), intake.clone()));
         let (watchdog, watch_stop) = (self.watchdog, intake.clone());
         tasks.spawn("router", async move {
             if let Some(died) = watch_stop.run_until_cancelled(watchdog.died()).await {
@@ -167,23 +165,6 @@ impl App {
     }
 }
 
-/// Reads again what may change while the gateway runs.
-#[derive(Debug, Clone)]
-pub struct Reloader {
-    certificates: Option<Arc<Certificates>>,
-}
-
-impl Reloader {
-    /// A faulty file changes nothing, and the log says why.
-    pub fn reload(&self) {
-        let Some(certificates) = &self.certificates else { return };
-        match certificates.reload() {
-            Ok(()) => tracing::info!("the certificates were read again; connections that begin now get them"),
-            Err(error) => tracing::error!(%error, "the certificates stay as they are"),
-        }
-    }
-}
-
 /// Connections that wait to go from the HTTP side to the MQTT side.
 const UPGRADES: usize = 64;
 
@@ -192,9 +173,7 @@ const LOOK: Duration = Duration::from_secs(30);
 
 async fn watch_certificates(reloader: Reloader, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
-        if reloader.certificates.as_ref().is_some_and(|certificates| certificates.has_changed()) {
-            reloader.reload();
-        }
+        reloader.follow_certificates();
     }
 }
 

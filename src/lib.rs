@@ -16,6 +16,7 @@
 //! | [`address_resolution`] | whom the address of a push names |
 //! | [`pap`] | the Push Access Protocol on the wire; pure |
 //! | [`feed`] | what has happened, in the order of commits, for those who have to act on it |
+//! | [`reload`] | what is read again while the gateway runs |
 //! | [`control`] | the socket beside the store: commands that reach a running gateway |
 //! | [`credentials`], [`token`] | who may sign in, and with what |
 //! | [`caller`], [`policy`], [`pattern`] | who is asking, and may he |
@@ -50,6 +51,7 @@ pub mod parcel;
 pub mod pattern;
 pub mod policy;
 pub mod rate_limit;
+pub mod reload;
 pub mod store;
 pub mod supervision;
 pub mod telemetry;

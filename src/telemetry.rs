@@ -2,10 +2,15 @@
 
 use std::ffi::OsStr;
 use std::io::IsTerminal as _;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
+
+/// Sets the level of the log that was started.
+type SetLevel = Box<dyn Fn(EnvFilter) + Send + Sync>;
+static SET_LEVEL: OnceLock<SetLevel> = OnceLock::new();
 
 /// Starts logging; `false` where the level is no filter. Called once, at the start of a long-running command.
 pub fn init(log: &Log) -> bool {
@@ -18,9 +23,24 @@ pub fn init(log: &Log) -> bool {
             let variable = |name| std::env::var_os(name);
             let terminal = std::io::stderr().is_terminal();
             let colours = has_colours(terminal, variable("NO_COLOR").as_deref(), variable("TERM").as_deref());
-            builder.with_ansi(colours).try_init().is_ok()
+            let builder = builder.with_ansi(colours).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = SET_LEVEL.set(Box::new(move |filter| drop(handle.reload(filter))));
+            builder.try_init().is_ok()
         }
-        LogFormat::Json => builder.json().try_init().is_ok(),
+        LogFormat::Json => {
+            let builder = builder.json().with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = SET_LEVEL.set(Box::new(move |filter| drop(handle.reload(filter))));
+            builder.try_init().is_ok()
+        }
+    }
+}
+
+/// Changes the level while it runs; one that is no filter changes nothing.
+pub fn set_level(level: &str) {
+    if let (Some(set), Some(filter)) = (SET_LEVEL.get(), filter(level)) {
+        set(filter);
     }
 }
 

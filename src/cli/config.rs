@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Subcommand;
 
 use super::out;
 use crate::config;
+use crate::control::{self, Order, Reply};
 use crate::telemetry;
 
 /// Validate a configuration, or print the default.
@@ -24,6 +26,16 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Have the running gateway read its configuration again: log level, rules of initiators and devices, certificates. What else
+    /// has changed needs a restart, and is named. A faulty file changes nothing.
+    Reload {
+        /// Configuration file of the gateway: its store.path says where to find it.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the commented default.
     Default,
 }
@@ -31,6 +43,7 @@ enum Action {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     match &args.action {
         Action::Check { file, json } => check(file.as_deref(), *json)?,
+        Action::Reload { config, json } => reload(config.as_deref(), *json)?,
         Action::Default => print!("{}", config::DEFAULT_TOML),
     }
     Ok(())
@@ -47,6 +60,31 @@ fn check(file: Option<&Path>, json: bool) -> anyhow::Result<()> {
         eprintln!("warning: {warning}");
     }
     println!("{name}: valid");
+    Ok(())
+}
+
+fn reload(file: Option<&Path>, json: bool) -> anyhow::Result<()> {
+    let (config, _) = load(file)?;
+    let store = config.store.path;
+    let asked = control::ask(&store, &Order::Reload)
+        .with_context(|| format!("{}: the gateway cannot be asked", control::path(&store).display()))?;
+    let done = match asked {
+        None => anyhow::bail!("no gateway runs on {}: there is nothing to reload", store.display()),
+        Some(Reply::Failed(why)) => anyhow::bail!("nothing has changed: {why}"),
+        Some(Reply::Done(done)) => done,
+    };
+    if json {
+        out::json(&done);
+        return Ok(());
+    }
+    let words = |field: &str| {
+        let all = done[field].as_array().into_iter().flatten();
+        all.filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(", ")
+    };
+    println!("reloaded: {}", words("reloaded"));
+    if !words("needs_restart").is_empty() {
+        println!("changed, and needs a restart: {}", words("needs_restart"));
+    }
     Ok(())
 }
 

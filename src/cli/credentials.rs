@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::client::text;
 use super::{config, out};
 use crate::caller::Role;
-use crate::control::{self, Kind, Order, Reply};
+use crate::control::{self, CredentialOrder, Kind, Order, Reply};
 use crate::credentials::Credentials;
 use crate::store::Store;
 use crate::supervision::Health;
@@ -173,9 +173,9 @@ impl Desk {
     }
 
     /// Asks the gateway, or does it itself where none runs.
-    async fn order(&self, order: Order) -> anyhow::Result<Value> {
+    async fn order(&self, order: CredentialOrder) -> anyhow::Result<Value> {
         let socket = control::path(&self.store);
-        let asked = control::ask(&self.store, &order);
+        let asked = control::ask(&self.store, &Order::Credentials(order.clone()));
         match asked.with_context(|| format!("{}: the gateway cannot be asked", socket.display()))? {
             Some(Reply::Done(value)) => Ok(value),
             Some(Reply::Failed(why)) => bail!("{why}"),
@@ -185,7 +185,7 @@ impl Desk {
 
     async fn add(&self, names: Vec<String>, role: Option<Role>, csv: bool) -> anyhow::Result<()> {
         let one = names.len() == 1 && !csv;
-        let made = self.order(Order::Add { kind: self.kind, names, role }).await?;
+        let made = self.order(CredentialOrder::Add { kind: self.kind, names, role }).await?;
         let made = made.as_array().cloned().unwrap_or_default();
         if self.json {
             let mut shown: Vec<Value> = made.iter().map(|made| self.named(made)).collect();
@@ -220,7 +220,7 @@ impl Desk {
 
     async fn rotate(&self, name: String, keep_old: Option<Duration>) -> anyhow::Result<()> {
         let keep_old = keep_old.map(|keep| u64::try_from(keep.as_millis()).unwrap_or(u64::MAX));
-        let made = self.order(Order::Rotate { kind: self.kind, name, keep_old }).await?;
+        let made = self.order(CredentialOrder::Rotate { kind: self.kind, name, keep_old }).await?;
         if self.json {
             out::json(&self.named(&made));
         } else {
@@ -230,7 +230,7 @@ impl Desk {
     }
 
     async fn remove(&self, name: String) -> anyhow::Result<()> {
-        self.order(Order::Remove { kind: self.kind, name: name.clone() }).await?;
+        self.order(CredentialOrder::Remove { kind: self.kind, name: name.clone() }).await?;
         if self.json {
             out::json(&json!({ self.column(): name, "removed": true }));
         } else {
@@ -243,7 +243,7 @@ impl Desk {
         let mut all = Vec::new();
         loop {
             let after = all.last().map(|last| text(last, "name")).unwrap_or_default();
-            let page = self.order(Order::List { kind: self.kind, after, limit: PAGE }).await?;
+            let page = self.order(CredentialOrder::List { kind: self.kind, after, limit: PAGE }).await?;
             let page = page.as_array().cloned().unwrap_or_default();
             let full = page.len() >= PAGE;
             all.extend(page);
@@ -294,7 +294,7 @@ fn quoted(field: &str) -> String {
 }
 
 /// Without a gateway: the store is opened, and nobody else can while it is.
-async fn alone(path: &Path, order: Order) -> anyhow::Result<Value> {
+async fn alone(path: &Path, order: CredentialOrder) -> anyhow::Result<Value> {
     let store = Store::open(path, 1, &Health::default(), |_| {})?;
     let credentials = Credentials::open(&store).await?;
     let done = carry_out(&credentials, order).await;
@@ -302,17 +302,17 @@ async fn alone(path: &Path, order: Order) -> anyhow::Result<Value> {
     done
 }
 
-async fn carry_out(credentials: &Credentials, order: Order) -> anyhow::Result<Value> {
+async fn carry_out(credentials: &Credentials, order: CredentialOrder) -> anyhow::Result<Value> {
     Ok(match order {
-        Order::Add { kind, names, role } => json!(credentials.add(kind.into(), &names, role).await?),
-        Order::Rotate { kind, name, keep_old } => {
-            json!(credentials.rotate(kind.into(), &name, Order::keep(keep_old)).await?.0)
+        CredentialOrder::Add { kind, names, role } => json!(credentials.add(kind.into(), &names, role).await?),
+        CredentialOrder::Rotate { kind, name, keep_old } => {
+            json!(credentials.rotate(kind.into(), &name, CredentialOrder::keep(keep_old)).await?.0)
         }
-        Order::Remove { kind, name } => {
+        CredentialOrder::Remove { kind, name } => {
             credentials.remove(kind.into(), &name).await?;
             json!({})
         }
-        Order::List { kind, after, limit } => json!(credentials.list(kind.into(), &after, limit).await?),
+        CredentialOrder::List { kind, after, limit } => json!(credentials.list(kind.into(), &after, limit).await?),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -45,7 +46,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         ("mqtt.listen", "127.0.0.1:0".to_owned()),
         ("store.path", folder.0.join("demo.db").display().to_string()),
     ];
-    let app = App::build(config::load(None, [], &flags)?).await?;
+    let app =
+        App::build(config::load(None, [], &flags)?, Arc::new(|| Err("the demo has no configuration".into()))).await?;
     let bound = app.entrances().addresses();
     let (Some(http), Some(mqtt)) = (bound.http, bound.mqtt) else { anyhow::bail!("the demo needs both listeners") };
     let addresses = Places { http, mqtt };

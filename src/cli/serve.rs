@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -9,14 +10,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::config;
-use crate::app::{App, Reloader};
+use crate::app::App;
 use crate::entrances::Addresses;
+use crate::reload::Reloader;
 use crate::telemetry;
 
 /// Run the gateway until SIGINT or SIGTERM.
 ///
-/// Prints one line of JSON when it is ready; logs go to stderr. SIGHUP reads the certificates again; to use other
-/// changed settings, restart. A second SIGINT or SIGTERM stops at once.
+/// Prints one line of JSON when it is ready; logs go to stderr. SIGHUP does what `papcast config reload` does. A second SIGINT or SIGTERM stops at once.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Configuration file; see `papcast config default`. Where none is named, none is read.
@@ -42,8 +43,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     // Before the store is touched: see `SIGXFSZ`.
     watch_signals(stop.clone()).context("signals cannot be watched")?;
     let pap = config.pap.endpoints.keys().cloned().collect::<Vec<String>>().join(", ");
-    let app = App::build(config).await?;
-    reload_on_hangup(app.reloader()).context("signals cannot be watched")?;
+    let file = args.config.clone();
+    let load = move || match config::load(file.as_deref()) {
+        Ok((config, _)) => Ok(config),
+        Err(error) => Err(format!("{error:#}")),
+    };
+    let app = App::build(config, Arc::new(load)).await?;
+    reload_on_hangup(app.reloader().clone()).context("signals cannot be watched")?;
     let ready = Ready { ready: true, addresses: app.entrances().addresses() };
     let (http, mqtt) = app.entrances().in_words();
     // A gateway is not ended because nobody reads its ready line.
@@ -89,8 +95,8 @@ fn reload_on_hangup(reloader: Reloader) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            tracing::info!("SIGHUP: certificates are read again; other settings need a restart");
-            reloader.reload();
+            tracing::info!("SIGHUP: what can be read again is");
+            reloader.reload_and_tell();
         }
     });
     Ok(())

@@ -38,8 +38,17 @@ impl From<Kind> for crate::caller::Kind {
 
 /// What is asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 pub enum Order {
+    /// Read the configuration again.
+    Reload,
+    Credentials(CredentialOrder),
+}
+
+/// What is asked for about credentials.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum CredentialOrder {
     Add {
         kind: Kind,
         names: Vec<String>,
@@ -62,7 +71,7 @@ pub enum Order {
     },
 }
 
-impl Order {
+impl CredentialOrder {
     /// How long the old token works.
     #[must_use]
     pub fn keep(millis: Option<u64>) -> Option<Duration> {

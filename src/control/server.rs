@@ -10,9 +10,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{LINE, Order, Reply, path};
+use super::{CredentialOrder, LINE, Order, Reply, path};
 use crate::credentials;
 use crate::gateway::Gateway;
+use crate::reload::Reloader;
 
 /// A command that asks nothing for so long is not waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,7 +57,7 @@ impl Listener {
     }
 
     /// Answers until told to stop.
-    pub async fn serve(self, gateway: Arc<Gateway>, stop: CancellationToken) {
+    pub async fn serve(self, gateway: Arc<Gateway>, reloader: Reloader, stop: CancellationToken) {
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
@@ -64,9 +65,9 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let gateway = Arc::clone(&gateway);
+                    let (gateway, reloader) = (Arc::clone(&gateway), reloader.clone());
                     tokio::spawn(async move {
-                        match tokio::time::timeout(PATIENCE, answer(stream, &gateway)).await {
+                        match tokio::time::timeout(PATIENCE, answer(stream, &gateway, &reloader)).await {
                             Ok(Ok(())) => {}
                             Ok(Err(error)) => tracing::debug!(%error, "a command went away"),
                             Err(_) => tracing::debug!("a command that asked nothing was sent away"),
@@ -82,7 +83,7 @@ impl Listener {
     }
 }
 
-async fn answer(stream: UnixStream, gateway: &Gateway) -> std::io::Result<()> {
+async fn answer(stream: UnixStream, gateway: &Gateway, reloader: &Reloader) -> std::io::Result<()> {
     let (own, other) = (rustix::process::geteuid().as_raw(), stream.peer_cred()?.uid());
     let (from, mut to) = stream.into_split();
     let mut line = String::new();
@@ -91,7 +92,13 @@ async fn answer(stream: UnixStream, gateway: &Gateway) -> std::io::Result<()> {
         Reply::Failed(format!("the gateway belongs to user {own}, and user {other} asks"))
     } else {
         match serde_json::from_str(&line) {
-            Ok(order) => carry_out(gateway, order).await.unwrap_or_else(|error| Reply::Failed(error.to_string())),
+            Ok(Order::Reload) => match reloader.reload() {
+                Ok(done) => Reply::Done(json!(done)),
+                Err(error) => Reply::Failed(error),
+            },
+            Ok(Order::Credentials(order)) => {
+                carry_out(gateway, order).await.unwrap_or_else(|error| Reply::Failed(error.to_string()))
+            }
             Err(error) => Reply::Failed(format!("the gateway does not understand the command: {error}")),
         }
     };
@@ -100,16 +107,18 @@ async fn answer(stream: UnixStream, gateway: &Gateway) -> std::io::Result<()> {
     to.write_all(&line).await
 }
 
-async fn carry_out(gateway: &Gateway, order: Order) -> Result<Reply, credentials::Error> {
+async fn carry_out(gateway: &Gateway, order: CredentialOrder) -> Result<Reply, credentials::Error> {
     Ok(Reply::Done(match order {
-        Order::Add { kind, names, role } => json!(gateway.add_credentials(kind.into(), &names, role).await?),
-        Order::Rotate { kind, name, keep_old } => {
-            json!(gateway.rotate_credential(kind.into(), &name, Order::keep(keep_old)).await?)
+        CredentialOrder::Add { kind, names, role } => json!(gateway.add_credentials(kind.into(), &names, role).await?),
+        CredentialOrder::Rotate { kind, name, keep_old } => {
+            json!(gateway.rotate_credential(kind.into(), &name, CredentialOrder::keep(keep_old)).await?)
         }
-        Order::Remove { kind, name } => {
+        CredentialOrder::Remove { kind, name } => {
             gateway.remove_credential(kind.into(), &name).await?;
             json!({})
         }
-        Order::List { kind, after, limit } => json!(gateway.list_credentials(kind.into(), &after, limit).await?),
+        CredentialOrder::List { kind, after, limit } => {
+            json!(gateway.list_credentials(kind.into(), &after, limit).await?)
+        }
     }))
 }

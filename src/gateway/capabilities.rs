@@ -6,7 +6,7 @@ use super::Gateway;
 use crate::caller::Caller;
 use crate::clock;
 use crate::ids::{GroupId, Target, UserId};
-use crate::policy::{self, Action};
+use crate::policy::{Action, may};
 use crate::store::{Error, TerminalSeen};
 
 /// Terminals that one answer tells of.
@@ -46,7 +46,8 @@ impl From<Error> for NoCapabilities {
 impl Gateway {
     /// What is known of the terminals behind an address.
     pub async fn capabilities(&self, caller: &Caller, address: &str) -> Result<Capabilities, NoCapabilities> {
-        let reached = |target: &Target| self.policy.may_reach(caller, target);
+        let policy = self.policy();
+        let reached = |target: &Target| policy.may_reach(caller, target);
         let users = self.named_targets(address, false).into_iter().filter(reached).filter_map(|target| match target {
             Target::User(user) => Some(user),
             Target::Group(_) => None,
@@ -56,7 +57,7 @@ impl Gateway {
             let terminals = self.known_terminals(&user).await?;
             let bindings = self.store().bindings(user).await?;
             if !terminals.is_empty() || !bindings.is_empty() {
-                let sees = policy::may(caller, Action::SeeGroups);
+                let sees = may(caller, Action::SeeGroups);
                 let groups = bindings.into_iter().map(|binding| binding.group).filter(|_| sees).collect();
                 return Ok(Capabilities { terminals, groups });
             }

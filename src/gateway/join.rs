@@ -97,7 +97,7 @@ impl Gateway {
             return Err(format!("{} is not allowed here", action.name()));
         }
         match &request.group {
-            Some(group) if request.op == Op::Join && !self.policy.may_join(caller, &request.user, group) => {
+            Some(group) if request.op == Op::Join && !self.policy().may_join(caller, &request.user, group) => {
                 Err(format!("the group {group} is not for {}", request.user))
             }
             _ => Ok(()),

@@ -24,7 +24,7 @@ mod terminal_directory;
 mod user_locks;
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 pub use acknowledge::Unwritten;
@@ -80,7 +80,7 @@ pub struct Gateway {
     feed: Feed,
     rules: Rules,
     auth: AuthMode,
-    policy: Policy,
+    policy: RwLock<Arc<Policy>>,
     credentials: Credentials,
     /// How often a credential was taken away.
     removals: AtomicU64,
@@ -133,7 +133,7 @@ impl Gateway {
             feed,
             rules,
             auth: config.auth.mode,
-            policy: Policy::new(config.initiators.clone(), config.devices.clone()),
+            policy: RwLock::new(Arc::new(Policy::new(config.initiators.clone(), config.devices.clone()))),
             credentials,
             removals: AtomicU64::default(),
             failures: sign_in_failures::Failures::default(),
@@ -163,8 +163,13 @@ impl Gateway {
 
     /// Who may reach what, by the rules of the configuration.
     #[must_use]
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on these rules hold; who is in a group already stays there.
+    pub fn set_policy(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 
     /// What has happened, for those who have to act on it.

@@ -247,9 +247,10 @@ impl Gateway {
     /// Of what an address may mean, what the caller may not reach counts for nothing. Where nothing is left, it is refused: in
     /// the same words whether or not there is such a group.
     fn check_reach(&self, caller: &Caller, mut addresses: Vec<Address>) -> Result<Vec<Address>, Refused> {
+        let policy = self.policy();
         for address in &mut addresses {
             let could = !address.meanings.is_empty();
-            address.meanings.retain(|meaning| self.policy.may_reach(caller, &meaning.target));
+            address.meanings.retain(|meaning| policy.may_reach(caller, &meaning.target));
             if could && address.meanings.is_empty() {
                 let shown: String = address.raw.chars().take(200).collect();
                 return Err(Refused::NotAllowed(format!("the address {shown:?} is not for this initiator")));

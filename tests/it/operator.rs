@@ -23,7 +23,7 @@ fn a_hangup_was_the_end_of_the_gateway() {
     for times in 1..=2 {
         gateway.signal("HUP");
         wait_for("a line in the log", || {
-            (gateway.log().matches("SIGHUP: certificates are read again").count() == times).then_some(())
+            (gateway.log().matches("SIGHUP: what can be read again is").count() == times).then_some(())
         });
     }
     assert_eq!(gateway.http().get("/healthz").status, 200);
@@ -255,4 +255,48 @@ fn the_example_of_an_acl_let_nobody_read_the_reports() {
     device.expect(4);
     let report = dashboard.push();
     assert_eq!((report.topic.as_str(), report.text()), ("status/d1", "fine"));
+}
+
+#[test]
+fn a_reload_takes_what_it_can_and_names_the_rest() {
+    let mut gateway = Gateway::start_with("auth.mode = \"required\"\n", &[]);
+    let folder = gateway.dir.path().to_owned();
+    let run = |args: &[&str]| {
+        let output = Command::new(PAPCAST).args(args).current_dir(&folder).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Output { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    };
+    let add = |kind: &str, name: &str| {
+        let made = run(&[kind, "add", name, "--json", "--config", "broker.toml"]);
+        let made: serde_json::Value = serde_json::from_str(&made.out).unwrap();
+        made["token"].as_str().unwrap().to_owned()
+    };
+    let press = gateway.http().bearer(&add("initiator", "press"));
+    let alice = add("device", "alice");
+    let code = |id: &str| press.pap(&crate::common::http::Pap::new(id).to("user:alice")).pap_code();
+    assert_eq!(code("p1"), 1001);
+    let write = |text: &str| std::fs::write(folder.join("broker.toml"), text).unwrap();
+    let reload = || run(&["config", "reload", "--config", "broker.toml", "--json"]);
+    write(
+        "auth.mode = \"required\"\nlog.level = \"debug\"\nhttp.max_body = 2_000_000\n[[initiators]]\nmatch = \"*\"\nto = []\n",
+    );
+    let done: serde_json::Value = serde_json::from_str(&reload().out).unwrap();
+    assert_eq!(done["reloaded"], serde_json::json!(["log.level", "initiators", "devices"]));
+    assert_eq!(done["needs_restart"], serde_json::json!(["http"]));
+    assert_eq!(code("p2"), 2001, "the new rule holds");
+    let connect = crate::common::mqtt::Connect::v5("a", "alice").password(&alice);
+    crate::common::mqtt::Raw::connect(gateway.mqtt, &connect).disconnect();
+    wait_for("a line of debug", || gateway.log().contains("DEBUG").then_some(()));
+    // A faulty one changes nothing, by command and by signal.
+    write("auth.mode = \"required\"\nlog.level = \"info\"\nhttp.nonsense = 1\n");
+    gateway.signal("HUP");
+    wait_for("the complaint", || gateway.log().contains("nothing was read again").then_some(()));
+    assert!(gateway.log().contains("http.nonsense"), "{}", gateway.log());
+    assert_eq!(code("p3"), 2001);
+    write("auth.mode = \"required\"\n");
+    assert_eq!(reload().code, Some(0));
+    assert_eq!(code("p4"), 1001);
+    gateway.terminate();
+    let refused = reload();
+    assert!(refused.code == Some(1) && refused.err.contains("no gateway runs on"), "{refused:?}");
 }
