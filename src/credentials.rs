@@ -116,9 +116,9 @@ impl Credentials {
         Ok(listed.collect())
     }
 
-    /// Whether a device of this name has a token.
-    pub async fn has_device(&self, name: &str) -> Result<bool, store::Error> {
-        self.store.has_device(name.to_owned()).await
+    /// Whether somebody of this name has a token.
+    pub async fn has(&self, kind: Kind, name: &str) -> Result<bool, store::Error> {
+        self.store.has_credential(kind, name.to_owned()).await
     }
 
     /// Old tokens whose time is up: forgotten, and answered.

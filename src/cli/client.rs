@@ -102,15 +102,15 @@ pub(super) struct Reply {
 /// No answer that could be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    #[error("no gateway answers at {gateway}")]
+    #[error("no gateway answers at {gateway} (--gateway names another one)")]
     NoGateway { gateway: Uri, source: std::io::Error },
-    #[error("no TLS with {gateway}: {source} (--ca names another authority)")]
+    #[error("no TLS with {gateway}: {source} (--ca names the authority to trust)")]
     Tls { gateway: Uri, source: std::io::Error },
     #[error("{gateway} did not answer within {seconds} seconds (--timeout)")]
     Late { gateway: Uri, seconds: u64 },
     #[error("{gateway} is no HTTP server, or has just stopped: it closed the connection without an answer")]
     Mute { gateway: Uri },
-    #[error("{gateway} is no HTTP server: what it answers is no HTTP")]
+    #[error("{gateway} is no HTTP server: what it answers is no HTTP; one that speaks TLS begins with https://")]
     NotHttp { gateway: Uri },
     #[error("{gateway} is an HTTP server, but has no JSON API of papcast: it answered {status} to {method} {path}")]
     Foreign { gateway: Uri, status: StatusCode, method: Method, path: String },
@@ -237,7 +237,7 @@ impl Gateway {
     ) -> anyhow::Result<(StatusCode, Value)> {
         let (status, value) = self.answer(method, path, body, headers).await?;
         if !status.is_success() {
-            bail!("{}", value["detail"].as_str().unwrap_or_else(|| status.as_str()));
+            bail!("{}{}", value["detail"].as_str().unwrap_or_else(|| status.as_str()), hint(status));
         }
         Ok((status, value))
     }
@@ -248,7 +248,7 @@ impl Gateway {
         match value["detail"].as_str() {
             _ if status.is_success() => Ok(Some(value)),
             Some(_) if status == StatusCode::NOT_FOUND => Ok(None),
-            detail => bail!("{}", detail.unwrap_or_else(|| status.as_str())),
+            detail => bail!("{}{}", detail.unwrap_or_else(|| status.as_str()), hint(status)),
         }
     }
 
@@ -288,6 +288,11 @@ impl Gateway {
             }
         }
     }
+}
+
+/// What a command can do about it.
+fn hint(status: StatusCode) -> &'static str {
+    if status == StatusCode::UNAUTHORIZED { " (--token, or PAPCAST_TOKEN)" } else { "" }
 }
 
 async fn exchange(

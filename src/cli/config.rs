@@ -9,6 +9,7 @@ use super::out;
 use crate::config;
 use crate::control::{self, Order, Reply};
 use crate::telemetry;
+use crate::tls;
 
 /// Validate a configuration, or print the default.
 #[derive(Debug, clap::Args)]
@@ -22,6 +23,9 @@ enum Action {
     /// Read a file (and the environment) as `serve` would, and say what is wrong with it.
     Check {
         file: Option<PathBuf>,
+        /// The same, as the other commands name it.
+        #[arg(long, value_name = "FILE", conflicts_with = "file")]
+        config: Option<PathBuf>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -42,7 +46,7 @@ enum Action {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     match &args.action {
-        Action::Check { file, json } => check(file.as_deref(), *json)?,
+        Action::Check { file, config, json } => check(file.as_deref().or(config.as_deref()), *json)?,
         Action::Reload { config, json } => reload(config.as_deref(), *json)?,
         Action::Default => print!("{}", config::DEFAULT_TOML),
     }
@@ -50,7 +54,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn check(file: Option<&Path>, json: bool) -> anyhow::Result<()> {
-    let (_, warnings) = load(file)?;
+    let (config, warnings) = load(file)?;
+    // What `serve` reads besides.
+    tls::Certificates::load(&config.tls)?;
+    tls::Trust::new(config.notify.ca.as_deref(), "notify.ca")?;
     let name = file.map_or("the built-in default".into(), |file| file.display().to_string());
     if json {
         out::json(&serde_json::json!({ "file": file, "valid": true, "warnings": warnings }));

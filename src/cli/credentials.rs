@@ -94,11 +94,15 @@ enum Common {
     Rotate {
         name: String,
         /// So long the old token works as well, such as "7days".
-        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "TIME", value_parser = duration)]
         keep_old: Option<Duration>,
     },
     /// Take the tokens of one away. Its connections end within a second.
     Remove { name: String },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "expected a time such as \"7days\" or \"12h\"".into())
 }
 
 fn role(text: &str) -> Result<Role, String> {
@@ -295,6 +299,16 @@ fn quoted(field: &str) -> String {
 
 /// Without a gateway: the store is opened, and nobody else can while it is.
 async fn alone(path: &Path, order: CredentialOrder) -> anyhow::Result<Value> {
+    if !path.exists() {
+        let place = std::path::absolute(path).unwrap_or_else(|_| path.into());
+        let place = place.display();
+        // Whoever is in the wrong folder shall not be told that nobody is known.
+        ensure!(
+            matches!(order, CredentialOrder::Add { .. }),
+            "{place}: there is no such store (store.path is relative to the folder of the gateway)"
+        );
+        eprintln!("{place}: a new store, for a gateway that is started in this folder");
+    }
     let store = Store::open(path, 1, &Health::default(), |_| {})?;
     let credentials = Credentials::open(&store).await?;
     let done = carry_out(&credentials, order).await;

@@ -67,8 +67,12 @@ impl Gateway {
             Offer::Name { name, token } => (Some(name), token),
             Offer::Bearer(token) => (None, token),
             Offer::Certificate(name) => {
-                let fits = caller::check_name(name).is_ok();
-                return if fits { Ok(Caller::Initiator(name.to_owned())) } else { Err(Denied::Wrong) };
+                // A certificate stands for the token of somebody who was added, and for nobody else.
+                return match self.credentials.has(Kind::Initiator, name).await {
+                    Ok(true) => Ok(Caller::Initiator(name.to_owned())),
+                    Ok(false) => Err(self.fail(name, from).await),
+                    Err(_) => Err(Denied::Unavailable),
+                };
             }
         };
         let found = self.find(token.as_bytes()).await?.filter(|found| name.is_none_or(|name| fits(found, name)));
@@ -94,7 +98,7 @@ impl Gateway {
 
     /// Whether everybody has to say who he is, and somebody can say that he is this device.
     pub async fn is_device(&self, name: &str) -> Result<bool, crate::store::Error> {
-        Ok(self.requires_sign_in() && self.credentials.has_device(name).await?)
+        Ok(self.requires_sign_in() && self.credentials.has(Kind::Device, name).await?)
     }
 
     /// How often a credential was taken away. Who signs in compares it before and after he is known to be signed in: it may
@@ -184,6 +188,8 @@ impl Gateway {
     }
 
     async fn sign_out(&self, login: Login) {
+        let (kind, name) = (login.kind.name(), &login.name);
+        tracing::info!(kind, name, "a token works no more; the connections that it let in end");
         self.removals.fetch_add(1, Ordering::SeqCst);
         self.terminals().sign_out(login).await;
     }

@@ -27,7 +27,7 @@ pub(super) async fn sign_in(
     }
     let wrong = |why: &str| Refusal::new(reason::BAD_USER_NAME_OR_PASSWORD, why);
     if let Some(certified) = certified(worker, conn).filter(|_| connect.password.is_none()) {
-        return by_certificate(worker, conn, &certified, name, client_id);
+        return by_certificate(worker, conn, &certified, name, client_id).await;
     }
     let name =
         name.ok_or_else(|| wrong("it has no username: its user ID belongs there, and its token into the password"))?;
@@ -52,8 +52,8 @@ fn certified(worker: &Worker, conn: &Conn) -> Option<String> {
     tls::client_name(&certificate, field)
 }
 
-/// A device that needs no token: its username, if it has one, is the name in its certificate.
-fn by_certificate(
+/// A device that was added and shows a certificate in place of its token: its username, if it has one, is the name in there.
+async fn by_certificate(
     worker: &Worker,
     conn: &Conn,
     certified: &str,
@@ -66,13 +66,21 @@ fn by_certificate(
     if named.is_some_and(|named| named != own) || certified.starts_with(OPERATOR_PREFIX) {
         return Err(not_its("its username is not the name in its certificate"));
     }
+    let removals = worker.gateway.removals();
+    match worker.gateway.is_device(own.as_str()).await {
+        Ok(true) => {}
+        Ok(false) => return Err(not_its("the name in its certificate is no device that was added")),
+        Err(_) => return Err(Refusal::new(reason::UNAVAILABLE, "the store cannot answer")),
+    }
     let user = match worker.settings.user_id {
         UserIdFrom::Username => own.clone(),
         UserIdFrom::ClientId => UserId::parse(client_id).map_err(|_| not_its("its client id is no user ID"))?,
     };
     let signed_in = SignedIn { kind: Kind::Device, name: own.to_string(), role: None, hash: [0; 32] };
     conn.state.borrow_mut().signed_in = Some(Box::new(signed_in));
-    Ok(Some(user))
+    let is_still =
+        worker.gateway.removals() == removals || worker.gateway.is_device(own.as_str()).await.unwrap_or(false);
+    if is_still { Ok(Some(user)) } else { Err(not_its("its device has just been removed")) }
 }
 
 /// The user ID: the username, else the client id; none where that was assigned by us.

@@ -176,16 +176,20 @@ impl Store {
         .await
     }
 
-    /// Whether a device of this name has a credential.
-    pub async fn has_device(&self, name: String) -> Result<bool> {
-        self.read(move |sql| has_device(sql, &name)).await
+    /// Whether there is a credential of this kind and name.
+    pub async fn has_credential(&self, kind: Kind, name: String) -> Result<bool> {
+        self.read(move |sql| has(sql, kind, &name)).await
     }
 }
 
 /// Whether a device has a credential: its user is known, even if it never was here.
 pub(super) fn has_device(sql: &Connection, user: &str) -> Result<bool> {
-    let mut query = sql.prepare_cached("SELECT EXISTS (SELECT 1 FROM credentials WHERE kind = 0 AND name = ?1)")?;
-    Ok(query.query_row([user], |row| row.get(0))?)
+    has(sql, Kind::Device, user)
+}
+
+fn has(sql: &Connection, kind: Kind, name: &str) -> Result<bool> {
+    let mut query = sql.prepare_cached("SELECT EXISTS (SELECT 1 FROM credentials WHERE kind = ?1 AND name = ?2)")?;
+    Ok(query.query_row(params![kind_number(kind), name], |row| row.get(0))?)
 }
 
 fn insert(sql: &Connection, kind: i64, one: &NewCredential, now: Millis) -> Result<()> {

@@ -33,9 +33,17 @@ const PRAGMAS: [(&str, &str); 7] = [
 /// Readers and writer wait this long for each other's locks. In WAL mode that happens only while a file is recovered.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// A new store is its owner's alone: pushes stand in it. SQLite gives the files beside it the same mode. Where it cannot be made,
+/// SQLite says why.
+fn own(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+}
+
 pub(super) fn open(path: &Path) -> Result<Connection> {
     let fail =
         |error: rusqlite::Error| Error::Open(format!("{}: cannot be opened as a store: {error}", path.display()));
+    own(path);
     let mut connection = Connection::open(path).map_err(fail)?;
     connection.busy_timeout(BUSY).map_err(fail)?;
     // What is refused is left as it is: some of the pragmas change the file.

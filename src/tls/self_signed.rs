@@ -13,7 +13,7 @@ use rcgen::{
 pub enum Failed {
     #[error("the certificates cannot be made: {0}")]
     Making(#[from] rcgen::Error),
-    #[error("{}: cannot be written: {source}", .path.display())]
+    #[error("{}: cannot be written: {source}; nothing is written over, so choose another folder or remove it", .path.display())]
     Writing { path: PathBuf, source: std::io::Error },
 }
 
@@ -49,14 +49,14 @@ pub fn self_signed(folder: &Path, names: &[String], client: &str) -> Result<Made
     let (cert, key) = signed(names.to_vec(), common, ExtendedKeyUsagePurpose::ServerAuth)?;
     let (client_cert, client_key) = signed(Vec::new(), client, ExtendedKeyUsagePurpose::ClientAuth)?;
     std::fs::create_dir_all(folder).map_err(|source| Failed::Writing { path: folder.into(), source })?;
-    let write = |name: &str, text: &str| write_new(&folder.join(name), text);
+    let write = |name: &str, text: &str, mode| write_new(&folder.join(name), text, mode);
     Ok(Made {
         // First those that nothing can be done with alone.
-        ca: write("ca.pem", &ca_cert.pem())?,
-        cert: write("server.pem", &cert)?,
-        key: write("server-key.pem", &key)?,
-        client_cert: write("client.pem", &client_cert)?,
-        client_key: write("client-key.pem", &client_key)?,
+        ca: write("ca.pem", &ca_cert.pem(), 0o644)?,
+        cert: write("server.pem", &cert, 0o644)?,
+        key: write("server-key.pem", &key, 0o600)?,
+        client_cert: write("client.pem", &client_cert, 0o644)?,
+        client_key: write("client-key.pem", &client_key, 0o600)?,
     })
 }
 
@@ -70,10 +70,10 @@ fn params(names: Vec<String>, common: &str) -> Result<CertificateParams, rcgen::
     Ok(params)
 }
 
-/// Only its owner reads it: half of them are keys.
-fn write_new(path: &Path, text: &str) -> Result<PathBuf, Failed> {
+/// A file that was not there; keys are their owner's alone.
+fn write_new(path: &Path, text: &str, mode: u32) -> Result<PathBuf, Failed> {
     let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
         file.write_all(text.as_bytes())
     };
     write().map_err(|source| Failed::Writing { path: path.into(), source })?;

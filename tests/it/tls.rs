@@ -277,6 +277,21 @@ fn a_certificate_says_who_its_client_is() {
         Command::new("mosquitto_pub").args(args).args(more).stderr(Stdio::null()).status().unwrap().success()
     };
     let shows = ["--cert", &cert, "--key", &key];
+    let run = |args: &[&str]| {
+        let output = Command::new(PAPCAST)
+            .args(args)
+            .args(["--config", "broker.toml"])
+            .current_dir(gateway.dir.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    // It stands for the token of somebody who was added, and for nobody else.
+    assert!(!publish(&shows));
+    assert!(curl(&gateway, &certificates, "/api/v1/pushes", &shows).1.contains("\"status\":401"));
+    run(&["device", "add", "alice"]);
+    assert!(curl(&gateway, &certificates, "/api/v1/pushes", &shows).1.contains("\"status\":401"), "no initiator");
+    run(&["initiator", "add", "alice"]);
     // It is alice's; with another name it is nobody's, and without it there is no token.
     assert!(publish(&shows) && publish(&[&shows[..], &["-u", "alice"]].concat()));
     assert!(!publish(&[&shows[..], &["-u", "bob"]].concat()));
@@ -295,4 +310,6 @@ fn a_certificate_says_who_its_client_is() {
     assert!(said.contains("\"status\":403"), "{said}");
     let (_, said) = curl(&gateway, &certificates, "/api/v1/pushes", &[]);
     assert!(said.contains("\"status\":401"), "{said}");
+    run(&["device", "remove", "alice"]);
+    assert!(!publish(&shows), "removed");
 }
