@@ -196,5 +196,10 @@ impl World {
             self.hang_up().await;
             self.answer(number, 0, false);
         }
+        // Who drops what is in its way is ended for it, and comes again some time.
+        let is_stuck = |terminal: &Connection| terminal.session.suspect().is_some();
+        if number == DROPS && self.terminals[number].as_ref().is_some_and(is_stuck) {
+            self.disconnect(number).await;
+        }
     }
 }
