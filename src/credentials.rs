@@ -1,10 +1,11 @@
 //! Credentials: made, listed, changed, removed and looked up, the same with and without a running gateway.
 
-use std::time::Duration;
+use std::collections::HashSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use crate::caller::{self, Kind, Role};
+use crate::caller::{self, Kind, Login, Role};
 use crate::clock;
 use crate::ids::UserId;
 use crate::store::{self, NewCredential, SignedIn, Store};
@@ -13,7 +14,34 @@ use crate::token::{Hasher, NoRandom, Token};
 /// Longest token that is looked at, in bytes; ours have 36.
 const TOKEN_MAX: usize = 1_024;
 /// Names that one order may add: it is one transaction.
-const BATCH: usize = 10_000;
+pub const MOST: usize = 10_000;
+
+/// What is asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Order {
+    Add {
+        kind: Kind,
+        names: Vec<String>,
+        role: Option<Role>,
+    },
+    Rotate {
+        kind: Kind,
+        name: String,
+        /// Milliseconds that the old token still works.
+        keep_old: Option<u64>,
+    },
+    Remove {
+        kind: Kind,
+        name: String,
+    },
+    /// A page in order of names, after this one.
+    List {
+        kind: Kind,
+        after: String,
+        limit: usize,
+    },
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -30,23 +58,23 @@ pub enum Error {
 }
 
 /// A credential that was made, with its token, which nobody can show again.
-#[derive(Debug, Clone, Serialize)]
-pub struct Made {
-    pub name: String,
+#[derive(Debug, Serialize)]
+struct Made {
+    name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<Role>,
-    pub token: String,
+    role: Option<Role>,
+    token: String,
 }
 
 /// A credential as it is listed.
-#[derive(Debug, Clone, Serialize)]
-pub struct Listed {
-    pub name: String,
+#[derive(Debug, Serialize)]
+struct Listed {
+    name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<Role>,
-    pub created_at: String,
+    role: Option<Role>,
+    created_at: String,
     /// An earlier token works until then as well.
-    pub old_token_until: Option<String>,
+    old_token_until: Option<String>,
 }
 
 /// The credentials of a store.
@@ -62,50 +90,59 @@ impl Credentials {
         Ok(Self { store: store.clone(), hasher: Hasher::new(&key) })
     }
 
+    /// Carries an order out. With what was made or found comes whose connections have to end for it.
+    pub async fn carry_out(&self, order: Order) -> Result<(Value, Vec<Login>), Error> {
+        Ok(match order {
+            Order::Add { kind, names, role } => (json!(self.add(kind, &names, role).await?), Vec::new()),
+            Order::Rotate { kind, name, keep_old } => {
+                let (made, ended) = self.rotate(kind, &name, keep_old).await?;
+                (json!(made), ended)
+            }
+            Order::Remove { kind, name } => (json!({}), vec![self.remove(kind, &name).await?]),
+            Order::List { kind, after, limit } => (json!(self.list(kind, &after, limit).await?), Vec::new()),
+        })
+    }
+
     /// Makes a token for each name: for all of them or for none.
-    pub async fn add(&self, kind: Kind, names: &[String], role: Option<Role>) -> Result<Vec<Made>, Error> {
+    async fn add(&self, kind: Kind, names: &[String], role: Option<Role>) -> Result<Vec<Made>, Error> {
+        if names.len() > MOST {
+            return Err(Error::BadName(format!("{} names are too many for one order: {MOST} at most", names.len())));
+        }
         let mut made = Vec::with_capacity(names.len());
+        let mut seen = HashSet::with_capacity(names.len());
         for name in names {
-            made.push(Made { name: checked(kind, name)?, role, token: Token::new(kind)?.reveal() });
+            let name = checked(kind, name)?;
+            if !seen.insert(name.clone()) {
+                return Err(Error::BadName(format!("{name:?} is named twice")));
+            }
+            made.push(Made { name, role, token: Token::new(kind)?.reveal() });
         }
-        for portion in made.chunks(BATCH) {
-            let new = portion.iter().map(|one| NewCredential {
-                name: one.name.clone(),
-                role,
-                hash: self.hasher.hash(one.token.as_bytes()),
-            });
-            let added = self.store.add_credentials(kind, new.collect(), clock::now()).await?;
-            added.map_err(|name| Error::Exists { kind, name })?;
-        }
+        let hash = |one: &Made| self.hasher.hash(one.token.as_bytes());
+        let new = made.iter().map(|one| NewCredential { name: one.name.clone(), role, hash: hash(one) });
+        let added = self.store.add_credentials(kind, new.collect(), clock::now()).await?;
+        added.map_err(|name| Error::Exists { kind, name })?;
         Ok(made)
     }
 
-    /// Gives one a new token. The old one works as long as `keep_old` says.
-    /// With it come the tokens that work no more.
-    pub async fn rotate(
-        &self,
-        kind: Kind,
-        name: &str,
-        keep_old: Option<Duration>,
-    ) -> Result<(Made, Vec<SignedIn>), Error> {
+    /// Gives one a new token. The old one works for so many milliseconds. With it come the tokens that work no more.
+    async fn rotate(&self, kind: Kind, name: &str, keep_old: Option<u64>) -> Result<(Made, Vec<Login>), Error> {
         let name = checked(kind, name)?;
         let token = Token::new(kind)?.reveal();
         let now = clock::now();
-        let until = keep_old.map(|keep| now.saturating_add(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX)));
+        let until = keep_old.map(|keep| now.saturating_add(i64::try_from(keep).unwrap_or(i64::MAX)));
         let hash = self.hasher.hash(token.as_bytes());
         let rotated = self.store.rotate_credential(kind, name.clone(), hash, until, now).await?;
         let (role, ended) = rotated.ok_or_else(|| Error::Unknown { kind, name: name.clone() })?;
-        Ok((Made { name, role, token }, ended))
+        Ok((Made { name, role, token }, ended.into_iter().map(Into::into).collect()))
     }
 
-    pub async fn remove(&self, kind: Kind, name: &str) -> Result<(), Error> {
+    async fn remove(&self, kind: Kind, name: &str) -> Result<Login, Error> {
         let name = checked(kind, name)?;
         let removed = self.store.remove_credential(kind, name.clone()).await?;
-        if removed { Ok(()) } else { Err(Error::Unknown { kind, name }) }
+        if removed { Ok(Login { kind, name, hash: None }) } else { Err(Error::Unknown { kind, name }) }
     }
 
-    /// A page in order of names, after this one.
-    pub async fn list(&self, kind: Kind, after: &str, limit: usize) -> Result<Vec<Listed>, Error> {
+    async fn list(&self, kind: Kind, after: &str, limit: usize) -> Result<Vec<Listed>, Error> {
         let views = self.store.credentials(kind, after.to_owned(), limit).await?;
         let listed = views.into_iter().map(|view| Listed {
             name: view.name,
@@ -121,9 +158,10 @@ impl Credentials {
         self.store.has_credential(kind, name.to_owned()).await
     }
 
-    /// Old tokens whose time is up: forgotten, and answered.
-    pub async fn forget_old(&self) -> Result<Vec<SignedIn>, store::Error> {
-        self.store.forget_old_tokens(clock::now()).await
+    /// Forgets old tokens whose time is up, and answers whose connections have to end for it.
+    pub async fn forget_old(&self) -> Result<Vec<Login>, store::Error> {
+        let ended = self.store.forget_old_tokens(clock::now()).await?;
+        Ok(ended.into_iter().map(Into::into).collect())
     }
 
     /// Whose token this is.

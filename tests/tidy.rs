@@ -25,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("policy", &["caller", "config", "ids", "pattern"]),
     ("credentials", &["caller", "clock", "ids", "store", "token"]),
     ("reload", &["config", "gateway", "policy", "telemetry", "tls"]),
-    ("control", &["caller", "credentials", "gateway", "reload"]),
+    ("control", &["credentials", "gateway", "reload"]),
     ("parcel", &["clock", "ids"]),
     ("feed", &["ids", "parcel"]),
     ("pap", &[]),

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::client::text;
 use super::{config, out};
-use crate::caller::Role;
-use crate::control::{self, CredentialOrder, Kind, Order, Reply};
-use crate::credentials::Credentials;
+use crate::caller::{Kind, Role};
+use crate::control::{self, Reply};
+use crate::credentials::{self, Credentials, Order};
 use crate::store::Store;
 use crate::supervision::Health;
 
@@ -177,9 +177,9 @@ impl Desk {
     }
 
     /// Asks the gateway, or does it itself where none runs.
-    async fn order(&self, order: CredentialOrder) -> anyhow::Result<Value> {
+    async fn order(&self, order: Order) -> anyhow::Result<Value> {
         let socket = control::path(&self.store);
-        let asked = control::ask(&self.store, &Order::Credentials(order.clone()));
+        let asked = control::ask(&self.store, &control::Order::Credentials(order.clone()));
         match asked.with_context(|| format!("{}: the gateway cannot be asked", socket.display()))? {
             Some(Reply::Done(value)) => Ok(value),
             Some(Reply::Failed(why)) => bail!("{why}"),
@@ -187,20 +187,36 @@ impl Desk {
         }
     }
 
+    /// In portions. What was made before one failed is shown all the same: nobody could ask for it again.
     async fn add(&self, names: Vec<String>, role: Option<Role>, csv: bool) -> anyhow::Result<()> {
         let one = names.len() == 1 && !csv;
-        let made = self.order(CredentialOrder::Add { kind: self.kind, names, role }).await?;
-        let made = made.as_array().cloned().unwrap_or_default();
+        let mut made = Vec::with_capacity(names.len());
+        let mut failed = None;
+        for portion in names.chunks(credentials::MOST) {
+            match self.order(Order::Add { kind: self.kind, names: portion.to_vec(), role }).await {
+                Ok(some) => made.extend(some.as_array().cloned().unwrap_or_default()),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        if !made.is_empty() {
+            self.show(&made, one, csv);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn show(&self, made: &[Value], one: bool, csv: bool) {
         if self.json {
             let mut shown: Vec<Value> = made.iter().map(|made| self.named(made)).collect();
             let first = if one { shown.pop() } else { None };
-            out::json(&first.unwrap_or(Value::Array(shown)));
-            return Ok(());
+            return out::json(&first.unwrap_or(Value::Array(shown)));
         }
         if csv {
             println!("{},token", self.column());
         }
-        for made in &made {
+        for made in made {
             let (name, token) = (text(made, "name"), text(made, "token"));
             if csv {
                 println!("{},{token}", quoted(&name));
@@ -211,7 +227,6 @@ impl Desk {
         if !csv {
             eprintln!("Keep it: it is not shown again.");
         }
-        Ok(())
     }
 
     async fn common(&self, action: Common) -> anyhow::Result<()> {
@@ -224,7 +239,7 @@ impl Desk {
 
     async fn rotate(&self, name: String, keep_old: Option<Duration>) -> anyhow::Result<()> {
         let keep_old = keep_old.map(|keep| u64::try_from(keep.as_millis()).unwrap_or(u64::MAX));
-        let made = self.order(CredentialOrder::Rotate { kind: self.kind, name, keep_old }).await?;
+        let made = self.order(Order::Rotate { kind: self.kind, name, keep_old }).await?;
         if self.json {
             out::json(&self.named(&made));
         } else {
@@ -234,7 +249,7 @@ impl Desk {
     }
 
     async fn remove(&self, name: String) -> anyhow::Result<()> {
-        self.order(CredentialOrder::Remove { kind: self.kind, name: name.clone() }).await?;
+        self.order(Order::Remove { kind: self.kind, name: name.clone() }).await?;
         if self.json {
             out::json(&json!({ self.column(): name, "removed": true }));
         } else {
@@ -247,7 +262,7 @@ impl Desk {
         let mut all = Vec::new();
         loop {
             let after = all.last().map(|last| text(last, "name")).unwrap_or_default();
-            let page = self.order(CredentialOrder::List { kind: self.kind, after, limit: PAGE }).await?;
+            let page = self.order(Order::List { kind: self.kind, after, limit: PAGE }).await?;
             let page = page.as_array().cloned().unwrap_or_default();
             let full = page.len() >= PAGE;
             all.extend(page);
@@ -298,36 +313,23 @@ fn quoted(field: &str) -> String {
 }
 
 /// Without a gateway: the store is opened, and nobody else can while it is.
-async fn alone(path: &Path, order: CredentialOrder) -> anyhow::Result<Value> {
+async fn alone(path: &Path, order: Order) -> anyhow::Result<Value> {
     if !path.exists() {
         let place = std::path::absolute(path).unwrap_or_else(|_| path.into());
         let place = place.display();
         // Whoever is in the wrong folder shall not be told that nobody is known.
         ensure!(
-            matches!(order, CredentialOrder::Add { .. }),
+            matches!(order, Order::Add { .. }),
             "{place}: there is no such store (store.path is relative to the folder of the gateway)"
         );
         eprintln!("{place}: a new store, for a gateway that is started in this folder");
     }
     let store = Store::open(path, 1, &Health::default(), |_| {})?;
     let credentials = Credentials::open(&store).await?;
-    let done = carry_out(&credentials, order).await;
+    let done = credentials.carry_out(order).await;
     tokio::task::spawn_blocking(move || store.close()).await?;
-    done
-}
-
-async fn carry_out(credentials: &Credentials, order: CredentialOrder) -> anyhow::Result<Value> {
-    Ok(match order {
-        CredentialOrder::Add { kind, names, role } => json!(credentials.add(kind.into(), &names, role).await?),
-        CredentialOrder::Rotate { kind, name, keep_old } => {
-            json!(credentials.rotate(kind.into(), &name, CredentialOrder::keep(keep_old)).await?.0)
-        }
-        CredentialOrder::Remove { kind, name } => {
-            credentials.remove(kind.into(), &name).await?;
-            json!({})
-        }
-        CredentialOrder::List { kind, after, limit } => json!(credentials.list(kind.into(), &after, limit).await?),
-    })
+    // Nobody is connected.
+    Ok(done?.0)
 }
 
 #[cfg(test)]

@@ -10,8 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{CredentialOrder, LINE, Order, Reply, path};
-use crate::credentials;
+use super::{LINE, Order, Reply, path};
 use crate::gateway::Gateway;
 use crate::reload::Reloader;
 
@@ -96,29 +95,14 @@ async fn answer(stream: UnixStream, gateway: &Gateway, reloader: &Reloader) -> s
                 Ok(done) => Reply::Done(json!(done)),
                 Err(error) => Reply::Failed(error),
             },
-            Ok(Order::Credentials(order)) => {
-                carry_out(gateway, order).await.unwrap_or_else(|error| Reply::Failed(error.to_string()))
-            }
+            Ok(Order::Credentials(order)) => match gateway.look_after_credentials(order).await {
+                Ok(done) => Reply::Done(done),
+                Err(error) => Reply::Failed(error.to_string()),
+            },
             Err(error) => Reply::Failed(format!("the gateway does not understand the command: {error}")),
         }
     };
     let mut line = serde_json::to_vec(&reply)?;
     line.push(b'\n');
     to.write_all(&line).await
-}
-
-async fn carry_out(gateway: &Gateway, order: CredentialOrder) -> Result<Reply, credentials::Error> {
-    Ok(Reply::Done(match order {
-        CredentialOrder::Add { kind, names, role } => json!(gateway.add_credentials(kind.into(), &names, role).await?),
-        CredentialOrder::Rotate { kind, name, keep_old } => {
-            json!(gateway.rotate_credential(kind.into(), &name, CredentialOrder::keep(keep_old)).await?)
-        }
-        CredentialOrder::Remove { kind, name } => {
-            gateway.remove_credential(kind.into(), &name).await?;
-            json!({})
-        }
-        CredentialOrder::List { kind, after, limit } => {
-            json!(gateway.list_credentials(kind.into(), &after, limit).await?)
-        }
-    }))
 }

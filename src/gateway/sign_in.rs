@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::Gateway;
 use crate::caller::{self, Caller, Kind, Login, Role};
 use crate::config::AuthMode;
-use crate::credentials::{Error, Listed, Made};
+use crate::credentials;
 use crate::ids::UserId;
 use crate::log_limit::LogLimit;
 use crate::store::SignedIn;
@@ -149,29 +149,14 @@ impl Gateway {
         Denied::Wrong
     }
 
-    /// Makes tokens.
-    pub async fn add_credentials(&self, kind: Kind, names: &[String], role: Option<Role>) -> Result<Vec<Made>, Error> {
-        self.credentials.add(kind, names, role).await
-    }
-
-    /// Gives a new token. Connections with the old one end, unless it works for a while.
-    pub async fn rotate_credential(
+    /// Makes, changes, removes or lists credentials. Connections that signed in with what works no more end.
+    pub async fn look_after_credentials(
         &self,
-        kind: Kind,
-        name: &str,
-        keep_old: Option<std::time::Duration>,
-    ) -> Result<Made, Error> {
-        let (made, ended) = self.credentials.rotate(kind, name, keep_old).await?;
+        order: credentials::Order,
+    ) -> Result<serde_json::Value, credentials::Error> {
+        let (done, ended) = self.credentials.carry_out(order).await?;
         self.sign_out_all(ended).await;
-        Ok(made)
-    }
-
-    /// Takes a credential away; the connections that signed in with it end.
-    pub async fn remove_credential(&self, kind: Kind, name: &str) -> Result<(), Error> {
-        self.credentials.remove(kind, name).await?;
-        let name = UserId::parse(name).map_or_else(|_| name.to_owned(), |user| user.to_string());
-        self.sign_out(Login { kind, name, hash: None }).await;
-        Ok(())
+        Ok(done)
     }
 
     /// Old tokens whose time is up let nobody in any more, and end the connections that they let in.
@@ -181,9 +166,9 @@ impl Gateway {
         Ok(())
     }
 
-    async fn sign_out_all(&self, tokens: Vec<SignedIn>) {
-        for SignedIn { kind, name, hash, .. } in tokens {
-            self.sign_out(Login { kind, name, hash: Some(hash) }).await;
+    async fn sign_out_all(&self, logins: Vec<Login>) {
+        for login in logins {
+            self.sign_out(login).await;
         }
     }
 
@@ -192,10 +177,6 @@ impl Gateway {
         tracing::info!(kind, name, "a token works no more; the connections that it let in end");
         self.removals.fetch_add(1, Ordering::SeqCst);
         self.terminals().sign_out(login).await;
-    }
-
-    pub async fn list_credentials(&self, kind: Kind, after: &str, limit: usize) -> Result<Vec<Listed>, Error> {
-        self.credentials.list(kind, after, limit).await
     }
 }
 

@@ -317,6 +317,8 @@ fn commands_work_with_and_without_a_gateway() {
     assert!(lines[3].starts_with("\"\"\"odd, name\"\"\","), "{}", lines[3]);
     let twice = command(&gateway, &["device", "add", "carol", "alice"]);
     assert_eq!(twice.code, Some(1), "all of them, or none");
+    let same = command(&gateway, &["device", "add", "carol", "carol"]);
+    assert!(same.code == Some(1) && same.err.contains("named twice"), "{same:?}");
     gateway.restart();
     let alice = lines[1].split_once(',').unwrap().1;
     Raw::connect(gateway.mqtt, &Connect::v5("a", "alice").password(alice)).disconnect();
@@ -407,6 +409,7 @@ fn whoever_guesses_waits_longer_and_nobody_else_does() {
     // From the same address, in between.
     let mut terminal = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice").password(&alice));
     terminal.ping();
+    assert!(guesses.iter().any(|guess| !guess.is_finished()), "the last of them wait for seconds");
     for guess in guesses {
         assert_eq!(guess.join().unwrap(), BAD_PASSWORD);
     }

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use super::tls::Certificates;
 use crate::common::mqtt::{Connect, text};
@@ -236,11 +236,17 @@ fn passwords_were_in_the_log_of_frames() {
     assert!(!log.to_lowercase().contains(&hex), "{log}");
 }
 
-/// A program that prints what arrives, in a language of its users.
-fn program(command: &mut Command) -> (Child, Lines) {
+/// Runs a program that subscribes and prints what arrives, in a language of its users, until it has a push.
+fn gets_a_push(gateway: &Gateway, url: &str, version: &str, command: &mut Command) {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let lines = Lines::of(child.stdout.take().unwrap());
-    (child, lines)
+    assert_eq!(lines.next(), "subscribed", "{url}");
+    let id = format!("{url} {version}").replace(['/', ':'], "-");
+    gateway.http().push(&id, "group:news", &id);
+    assert_eq!(lines.next(), id);
+    gateway.http().wait_outcome(&id, "delivered", "1 of 1");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 fn with_both_ports(test: impl Fn(&Gateway, &str, Option<&str>)) {
@@ -275,14 +281,7 @@ client.loop_forever()
         let port = url.rsplit_once(':').unwrap().1.trim_end_matches("/mqtt");
         for version in ["4", "5"] {
             let mut command = Command::new("python3");
-            let (mut child, lines) = program(command.args(["-c", code, port, ca.unwrap_or(""), version]));
-            assert_eq!(lines.next(), "subscribed", "{url}");
-            let id = format!("{url} {version}").replace(['/', ':'], "-");
-            gateway.http().push(&id, "group:news", &id);
-            assert_eq!(lines.next(), id);
-            gateway.http().wait_outcome(&id, "delivered", "1 of 1");
-            child.kill().unwrap();
-            child.wait().unwrap();
+            gets_a_push(gateway, url, version, command.args(["-c", code, port, ca.unwrap_or(""), version]));
         }
     });
 }
@@ -306,14 +305,7 @@ client.on('error', (error) => console.log(String(error)));
     with_both_ports(|gateway, url, ca| {
         for version in ["4", "5"] {
             let mut command = Command::new("node");
-            let (mut child, lines) = program(command.args(["-e", code, url, ca.unwrap_or(""), version]));
-            assert_eq!(lines.next(), "subscribed", "{url}");
-            let id = format!("{url} {version}").replace(['/', ':'], "-");
-            gateway.http().push(&id, "group:news", &id);
-            assert_eq!(lines.next(), id);
-            gateway.http().wait_outcome(&id, "delivered", "1 of 1");
-            child.kill().unwrap();
-            child.wait().unwrap();
+            gets_a_push(gateway, url, version, command.args(["-e", code, url, ca.unwrap_or(""), version]));
         }
     });
 }

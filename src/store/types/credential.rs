@@ -1,6 +1,6 @@
 //! Credentials as they are stored.
 
-use crate::caller::{Kind, Role};
+use crate::caller::{Kind, Login, Role};
 use crate::clock::Millis;
 
 /// A token that was found.
@@ -12,6 +12,12 @@ pub struct SignedIn {
     pub role: Option<Role>,
     /// Which of its tokens it was.
     pub hash: [u8; 32],
+}
+
+impl From<SignedIn> for Login {
+    fn from(signed_in: SignedIn) -> Self {
+        Self { kind: signed_in.kind, name: signed_in.name, hash: Some(signed_in.hash) }
+    }
 }
 
 /// A credential to be stored.
