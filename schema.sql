@@ -2,12 +2,13 @@
 -- of it needs a step in src/store/schema_upgrade.rs. All times are milliseconds since 1970 UTC. docs/ledger.md explains seq, cursor and exception.
 
 -- One row: how many pushes were ever taken, which is the id of the newest one, and how many there are of what is limited:
--- groups that are not deleted, and joins that wait for a decision.
+-- groups that are not deleted, joins that wait for a decision, and users.
 CREATE TABLE counter (
     id            INTEGER PRIMARY KEY CHECK (id = 1),
     group_count   INTEGER NOT NULL DEFAULT 0,
     request_count INTEGER NOT NULL DEFAULT 0,
-    pushes        INTEGER NOT NULL DEFAULT 0
+    pushes        INTEGER NOT NULL DEFAULT 0,
+    user_count    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 INSERT INTO counter (id) VALUES (1);
 
@@ -23,9 +24,11 @@ CREATE TABLE flows (
     created_at INTEGER NOT NULL,
     kept       INTEGER NOT NULL DEFAULT 0,   -- groups: 1 made on purpose, and not forgotten when it has been empty for long
     left_at    INTEGER NOT NULL DEFAULT 0,   -- groups: when a member left last
+    maker      INTEGER,                      -- groups: the user whose join made it
     UNIQUE (kind, name)
 ) STRICT;
 CREATE INDEX flows_deleted ON flows (id) WHERE policy = 3;
+CREATE INDEX flows_maker   ON flows (maker) WHERE maker IS NOT NULL;
 
 -- One interval of membership. It owes every live dispatch of its flow with seq > max(joined_seq, acked_seq), up to
 -- left_seq. Every user has one in its own flow (flow = user).
@@ -141,7 +144,16 @@ CREATE TRIGGER dispatch_over AFTER UPDATE OF state ON dispatches
 WHEN OLD.state < 2 AND NEW.state >= 2 BEGIN
     INSERT INTO outbox (dispatch, next_at, begun_at, receiver)
         SELECT NEW.id, NEW.event_at, NEW.event_at, coalesce(receiver, notify) FROM pushes WHERE id = NEW.push AND notify IS NOT NULL;
+    UPDATE initiators SET pending = pending - 1 WHERE name = (SELECT initiator FROM pushes WHERE id = NEW.push);
 END;
+
+-- How much each initiator has under way, and how much it has submitted today.
+CREATE TABLE initiators (
+    name    TEXT    PRIMARY KEY,
+    pending INTEGER NOT NULL DEFAULT 0,      -- addresses of its pushes that are not over
+    day     INTEGER NOT NULL DEFAULT 0,      -- days since 1970 UTC
+    pushes  INTEGER NOT NULL DEFAULT 0       -- taken on that day
+) STRICT, WITHOUT ROWID;
 
 -- MQTT sessions that own something: a subscription that binds, or the right to be resumed.
 CREATE TABLE sessions (

@@ -62,7 +62,8 @@ fn bare() -> ! {
         let router = axum::Router::new().fallback(|| async { axum::http::StatusCode::ACCEPTED });
         let settings = papcast::config::load(None, std::iter::empty(), &[]).unwrap().http;
         let names = papcast::config::ClientName::None;
-        papcast::http::serve(listeners, router, settings, names, papcast::http::Stop::default()).await;
+        let live = std::sync::Arc::new(papcast::http::Live::new(router, &settings, &std::sync::Arc::default()));
+        papcast::http::serve(listeners, live, names, papcast::http::Stop::default()).await;
     });
     unreachable!("it serves until it is killed")
 }

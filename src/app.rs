@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,10 +16,11 @@ use crate::credentials::Credentials;
 use crate::entrances::Entrances;
 use crate::feed::Feed;
 use crate::gateway::{self, Gateway};
-use crate::http::{self, Readiness};
+use crate::http::{self, Live, Readiness, Site};
+use crate::listeners::{Upgraded, Upgrades};
 use crate::metrics::Metrics;
 use crate::mqtt;
-use crate::reload::{Load, Reloader};
+use crate::reload::{Load, Reloader, Running};
 use crate::store::Store;
 use crate::supervision::Health;
 use crate::tls::Certificates;
@@ -40,6 +42,10 @@ pub struct App {
     store: Store,
     gateway: Arc<Gateway>,
     metrics: Arc<Metrics>,
+    readiness: Readiness,
+    live: Arc<Live>,
+    upgrades: Upgrades,
+    upgraded: Receiver<Upgraded>,
     mqtt: Arc<mqtt::Server>,
     watchdog: Watchdog,
     health: Health,
@@ -79,8 +85,34 @@ impl App {
             )
             .ok();
         let mqtt = Arc::new(mqtt::Server::start(&config, &broker, &gateway, &health)?);
-        let reloader = Reloader::new(load, Arc::clone(&gateway), certificates, config.clone());
-        Ok(Self { entrances, reloader, control, config, store, gateway, metrics, mqtt, watchdog, health })
+        let readiness = Readiness::new(store.clone(), watchdog.pulse(), health.clone());
+        let (upgrades, upgraded) = tokio::sync::mpsc::channel(UPGRADES);
+        let site = Site::new(Arc::clone(&gateway), readiness.clone(), Arc::clone(&metrics), upgrades.clone());
+        let live = Arc::new(Live::new(http::router(&site, &config), &config.http, &metrics));
+        let running = Running {
+            gateway: Arc::clone(&gateway),
+            mqtt: Arc::clone(&mqtt),
+            site,
+            http: Arc::clone(&live),
+            certificates,
+        };
+        let reloader = Reloader::new(load, running, config.clone());
+        Ok(Self {
+            entrances,
+            reloader,
+            control,
+            config,
+            store,
+            gateway,
+            metrics,
+            readiness,
+            live,
+            upgrades,
+            upgraded,
+            mqtt,
+            watchdog,
+            health,
+        })
     }
 
     /// Where it listens.
@@ -97,44 +129,31 @@ impl App {
 
     /// Serves until `stop`, then drains. An error: a part that must not end has ended, or the drain took too long.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let readiness = Readiness::new(self.store.clone(), self.watchdog.pulse(), self.health.clone());
         // Before anything is answered: whoever has read the ready line finds it so.
-        readiness.set(true);
-        let (upgrades, upgraded) = tokio::sync::mpsc::channel(UPGRADES);
-        let router =
-            http::router(Arc::clone(&self.gateway), readiness.clone(), self.metrics, upgrades.clone(), &self.config);
+        self.readiness.set(true);
         let intake = CancellationToken::new();
         let tasks = Tasks { tracker: TaskTracker::new(), health: self.health.clone() };
         let http_stop = http::Stop { begin: intake.clone(), end: CancellationToken::new() };
-        let Entrances { http, mqtt, websocket, .. } = self.entrances;
-        if !websocket.is_empty() {
-            let router = http::websocket_router(upgrades, self.config.auth.mode);
-            tasks.spawn(
-                "mqtt-websocket",
-                http::serve(
-                    websocket,
-                    router,
-                    self.config.http.clone(),
-                    self.config.tls.client_name,
-                    http_stop.clone(),
-                ),
-            );
+        let Entrances { http, mqtt, websocket, metrics, .. } = self.entrances;
+        let settings = &self.config.http;
+        let for_websocket = http::websocket_router(self.upgrades, self.config.auth.mode);
+        let for_metrics = http::metrics_router(&self.metrics);
+        let live = |router| Arc::new(Live::new(router, settings, &self.metrics));
+        let http = [
+            ("http", http, self.live),
+            ("mqtt-websocket", websocket, live(for_websocket)),
+            ("metrics", metrics, live(for_metrics)),
+        ];
+        for (part, listeners, live) in http.into_iter().filter(|(_, listeners, _)| !listeners.is_empty()) {
+            tasks.spawn(part, http::serve(listeners, live, self.config.tls.client_name, http_stop.clone()));
         }
-        tasks
-            .spawn("http", http::serve(http, router, self.config.http, self.config.tls.client_name, http_stop.clone()));
-        let (server, accept_stop) = (Arc::clone(&self.mqtt), intake.clone());
+        let (server, accept_stop, upgraded) = (Arc::clone(&self.mqtt), intake.clone(), self.upgraded);
         tasks.spawn("mqtt-accept", async move { server.accept(mqtt, upgraded, accept_stop).await });
         if let Some(control) = self.control {
             tasks.spawn("control", control.serve(Arc::clone(&self.gateway), self.reloader.clone(), intake.clone()));
         }
-        tasks.spawn("notifications", Arc::clone(&self.gateway).notify_initiators(intake.clone()));
-        let (gateway, clock_stop) = (Arc::clone(&self.gateway), intake.clone());
-        tasks.spawn("clock", async move { gateway.keep_time(clock_stop).await });
-        let (gateway, house_stop) = (Arc::clone(&self.gateway), intake.clone());
-        tasks.spawn("housekeeping", async move { gateway.keep_house(house_stop).await });
-        let (gateway, forget_stop) = (Arc::clone(&self.gateway), intake.clone());
-        tasks.spawn("retention", async move { gateway.forget_old(forget_stop).await });
-        tasks.spawn("certificates", watch_certificates(self.reloader.clone(), intake.clone()));
+        tasks.spawn_gateway(&self.gateway, &intake);
+        tasks.spawn("files", watch_files(self.reloader.clone(), intake.clone()));
         let (watchdog, watch_stop) = (self.watchdog, intake.clone());
         tasks.spawn("router", async move {
             if let Some(died) = watch_stop.run_until_cancelled(watchdog.died()).await {
@@ -145,7 +164,7 @@ impl App {
             () = stop.cancelled() => None,
             part = self.health.first_end() => Some(part),
         };
-        readiness.set(false);
+        self.readiness.set(false);
         if let Some(part) = &failed {
             tracing::error!(part, "a part of the gateway has ended; the gateway stops");
             tokio::time::sleep(LAST_LOOK).await;
@@ -171,9 +190,10 @@ const UPGRADES: usize = 64;
 /// How soon files that have changed are read.
 const LOOK: Duration = Duration::from_secs(30);
 
-async fn watch_certificates(reloader: Reloader, stop: CancellationToken) {
+/// Certificates, and keys of JSON Web Tokens.
+async fn watch_files(reloader: Reloader, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
-        reloader.follow_certificates();
+        reloader.follow_files();
     }
 }
 
@@ -184,6 +204,17 @@ struct Tasks {
 }
 
 impl Tasks {
+    /// What the gateway does by itself.
+    fn spawn_gateway(&self, gateway: &Arc<Gateway>, stop: &CancellationToken) {
+        self.spawn("notifications", Arc::clone(gateway).notify_initiators(stop.clone()));
+        let (ours, clock_stop) = (Arc::clone(gateway), stop.clone());
+        self.spawn("clock", async move { ours.keep_time(clock_stop).await });
+        let (ours, house_stop) = (Arc::clone(gateway), stop.clone());
+        self.spawn("housekeeping", async move { ours.keep_house(house_stop).await });
+        let (ours, forget_stop) = (Arc::clone(gateway), stop.clone());
+        self.spawn("retention", async move { ours.forget_old(forget_stop).await });
+    }
+
     fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let part = self.health.part(name);
         self.tracker.spawn(async move {

@@ -12,7 +12,7 @@ pub struct Budget {
 #[derive(Debug)]
 struct Inner {
     held: AtomicUsize,
-    most: usize,
+    most: AtomicUsize,
 }
 
 /// A part of a budget; given back when dropped.
@@ -25,7 +25,12 @@ pub struct Held {
 impl Budget {
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { inner: Arc::new(Inner { held: AtomicUsize::new(0), most }) }
+        Self { inner: Arc::new(Inner { held: AtomicUsize::new(0), most: AtomicUsize::new(most) }) }
+    }
+
+    /// From now on so many may be held; what is held already stays.
+    pub fn set_most(&self, most: usize) {
+        self.inner.most.store(most, Ordering::Relaxed);
     }
 
     /// Nothing yet; see [`Held::resize`].
@@ -56,7 +61,7 @@ impl Held {
         }
         let more = bytes - self.bytes;
         let before = inner.held.fetch_add(more, Ordering::Relaxed);
-        if before.saturating_add(more) > inner.most {
+        if before.saturating_add(more) > inner.most.load(Ordering::Relaxed) {
             inner.held.fetch_sub(more, Ordering::Relaxed);
             return false;
         }

@@ -24,6 +24,8 @@ pub struct Addresses {
     pub ws: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wss: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// The listeners of both sides.
@@ -32,13 +34,19 @@ pub struct Entrances {
     pub http: Listeners,
     pub mqtt: Listeners,
     pub websocket: Listeners,
+    pub metrics: Listeners,
     /// Of each kind, with what stands before an address in a URL.
     bound: [(&'static str, Vec<SocketAddr>); 6],
+    metrics_bound: Vec<SocketAddr>,
 }
 
 impl Entrances {
     pub fn open(config: &Config, tls: Option<&Arc<Certificates>>) -> Result<Self, Error> {
-        let (mut http, mut mqtt, mut websocket) = (Listeners::default(), Listeners::default(), Listeners::default());
+        let (settings, times) = (&config.mqtt, (config.http.header_timeout, config.mqtt.connect_timeout));
+        let mut http = Listeners::behind(config.http.proxy_protocol_from.clone(), times.0);
+        let mut mqtt = Listeners::behind(settings.proxy_protocol_from.clone(), times.1);
+        let mut websocket = Listeners::behind(settings.proxy_protocol_from.clone(), times.1);
+        let mut metrics = Listeners::default();
         let bound = [
             ("http://", http.bind("http.listen", &config.http.listen, None)?),
             ("https://", http.bind("http.tls_listen", &config.http.tls_listen, tls)?),
@@ -47,13 +55,14 @@ impl Entrances {
             ("ws://", websocket.bind("mqtt.ws_listen", &config.mqtt.ws_listen, None)?),
             ("wss://", websocket.bind("mqtt.wss_listen", &config.mqtt.wss_listen, tls)?),
         ];
-        Ok(Self { http, mqtt, websocket, bound })
+        let metrics_bound = metrics.bind("http.metrics_listen", &config.http.metrics_listen, None)?;
+        Ok(Self { http, mqtt, websocket, metrics, bound, metrics_bound })
     }
 
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         let [http, https, mqtt, mqtts, ws, wss] = self.bound.each_ref().map(|(_, bound)| bound.first().copied());
-        Addresses { http, https, mqtt, mqtts, ws, wss }
+        Addresses { http, https, mqtt, mqtts, ws, wss, metrics: self.metrics_bound.first().copied() }
     }
 
     /// Where HTTP and MQTT are to be found, in words.

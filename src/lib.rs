@@ -18,9 +18,9 @@
 //! | [`feed`] | what has happened, in the order of commits, for those who have to act on it |
 //! | [`reload`] | what is read again while the gateway runs |
 //! | [`control`] | the socket beside the store: commands that reach a running gateway |
-//! | [`credentials`], [`token`] | who may sign in, and with what |
+//! | [`credentials`], [`token`], [`jwt`] | who may sign in, and with what |
 //! | [`caller`], [`policy`], [`pattern`] | who is asking, and may he |
-//! | [`entrances`], [`listeners`], [`tls`] | addresses to listen on, and certificates |
+//! | [`entrances`], [`listeners`], [`proxy_protocol`], [`tls`] | addresses to listen on, proxies before them, and certificates |
 //! | [`parcel`] | what travels: one push on its way to one destination |
 //! | [`config`], [`telemetry`], [`metrics`] | settings, logs, counters |
 //! | [`supervision`], [`faults`], [`log_limit`], [`rate_limit`], [`client_address`], [`budget`], [`clock`], [`ids`] | which parts live, faults for tests, repeated log lines, how often, what is one address, shared bounds, time, names |
@@ -42,6 +42,7 @@ pub mod feed;
 pub mod gateway;
 pub mod http;
 pub mod ids;
+pub mod jwt;
 pub mod listeners;
 pub mod log_limit;
 pub mod metrics;
@@ -50,6 +51,7 @@ pub mod pap;
 pub mod parcel;
 pub mod pattern;
 pub mod policy;
+pub mod proxy_protocol;
 pub mod rate_limit;
 pub mod reload;
 pub mod store;

@@ -4,10 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 
+use crate::config::Networks;
+pub use crate::proxy_protocol::Accepted;
+use crate::proxy_protocol::Proxied;
 use crate::tls::Certificates;
 
 /// Connections that may wait to be accepted: a fleet that reconnects at once. The system's default of 128 would make
@@ -26,15 +30,7 @@ pub struct Listeners {
     all: Vec<Listener>,
     /// Whose turn it is: none keeps the others waiting.
     next: AtomicUsize,
-}
-
-/// A socket that was accepted.
-#[derive(Debug)]
-pub struct Accepted {
-    pub stream: TcpStream,
-    pub remote: SocketAddr,
-    /// With this TLS.
-    pub tls: Option<Arc<Certificates>>,
+    proxied: Proxied,
 }
 
 /// A connection that speaks WebSocket from now on, on its way from the HTTP side to the MQTT side.
@@ -61,6 +57,12 @@ pub struct Error {
 }
 
 impl Listeners {
+    /// Connections from these proxies begin with a header that says where they are from; it has to be there within this time.
+    #[must_use]
+    pub fn behind(proxies: Networks, timeout: Duration) -> Self {
+        Self { proxied: Proxied::new(proxies, timeout), ..Self::default() }
+    }
+
     /// Listens on further addresses; answers them as they are bound.
     pub fn bind(
         &mut self,
@@ -86,12 +88,20 @@ impl Listeners {
     /// The next socket of any of them.
     pub async fn accept(&self) -> std::io::Result<Accepted> {
         std::future::poll_fn(|cx| {
+            if let Poll::Ready(accepted) = self.proxied.poll(cx) {
+                return Poll::Ready(Ok(accepted));
+            }
             let first = self.next.load(Ordering::Relaxed);
             for at in (0..self.all.len()).map(|at| (first + at) % self.all.len()) {
                 let Listener { listener, tls } = &self.all[at];
-                if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+                while let Poll::Ready(accepted) = listener.poll_accept(cx) {
                     self.next.store(at + 1, Ordering::Relaxed);
-                    return Poll::Ready(accepted.map(|(stream, remote)| Accepted { stream, remote, tls: tls.clone() }));
+                    let accepted = accepted.map(|(stream, remote)| Accepted { stream, remote, tls: tls.clone() });
+                    match accepted {
+                        // It comes back with the address of its client.
+                        Ok(accepted) if self.proxied.is_from_one(&accepted) => self.proxied.ask(accepted),
+                        accepted => return Poll::Ready(accepted),
+                    }
                 }
             }
             Poll::Pending

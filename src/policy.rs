@@ -60,6 +60,14 @@ pub fn may(caller: &Caller, action: Action) -> bool {
     }
 }
 
+/// How many pushes somebody may submit; none: no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Quota {
+    pub per_minute: Option<u32>,
+    /// A day of UTC.
+    pub per_day: Option<u32>,
+}
+
 /// The rules of the configuration: which groups and users an initiator reaches, and which groups a device joins.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
@@ -73,18 +81,32 @@ impl Policy {
         Self { initiators, devices }
     }
 
+    fn rule_of(&self, initiator: &str) -> Option<&InitiatorRule> {
+        self.initiators.iter().find(|rule| pattern::matches(&rule.pattern, initiator))
+    }
+
+    /// How many pushes this caller may submit: those of an initiator by its rule, all others as many as they like.
+    #[must_use]
+    pub fn quota(&self, caller: &Caller) -> Quota {
+        let Caller::Initiator(name) = caller else { return Quota::default() };
+        let rule = self.rule_of(name);
+        Quota {
+            per_minute: rule.and_then(|rule| rule.pushes_per_minute),
+            per_day: rule.and_then(|rule| rule.pushes_per_day),
+        }
+    }
+
     /// Whether a push of this caller may go there. The first rule whose pattern matches the initiator counts; without one
     /// everything may be reached.
     #[must_use]
     pub fn may_reach(&self, caller: &Caller, target: &Target) -> bool {
         let Caller::Initiator(name) = caller else { return may(caller, Action::Push) };
-        let rule = self.initiators.iter().find(|rule| pattern::matches(&rule.pattern, name));
-        let Some(rule) = rule else { return true };
+        let Some(to) = self.rule_of(name).and_then(|rule| rule.to.as_ref()) else { return true };
         let (kind, id) = match target {
             Target::Group(group) => ("group:", group.as_str()),
             Target::User(user) => ("user:", user.as_str()),
         };
-        rule.to.iter().filter_map(|to| to.strip_prefix(kind)).any(|to| pattern::matches(to, id))
+        to.iter().filter_map(|to| to.strip_prefix(kind)).any(|to| pattern::matches(to, id))
     }
 
     /// Whether a device may join a group; for others their own rules hold. `%u` in a rule stands for the user ID.
@@ -143,7 +165,9 @@ mod tests {
     fn an_initiator_reaches_what_its_first_rule_names() {
         let rule = |pattern: &str, to: &[&str]| InitiatorRule {
             pattern: pattern.into(),
-            to: to.iter().map(|to| (*to).to_owned()).collect(),
+            to: Some(to.iter().map(|to| (*to).to_owned()).collect()),
+            pushes_per_minute: Some(60),
+            pushes_per_day: None,
         };
         let policy =
             Policy::new(vec![rule("bill*", &["group:bills-*", "user:sip:*"]), rule("*", &["group:news"])], vec![]);
@@ -155,6 +179,11 @@ mod tests {
         assert!(reaches("press", group("news")) && !reaches("press", Target::User(user("sip:a@b"))));
         assert!(Policy::default().may_reach(&Caller::Initiator("x".into()), &group("any")));
         assert!(!policy.may_reach(&Caller::Device(user("u")), &group("news")));
+        let limited = Quota { per_minute: Some(60), per_day: None };
+        assert_eq!(policy.quota(&Caller::Initiator("billing".into())), limited);
+        assert_eq!(policy.quota(&Caller::Anybody { initiator: Some("billing".into()) }), Quota::default());
+        let open = InitiatorRule { to: None, ..rule("*", &[]) };
+        assert!(Policy::new(vec![open], vec![]).may_reach(&Caller::Initiator("x".into()), &group("any")));
     }
 
     #[test]

@@ -43,34 +43,34 @@ impl Rate {
     }
 }
 
-/// Buckets by whose they are.
+/// Buckets by whose they are. The rate comes with each question: it may have changed since the last one.
 #[derive(Debug)]
 pub struct RateLimits<K> {
-    rate: Rate,
     known: Mutex<HashMap<K, Option<Bucket>>>,
 }
 
+impl<K> Default for RateLimits<K> {
+    fn default() -> Self {
+        Self { known: Mutex::default() }
+    }
+}
+
 impl<K: Hash + Eq> RateLimits<K> {
-    #[must_use]
-    pub fn new(rate: Rate) -> Self {
-        Self { rate, known: Mutex::default() }
-    }
-
     /// One more of this one's; an error is how long he should wait.
-    pub fn pass(&self, key: K) -> Result<(), Duration> {
-        self.pass_at(key, Instant::now())
+    pub fn pass(&self, rate: Rate, key: K) -> Result<(), Duration> {
+        self.pass_at(rate, key, Instant::now())
     }
 
-    fn pass_at(&self, key: K, now: Instant) -> Result<(), Duration> {
+    fn pass_at(&self, rate: Rate, key: K, now: Instant) -> Result<(), Duration> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED && !known.contains_key(&key) {
-            let full = f64::from(self.rate.most);
-            known.retain(|_, bucket| bucket.is_some_and(|bucket| self.rate.filled(&bucket, now) < full));
+            let full = f64::from(rate.most);
+            known.retain(|_, bucket| bucket.is_some_and(|bucket| rate.filled(&bucket, now) < full));
             if known.len() >= REMEMBERED {
-                return Err(self.rate.window);
+                return Err(rate.window);
             }
         }
-        self.rate.take(known.entry(key).or_default(), now)
+        rate.take(known.entry(key).or_default(), now)
     }
 }
 
@@ -82,24 +82,24 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_then_so_many_a_second() {
-        let limits = RateLimits::new(RATE);
+        let limits = RateLimits::default();
         let begin = Instant::now();
-        let passed = (0..15).filter(|_| limits.pass_at("a", begin).is_ok()).count();
+        let passed = (0..15).filter(|_| limits.pass_at(RATE, "a", begin).is_ok()).count();
         assert_eq!(passed, 10);
-        assert_eq!(limits.pass_at("a", begin), Err(Duration::from_millis(100)));
-        assert_eq!(limits.pass_at("b", begin), Ok(()), "another one");
+        assert_eq!(limits.pass_at(RATE, "a", begin), Err(Duration::from_millis(100)));
+        assert_eq!(limits.pass_at(RATE, "b", begin), Ok(()), "another one");
         let later = begin + Duration::from_millis(250);
-        let passed = (0..15).filter(|_| limits.pass_at("a", later).is_ok()).count();
+        let passed = (0..15).filter(|_| limits.pass_at(RATE, "a", later).is_ok()).count();
         assert_eq!(passed, 2);
     }
 
     #[test]
     fn so_many_are_remembered_and_who_rests_is_forgotten() {
-        let limits = RateLimits::new(RATE);
+        let limits = RateLimits::default();
         let begin = Instant::now();
-        (0..REMEMBERED).for_each(|one| assert_eq!(limits.pass_at(one, begin), Ok(())));
-        assert_eq!(limits.pass_at(REMEMBERED, begin), Err(RATE.window));
-        assert_eq!(limits.pass_at(REMEMBERED, begin + RATE.window), Ok(()));
+        (0..REMEMBERED).for_each(|one| assert_eq!(limits.pass_at(RATE, one, begin), Ok(())));
+        assert_eq!(limits.pass_at(RATE, REMEMBERED, begin), Err(RATE.window));
+        assert_eq!(limits.pass_at(RATE, REMEMBERED, begin + RATE.window), Ok(()));
         assert_eq!(limits.known.lock().unwrap().len(), 1);
     }
 }

@@ -1,13 +1,15 @@
-//! What is read again while the gateway runs: the log level, the rules of initiators and devices, and certificates. All else needs
-//! a restart, and is named. A faulty configuration changes nothing.
+//! What is read again while the gateway runs: rules, limits, the log level, certificates and keys. Addresses, threads and files need
+//! a restart, and are named. A faulty configuration changes nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::gateway::Gateway;
-use crate::policy::Policy;
+use crate::http::{self, Live, Site};
+use crate::jwt::Jwt;
+use crate::mqtt;
 use crate::telemetry;
 use crate::tls::Certificates;
 
@@ -19,15 +21,24 @@ pub type Load = Arc<dyn Fn() -> Result<Config, String> + Send + Sync>;
 pub struct Reloaded {
     /// What is as the files say now.
     pub reloaded: Vec<&'static str>,
-    /// Sections that have changed and are as they were, until a restart.
+    /// Keys and sections that have changed and are as they were, until a restart.
     pub needs_restart: Vec<&'static str>,
+}
+
+/// The parts that follow a configuration that was read again.
+#[derive(Debug)]
+pub struct Running {
+    pub gateway: Arc<Gateway>,
+    pub mqtt: Arc<mqtt::Server>,
+    pub site: Site,
+    pub http: Arc<Live>,
+    pub certificates: Option<Arc<Certificates>>,
 }
 
 #[derive(Clone)]
 pub struct Reloader {
     load: Load,
-    gateway: Arc<Gateway>,
-    certificates: Option<Arc<Certificates>>,
+    running: Arc<Running>,
     /// As the gateway runs.
     current: Arc<Mutex<Config>>,
 }
@@ -40,28 +51,33 @@ impl std::fmt::Debug for Reloader {
 
 impl Reloader {
     #[must_use]
-    pub fn new(load: Load, gateway: Arc<Gateway>, certificates: Option<Arc<Certificates>>, config: Config) -> Self {
-        Self { load, gateway, certificates, current: Arc::new(Mutex::new(config)) }
+    pub fn new(load: Load, running: Running, config: Config) -> Self {
+        Self { load, running: Arc::new(running), current: Arc::new(Mutex::new(config)) }
     }
 
     /// Reads everything again that can be. An error: nothing has changed.
     pub fn reload(&self) -> Result<Reloaded, String> {
+        // One at a time: what two read must not be mixed.
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = (self.load)()?;
         if !telemetry::is_filter(&fresh.log.level) {
             return Err(format!("log.level: {:?} is no level and no filter", fresh.log.level));
         }
+        let applied = apply(&current, &fresh);
+        let Running { gateway, mqtt, site, http, certificates } = &*self.running;
         // First what may fail.
-        if let Some(certificates) = &self.certificates {
+        let jwt = Jwt::load(&applied.jwt).map_err(|error| error.to_string())?;
+        if let Some(certificates) = certificates {
             certificates.reload().map_err(|error| error.to_string())?;
         }
-        telemetry::set_level(&fresh.log.level);
-        self.gateway.set_policy(Policy::new(fresh.initiators.clone(), fresh.devices.clone()));
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let needs_restart = differ(&current, &fresh);
-        (current.initiators, current.devices) = (fresh.initiators, fresh.devices);
-        current.log.level = fresh.log.level;
-        let mut reloaded = vec!["log.level", "initiators", "devices"];
-        if self.certificates.is_some() {
+        telemetry::set_level(&applied.log.level);
+        gateway.follow(&applied, jwt);
+        mqtt.follow(&applied);
+        http.follow(http::router(site, &applied), &applied.http);
+        let needs_restart = differ(&applied, &fresh);
+        *current = applied;
+        let mut reloaded = RELOADED.to_vec();
+        if certificates.is_some() {
             reloaded.push("certificates");
         }
         Ok(Reloaded { reloaded, needs_restart })
@@ -73,49 +89,97 @@ impl Reloader {
             Ok(done) if done.needs_restart.is_empty() => tracing::info!(reloaded = ?done.reloaded, "read again"),
             Ok(done) => {
                 let Reloaded { reloaded, needs_restart } = done;
-                tracing::warn!(
-                    ?reloaded,
-                    ?needs_restart,
-                    "read again; what has changed in these sections needs a restart"
-                );
+                tracing::warn!(?reloaded, ?needs_restart, "read again; what has changed here needs a restart");
             }
             Err(error) => tracing::error!(error, "nothing was read again, and everything is as it was"),
         }
     }
 
-    /// Reads certificates again whose files have changed.
-    pub fn follow_certificates(&self) {
-        let Some(certificates) = self.certificates.as_ref().filter(|certificates| certificates.has_changed()) else {
-            return;
-        };
-        match certificates.reload() {
-            Ok(()) => tracing::info!("the certificates were read again; connections that begin now get them"),
-            Err(error) => tracing::error!(%error, "the certificates stay as they are"),
+    /// Reads certificates and keys again whose files have changed.
+    pub fn follow_files(&self) {
+        let Running { gateway, certificates, .. } = &*self.running;
+        if let Some(certificates) = certificates.as_ref().filter(|certificates| certificates.has_changed()) {
+            match certificates.reload() {
+                Ok(()) => tracing::info!("the certificates were read again; connections that begin now get them"),
+                Err(error) => tracing::error!(%error, "the certificates stay as they are"),
+            }
+        }
+        if let Some(jwt) = gateway.jwt().filter(|jwt| jwt.has_changed()) {
+            match jwt.reload() {
+                Ok(()) => tracing::info!("the keys of JSON Web Tokens were read again"),
+                Err(error) => tracing::error!(%error, "the keys of JSON Web Tokens stay as they are"),
+            }
         }
     }
 }
 
-/// Sections that say something else, but for what is reloaded.
-fn differ(current: &Config, fresh: &Config) -> Vec<&'static str> {
-    // As they print: a key that is added counts without being named here.
+/// Sections that are read again, but for what [`differ`] names.
+const RELOADED: [&str; 13] =
+    ["acl", "aliases", "auth", "devices", "groups", "http", "initiators", "jwt", "log", "mqtt", "pap", "push", "store"];
+
+/// The configuration that the gateway can run with from now on: what is fresh, but for what needs a restart.
+fn apply(current: &Config, fresh: &Config) -> Config {
+    let (now, then) = (current.clone(), fresh.clone());
+    Config {
+        http: config::Http {
+            listen: now.http.listen,
+            tls_listen: now.http.tls_listen,
+            metrics_listen: now.http.metrics_listen,
+            proxy_protocol_from: now.http.proxy_protocol_from,
+            ..then.http
+        },
+        mqtt: config::Mqtt {
+            listen: now.mqtt.listen,
+            tls_listen: now.mqtt.tls_listen,
+            ws_listen: now.mqtt.ws_listen,
+            wss_listen: now.mqtt.wss_listen,
+            proxy_protocol_from: now.mqtt.proxy_protocol_from,
+            workers: now.mqtt.workers,
+            tcp_keepalive: now.mqtt.tcp_keepalive,
+            ..then.mqtt
+        },
+        store: config::Store { path: now.store.path, readers: now.store.readers, ..then.store },
+        auth: config::Auth { mode: now.auth.mode, ..then.auth },
+        log: config::Log { format: now.log.format, ..then.log },
+        broker: now.broker,
+        tls: now.tls,
+        notify: now.notify,
+        groups: then.groups,
+        push: then.push,
+        pap: then.pap,
+        jwt: then.jwt,
+        aliases: then.aliases,
+        initiators: then.initiators,
+        devices: then.devices,
+        acl: then.acl,
+    }
+}
+
+/// Keys and sections that say something else and need a restart: those that [`apply`] leaves as they are.
+fn differ(applied: &Config, fresh: &Config) -> Vec<&'static str> {
     let texts = |config: &Config| {
-        let Config { http, mqtt, store, broker, auth, tls, groups, push, notify, pap, aliases, acl, log, .. } = config;
+        let Config { http, mqtt, store, broker, auth, tls, notify, log, .. } = config;
         [
-            ("http", format!("{http:?}")),
-            ("mqtt", format!("{mqtt:?}")),
-            ("store", format!("{store:?}")),
-            ("broker", format!("{broker:?}")),
-            ("auth", format!("{auth:?}")),
-            ("tls", format!("{tls:?}")),
-            ("groups", format!("{groups:?}")),
-            ("push", format!("{push:?}")),
-            ("notify", format!("{notify:?}")),
-            ("pap", format!("{pap:?}")),
-            ("aliases", format!("{aliases:?}")),
-            ("acl", format!("{acl:?}")),
+            ("http.listen", format!("{:?}", http.listen)),
+            ("http.tls_listen", format!("{:?}", http.tls_listen)),
+            ("http.metrics_listen", format!("{:?}", http.metrics_listen)),
+            ("http.proxy_protocol_from", format!("{:?}", http.proxy_protocol_from)),
+            ("mqtt.listen", format!("{:?}", mqtt.listen)),
+            ("mqtt.tls_listen", format!("{:?}", mqtt.tls_listen)),
+            ("mqtt.ws_listen", format!("{:?}", mqtt.ws_listen)),
+            ("mqtt.wss_listen", format!("{:?}", mqtt.wss_listen)),
+            ("mqtt.proxy_protocol_from", format!("{:?}", mqtt.proxy_protocol_from)),
+            ("mqtt.workers", format!("{:?}", mqtt.workers)),
+            ("mqtt.tcp_keepalive", format!("{:?}", mqtt.tcp_keepalive)),
+            ("store.path", format!("{:?}", store.path)),
+            ("store.readers", format!("{:?}", store.readers)),
+            ("auth.mode", format!("{:?}", auth.mode)),
             ("log.format", format!("{:?}", log.format)),
+            ("broker", format!("{broker:?}")),
+            ("tls", format!("{tls:?}")),
+            ("notify", format!("{notify:?}")),
         ]
     };
-    let pairs = texts(current).into_iter().zip(texts(fresh));
+    let pairs = texts(applied).into_iter().zip(texts(fresh));
     pairs.filter(|(one, other)| one.1 != other.1).map(|(one, _)| one.0).collect()
 }

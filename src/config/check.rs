@@ -11,12 +11,13 @@ fn no(key: &str, expected: String) -> Result<(), Fault> {
 }
 
 /// Keys of times; their bounds are milliseconds.
-const TIMES: [&str; 8] = ["timeout", "ttl", "_expiry", "keepalive", "interval", "retention", "give_up", "skew"];
+const TIMES: [&str; 9] =
+    ["timeout", "ttl", "_expiry", "keepalive", "interval", "retention", "give_up", "skew", "leeway"];
 
 impl Config {
     /// An error is the faulty key and what was expected.
     pub(super) fn check(&self) -> Result<(), Fault> {
-        for (key, value, low, high) in self.bounds() {
+        for (key, value, low, high) in self.entrance_bounds().into_iter().chain(self.inner_bounds()) {
             if value < low || value > high {
                 let unit = if TIMES.iter().any(|time| key.ends_with(time)) { " milliseconds" } else { "" };
                 return no(key, format!("a value from {low} to {high}{unit}, found {value}"));
@@ -38,8 +39,8 @@ impl Config {
         self.check_rules()
     }
 
-    /// Key, value, lowest and highest.
-    fn bounds(&self) -> Vec<(&'static str, u128, u128, u128)> {
+    /// Key, value, lowest and highest: of what comes in.
+    fn entrance_bounds(&self) -> Vec<(&'static str, u128, u128, u128)> {
         vec![
             ("http.max_body", self.http.max_body as u128, 1_024, 1 << 30),
             ("http.max_under_way", self.http.max_under_way as u128, 1_024, 1 << 40),
@@ -52,6 +53,7 @@ impl Config {
             ("mqtt.max_connections", self.mqtt.max_connections as u128, 1, 1 << 24),
             ("mqtt.max_connections_per_address", self.mqtt.max_connections_per_address as u128, 1, 1 << 24),
             ("mqtt.max_connections_per_user", self.mqtt.max_connections_per_user as u128, 1, 1 << 24),
+            ("mqtt.max_sessions_per_user", u128::from(self.mqtt.max_sessions_per_user), 1, 1 << 24),
             ("mqtt.max_connects_per_minute", u128::from(self.mqtt.max_connects_per_minute), 1, 100_000_000),
             ("mqtt.max_requests_per_minute", u128::from(self.mqtt.max_requests_per_minute), 1, 100_000_000),
             ("mqtt.connect_timeout", self.mqtt.connect_timeout.as_millis(), 100, 3_600_000),
@@ -69,6 +71,14 @@ impl Config {
             ("mqtt.max_session_expiry", self.mqtt.max_session_expiry.as_millis(), 0, 315_360_000_000),
             ("mqtt.max_subscriptions", self.mqtt.max_subscriptions as u128, 1, 100_000),
             ("mqtt.max_groups_per_user", u128::from(self.mqtt.max_groups_per_user), 1, 1_000_000),
+        ]
+    }
+
+    /// The same of everything else.
+    fn inner_bounds(&self) -> Vec<(&'static str, u128, u128, u128)> {
+        vec![
+            ("store.max_size", u128::from(self.store.max_size), 0, 1 << 48),
+            ("store.max_users", u128::from(self.store.max_users), 1, 1 << 32),
             ("store.readers", self.store.readers as u128, 1, 64),
             ("store.flush_interval", self.store.flush_interval.as_millis(), 10, 10_000),
             ("store.retention", self.store.retention.as_millis(), 1_000, 315_360_000_000),
@@ -77,11 +87,14 @@ impl Config {
             ("broker.segment_count", self.broker.segment_count as u128, 2, 1_000),
             ("groups.max", u128::from(self.groups.max), 1, 1_000_000_000),
             ("groups.max_pending", u128::from(self.groups.max_pending), 1, 1_000_000_000),
+            ("groups.max_made_per_user", u128::from(self.groups.max_made_per_user), 0, 1_000_000_000),
             ("groups.pending_ttl", self.groups.pending_ttl.as_millis(), 1_000, 315_360_000_000),
             ("push.default_ttl", self.push.default_ttl.as_millis(), 1_000, 315_360_000_000),
             ("push.max_ttl", self.push.max_ttl.as_millis(), 1_000, 315_360_000_000),
             ("push.clock_skew", self.push.clock_skew.as_millis(), 0, 86_400_000),
             ("push.max_addresses", self.push.max_addresses as u128, 1, 1_000_000),
+            ("push.max_pending_per_initiator", u128::from(self.push.max_pending_per_initiator), 1, 1 << 32),
+            ("jwt.leeway", self.jwt.leeway.as_millis(), 0, 300_000),
             ("notify.timeout", self.notify.timeout.as_millis(), 100, 600_000),
             ("notify.give_up", self.notify.give_up.as_millis(), 0, 2_592_000_000),
             ("notify.parallel", self.notify.parallel as u128, 1, 1_024),
@@ -102,7 +115,8 @@ impl Config {
             }
         }
         for (number, rule) in self.initiators.iter().enumerate() {
-            if let Some(bad) = rule.to.iter().find(|to| !to.starts_with("group:") && !to.starts_with("user:")) {
+            if let Some(bad) = rule.to.iter().flatten().find(|to| !to.starts_with("group:") && !to.starts_with("user:"))
+            {
                 let expected = format!("patterns such as \"group:news-*\" and \"user:*\", found {bad:?}");
                 return no(&format!("initiators[{number}].to"), expected);
             }
@@ -138,6 +152,7 @@ impl Config {
         let listeners = [
             ("http.listen", &self.http.listen),
             ("http.tls_listen", &self.http.tls_listen),
+            ("http.metrics_listen", &self.http.metrics_listen),
             ("mqtt.listen", &self.mqtt.listen),
             ("mqtt.tls_listen", &self.mqtt.tls_listen),
             ("mqtt.ws_listen", &self.mqtt.ws_listen),
@@ -152,19 +167,26 @@ impl Config {
                 return no(key, expected);
             }
         }
-        for (key, plain, tls) in [("http", 0, 1), ("mqtt", 2, 3)] {
+        for (key, plain, tls) in [("http", 0, 1), ("mqtt", 3, 4)] {
             if listeners[plain].1.is_empty() && listeners[tls].1.is_empty() {
                 return no(&format!("{key}.listen"), format!("an address, here or in {key}.tls_listen"));
             }
         }
-        if let Some((key, _)) =
-            listeners.iter().find(|(key, all)| key.ends_with("s_listen") && *key != "mqtt.ws_listen" && !all.is_empty())
+        if let Some((key, _)) = listeners
+            .iter()
+            .find(|(key, all)| (key.ends_with("tls_listen") || *key == "mqtt.wss_listen") && !all.is_empty())
             && (self.tls.cert.is_none() || self.tls.key.is_none())
         {
             return no(key, "tls.cert and tls.key besides (`papcast tls self-signed` makes a pair to try)".into());
         }
         if self.tls.client_name != ClientName::None && self.tls.client_auth == ClientAuth::Off {
             return no("tls.client_name", "\"none\", or tls.client_auth that asks for certificates".into());
+        }
+        if self.jwt.is_on() && self.auth.mode == AuthMode::Open {
+            return no("jwt", "no keys, because auth.mode is \"open\" and nobody signs in".into());
+        }
+        if self.jwt.claim.is_empty() {
+            return no("jwt.claim", "the name of the claim that has the user ID, such as \"sub\"".into());
         }
         if self.tls.client_auth != ClientAuth::Off && self.tls.client_ca.is_none() {
             return no("tls.client_ca", "a file, because tls.client_auth asks for certificates".into());

@@ -10,6 +10,7 @@ pub(super) fn exposures(config: &Config) -> Vec<String> {
     let listeners = [
         ("http.listen", &config.http.listen, false),
         ("http.tls_listen", &config.http.tls_listen, true),
+        ("http.metrics_listen", &config.http.metrics_listen, true),
         ("mqtt.listen", &config.mqtt.listen, false),
         ("mqtt.tls_listen", &config.mqtt.tls_listen, true),
         ("mqtt.ws_listen", &config.mqtt.ws_listen, false),

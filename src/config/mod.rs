@@ -7,6 +7,7 @@ mod check;
 mod exposure;
 mod load;
 mod names;
+mod networks;
 mod units;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 pub use load::{ConfigError, DEFAULT_TOML, doubts, load};
 pub use names::environment;
+pub use networks::Networks;
 
 use crate::ids::{Duplicates, GroupId, JoinPolicy, Target, UserId};
 
@@ -30,6 +32,7 @@ pub struct Config {
     pub broker: Broker,
     pub auth: Auth,
     pub tls: Tls,
+    pub jwt: Jwt,
     pub groups: Groups,
     pub push: Push,
     pub notify: Notify,
@@ -51,6 +54,10 @@ pub struct Http {
     pub listen: Vec<SocketAddr>,
     #[serde(deserialize_with = "units::addresses")]
     pub tls_listen: Vec<SocketAddr>,
+    #[serde(deserialize_with = "units::addresses")]
+    pub metrics_listen: Vec<SocketAddr>,
+    /// Proxies whose connections begin with a PROXY protocol header.
+    pub proxy_protocol_from: Networks,
     pub max_body: usize,
     pub max_under_way: usize,
     pub max_connections: usize,
@@ -73,10 +80,13 @@ pub struct Mqtt {
     pub ws_listen: Vec<SocketAddr>,
     #[serde(deserialize_with = "units::addresses")]
     pub wss_listen: Vec<SocketAddr>,
+    /// Proxies whose connections begin with a PROXY protocol header.
+    pub proxy_protocol_from: Networks,
     pub workers: usize,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
     pub max_connections_per_user: usize,
+    pub max_sessions_per_user: u32,
     pub max_connects_per_minute: u32,
     pub max_requests_per_minute: u32,
     #[serde(deserialize_with = "units::duration")]
@@ -115,6 +125,8 @@ pub enum UserIdFrom {
 #[serde(deny_unknown_fields)]
 pub struct Store {
     pub path: PathBuf,
+    pub max_size: u64,
+    pub max_users: u32,
     pub readers: usize,
     #[serde(deserialize_with = "units::duration")]
     pub flush_interval: Duration,
@@ -152,6 +164,31 @@ pub struct Tls {
     pub client_name: ClientName,
 }
 
+/// `[jwt]`: tokens that somebody else has signed, as passwords of devices.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jwt {
+    #[serde(deserialize_with = "units::path")]
+    pub jwks: Option<PathBuf>,
+    #[serde(deserialize_with = "units::paths")]
+    pub keys: Vec<PathBuf>,
+    #[serde(deserialize_with = "units::path")]
+    pub secret: Option<PathBuf>,
+    pub claim: String,
+    pub issuer: String,
+    pub audience: String,
+    #[serde(deserialize_with = "units::duration")]
+    pub leeway: Duration,
+}
+
+impl Jwt {
+    /// Whether such tokens are taken at all.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.jwks.is_some() || self.secret.is_some() || !self.keys.is_empty()
+    }
+}
+
 /// What in the certificate of a client says who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -187,6 +224,7 @@ pub struct Groups {
     pub default_policy: JoinPolicy,
     pub max: u32,
     pub max_pending: u32,
+    pub max_made_per_user: u32,
     #[serde(deserialize_with = "units::duration")]
     pub pending_ttl: Duration,
     #[serde(default)]
@@ -213,6 +251,7 @@ pub struct Push {
     pub clock_skew: Duration,
     pub max_addresses: usize,
     pub max_content: usize,
+    pub max_pending_per_initiator: u32,
     pub duplicates: Duplicates,
 }
 
@@ -301,8 +340,13 @@ pub enum PapProfile {
 pub struct InitiatorRule {
     #[serde(rename = "match")]
     pub pattern: String,
-    /// `group:<pattern>` or `user:<pattern>`.
-    pub to: Vec<String>,
+    /// `group:<pattern>` or `user:<pattern>`; none: everything.
+    #[serde(default)]
+    pub to: Option<Vec<String>>,
+    #[serde(default)]
+    pub pushes_per_minute: Option<u32>,
+    #[serde(default)]
+    pub pushes_per_day: Option<u32>,
 }
 
 /// `[[devices]]`: which groups a device may join.

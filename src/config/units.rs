@@ -12,22 +12,31 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
         .map_err(|_| D::Error::custom(format!("{text:?} is not a duration such as \"90s\" or \"24h\"")))
 }
 
-/// One address, or a list of them.
-pub(super) fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+/// One text, or a list of them; an empty one is what stands for nothing.
+pub(super) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D, what: &str) -> Result<Vec<String>, D::Error> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Said {
         One(String),
         Many(Vec<String>),
     }
-    let said = Said::deserialize(deserializer)
-        .map_err(|_| D::Error::custom("expected an address such as \"127.0.0.1:8080\", or a list of addresses"))?;
-    match said {
-        // The default of what is off.
+    match Said::deserialize(deserializer).map_err(|_| D::Error::custom(format!("expected {what}")))? {
         Said::One(text) if text.is_empty() => Ok(Vec::new()),
-        Said::One(text) => parse(&text).map(|address| vec![address]),
-        Said::Many(texts) => texts.iter().map(|text| parse(text)).collect(),
+        Said::One(text) => Ok(vec![text]),
+        Said::Many(texts) => Ok(texts),
     }
+}
+
+/// One address, or a list of them.
+pub(super) fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let texts = one_or_many(deserializer, "an address such as \"127.0.0.1:8080\", or a list of addresses")?;
+    texts.iter().map(|text| parse(text)).collect()
+}
+
+/// One path, or a list of them.
+pub(super) fn paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    let texts = one_or_many(deserializer, "a path, or a list of paths")?;
+    Ok(texts.into_iter().map(PathBuf::from).collect())
 }
 
 fn parse<E: Error>(text: &str) -> Result<SocketAddr, E> {

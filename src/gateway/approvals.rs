@@ -9,7 +9,7 @@ impl Gateway {
     /// An operator's decision on a pending join. The one who asked is told at once, or at its next connect.
     pub async fn decide(&self, group: GroupId, user: &UserId, approve: bool) -> Result<Decided, Error> {
         let _one_at_a_time = self.locks.lock(user).await;
-        let limit = self.rules.limits.of_user;
+        let limit = self.rules().limits.of_user;
         let decided = self.store.decide(group, user.clone(), approve, limit, clock::now()).await?;
         if matches!(decided, Decided::Approved(_) | Decided::Rejected) {
             self.feed.until_in_force().await;
@@ -24,7 +24,7 @@ impl Gateway {
         group: GroupId,
         policy: Option<JoinPolicy>,
     ) -> Result<Option<(GroupView, bool)>, Error> {
-        let limit = self.rules.limits.groups;
-        self.store.put_group(group, policy, self.rules.default_policy, limit, clock::now()).await
+        let limit = self.rules().limits.groups;
+        self.store.put_group(group, policy, self.rules().default_policy, limit, clock::now()).await
     }
 }

@@ -110,7 +110,7 @@ impl Gateway {
                 let group = group.clone();
                 self.join(request, group, Source::Join).await
             }
-            (Op::Join, None) => match group_assignment::assigned(&self.rules.assign, &request.user) {
+            (Op::Join, None) => match group_assignment::assigned(&self.rules().assign, &request.user) {
                 Some(group) => self.join(request, group, Source::Assign).await,
                 None => Ok(Answer::rejected(
                     Some(Op::Join),
@@ -128,6 +128,7 @@ impl Gateway {
     }
 
     async fn join(&self, request: Checked, group: GroupId, source: Source) -> Result<Answer, Error> {
+        let who = request.user.clone();
         let bound = self.bind(request.user, group.clone(), source, request.reply).await?;
         let mut answer = match bound {
             Bound::Member { .. } => {
@@ -147,6 +148,7 @@ impl Gateway {
                 Answer::rejected(Some(Op::Join), Reason::GroupUnknown, format!("there is no group {group}"))
             }
             Bound::LimitReached(limit) => {
+                self.over_limit(limit.key(), &who);
                 Answer::rejected(Some(Op::Join), Reason::LimitReached, self.limit_text(limit))
             }
         };
@@ -252,7 +254,7 @@ impl Gateway {
     /// What a limit says to whom it stops.
     #[must_use]
     pub fn limit_text(&self, limit: Limit) -> String {
-        let limits = &self.rules.limits;
+        let limits = self.rules().limits;
         match limit {
             Limit::GroupsOfUser => {
                 format!(
@@ -261,6 +263,14 @@ impl Gateway {
                 )
             }
             Limit::Groups => format!("there may be {} groups at most (groups.max)", limits.groups),
+            Limit::GroupsMade => format!(
+                "joins of one user may make {} groups at most that still exist (groups.max_made_per_user)",
+                limits.made
+            ),
+            Limit::Users => format!("there may be {} users at most (store.max_users)", limits.users),
+            Limit::Size | Limit::PendingOfInitiator | Limit::PushesOfDay => {
+                format!("the store is as large as it may be ({})", limit.key())
+            }
             Limit::Requests => {
                 format!("{} joins may wait for a decision at most (groups.max_pending)", limits.requests)
             }
@@ -268,7 +278,7 @@ impl Gateway {
     }
 
     fn binding(&self, user: UserId, group: GroupId, source: Source, reply: PendingReply) -> Bind {
-        Bind { user, group, source, create: self.rules.create, limits: self.rules.limits, reply, now: clock::now() }
+        Bind { user, group, source, create: self.rules().create, limits: self.rules().limits, reply, now: clock::now() }
     }
 
     /// A user's turn: no join or leave of this user is under way while it is held. `None` where so many wait for it already.

@@ -15,6 +15,7 @@ mod notify;
 mod refusal;
 mod replace;
 mod retention;
+mod rules;
 mod sessions;
 mod set_aside;
 mod sign_in;
@@ -25,7 +26,6 @@ mod user_locks;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
 
 pub use acknowledge::Unwritten;
 pub use capabilities::{Capabilities, NoCapabilities};
@@ -38,53 +38,49 @@ pub use sign_in::{Denied, Offer};
 pub use submit::{Accepted, Content, PushRequest, Replace};
 pub use terminal_directory::{Connection, Later, Terminals};
 
+use rules::Rules;
 pub use user_locks::Turn;
 use user_locks::UserLocks;
 
 use crate::broker::Publisher;
-use crate::config::{AssignRule, AuthMode, Config, parse_target};
+use crate::config::{AuthMode, Config};
 use crate::credentials::Credentials;
 use crate::feed::{Dispatched, Entry, Feed};
-use crate::ids::{Duplicates, JoinPolicy, Target};
+use crate::ids::JoinPolicy;
+use crate::jwt::{self, Jwt};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::store::{Event, Limits, Store};
+use crate::rate_limit::RateLimits;
+use crate::store::{Event, Store};
 use crate::tls;
+
+/// What keeps a gateway from being made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    #[error(transparent)]
+    Jwt(#[from] jwt::Error),
+}
 
 /// How the gateway names itself towards initiators.
 pub const NAME: &str = concat!("papcast ", env!("CARGO_PKG_VERSION"));
-
-/// The rules an operator sets for groups and pushes.
-#[derive(Debug, Clone)]
-struct Rules {
-    create: Option<JoinPolicy>,
-    default_policy: JoinPolicy,
-    assign: Vec<AssignRule>,
-    limits: Limits,
-    pending_ttl: Duration,
-    default_ttl: Duration,
-    max_ttl: Duration,
-    retention: Duration,
-    clock_skew: Duration,
-    max_addresses: usize,
-    max_content: usize,
-    max_headers: usize,
-    duplicates: Duplicates,
-    aliases: Vec<(String, Target)>,
-}
 
 /// The gateway; one for the whole process.
 #[derive(Debug)]
 pub struct Gateway {
     store: Store,
     feed: Feed,
-    rules: Rules,
+    rules: RwLock<Arc<Rules>>,
     auth: AuthMode,
     policy: RwLock<Arc<Policy>>,
     credentials: Credentials,
+    jwt: RwLock<Option<Arc<Jwt>>>,
     /// How often a credential was taken away.
     removals: AtomicU64,
     failures: sign_in_failures::Failures,
+    /// Pushes of initiators that have a rate.
+    pushes: RateLimits<String>,
     metrics: Arc<Metrics>,
     notify: notify::Rules,
     locks: UserLocks,
@@ -95,48 +91,27 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// An error: `notify.ca` cannot be used.
+    /// An error: `notify.ca` or a key of `[jwt]` cannot be used.
     pub fn new(
         store: Store,
         feed: Feed,
         credentials: Credentials,
         metrics: Arc<Metrics>,
         config: &Config,
-    ) -> Result<Self, tls::Error> {
-        let rules = Rules {
-            create: config.groups.auto_create.then_some(config.groups.default_policy),
-            default_policy: config.groups.default_policy,
-            assign: config.groups.assign.clone(),
-            limits: Limits {
-                of_user: config.mqtt.max_groups_per_user,
-                groups: i64::from(config.groups.max),
-                requests: i64::from(config.groups.max_pending),
-            },
-            pending_ttl: config.groups.pending_ttl,
-            default_ttl: config.push.default_ttl,
-            max_ttl: config.push.max_ttl,
-            retention: config.store.retention,
-            clock_skew: config.push.clock_skew,
-            max_addresses: config.push.max_addresses,
-            max_content: config.push.max_content,
-            max_headers: config.pap.max_header_lines,
-            duplicates: config.push.duplicates,
-            aliases: config
-                .aliases
-                .iter()
-                .filter_map(|(alias, target)| Some((alias.clone(), parse_target(target)?)))
-                .collect(),
-        };
+    ) -> Result<Self, Error> {
+        let jwt = RwLock::new(Jwt::load(&config.jwt)?.map(Arc::new));
         let notify = notify::Rules::new(&config.notify)?;
         Ok(Self {
             store,
             feed,
-            rules,
+            rules: RwLock::new(Arc::new(Rules::of(config))),
             auth: config.auth.mode,
             policy: RwLock::new(Arc::new(Policy::new(config.initiators.clone(), config.devices.clone()))),
             credentials,
+            jwt,
             removals: AtomicU64::default(),
             failures: sign_in_failures::Failures::default(),
+            pushes: RateLimits::default(),
             metrics,
             notify,
             locks: UserLocks::default(),
@@ -145,7 +120,6 @@ impl Gateway {
             terminals: OnceLock::new(),
         })
     }
-
     /// Whom to tell of joins and leaves; set once, when the MQTT side is there.
     pub fn set_terminals(&self, terminals: Arc<dyn Terminals>) {
         let _ = self.terminals.set(terminals);
@@ -167,9 +141,28 @@ impl Gateway {
         Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on these rules hold; who is in a group already stays there.
-    pub fn set_policy(&self, policy: Policy) {
+    /// From now on what this configuration says of groups, pushes and rules holds; who is in a group already stays there.
+    pub fn follow(&self, config: &Config, jwt: Option<Jwt>) {
+        let policy = Policy::new(config.initiators.clone(), config.devices.clone());
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Rules::of(config));
+        *self.jwt.write().unwrap_or_else(PoisonError::into_inner) = jwt.map(Arc::new);
+    }
+
+    /// The rules of the configuration as they are now.
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tokens that somebody else has signed, where they are taken.
+    #[must_use]
+    pub fn jwt(&self) -> Option<Arc<Jwt>> {
+        self.jwt.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts what was refused because a limit is reached, by the key of the limit.
+    pub fn over_limit(&self, limit: &'static str, who: impl std::fmt::Display) {
+        self.metrics.over_limit(limit, who);
     }
 
     /// What has happened, for those who have to act on it.
@@ -181,7 +174,7 @@ impl Gateway {
     /// What a new group is where nobody says otherwise.
     #[must_use]
     pub fn default_policy(&self) -> JoinPolicy {
-        self.rules.default_policy
+        self.rules().default_policy
     }
 
     /// Whether anybody acts for a user right now.

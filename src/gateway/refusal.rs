@@ -1,5 +1,7 @@
 //! Why a push was not taken, in words for whoever sent it.
 
+use std::time::Duration;
+
 use crate::address_resolution::{self, Unknown};
 use crate::ids::Duplicates;
 use crate::log_limit::LogLimit;
@@ -33,6 +35,9 @@ pub enum Refused {
         "the push {0:?} is the last of {MAX_REPLACED} that replaced each other with pending-only, and cannot be replaced in this way; nothing was submitted"
     )]
     LongChain(String),
+    /// A limit is reached, in words.
+    #[error("{text}")]
+    TooMany { text: String, wait: Duration },
     #[error("the gateway cannot store pushes now; try again later")]
     Unavailable,
 }

@@ -26,7 +26,7 @@ struct Progress {
 impl Gateway {
     /// Runs until told to stop. A failure is logged and tried again at the next look.
     pub async fn forget_old(&self, stop: CancellationToken) {
-        let pause = PAUSE.min(self.rules.retention).min(self.rules.pending_ttl);
+        let pause = PAUSE.min(self.rules().retention).min(self.rules().pending_ttl);
         let mut progress = Progress::default();
         while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
             faults::trip("retention");
@@ -40,7 +40,7 @@ impl Gateway {
     }
 
     async fn forget_some(&self, progress: &mut Progress) -> Result<(), Error> {
-        let retention = Millis::try_from(self.rules.retention.as_millis()).unwrap_or(Millis::MAX);
+        let retention = Millis::try_from(self.rules().retention.as_millis()).unwrap_or(Millis::MAX);
         let until = clock::now().saturating_sub(retention);
         let mut forgotten = 0;
         loop {
@@ -51,10 +51,11 @@ impl Gateway {
             }
         }
         while self.store.forget_terminals(until).await? > 0 {}
-        let pending = Millis::try_from(self.rules.pending_ttl.as_millis()).unwrap_or(Millis::MAX);
+        let pending = Millis::try_from(self.rules().pending_ttl.as_millis()).unwrap_or(Millis::MAX);
         let asked = clock::now().saturating_sub(pending);
         while self.store.forget_requests(asked).await? > 0 {}
         while self.store.forget_answers(asked).await? > 0 {}
+        while self.store.forget_initiators(clock::now()).await? > 0 {}
         if forgotten > 0 {
             tracing::debug!(pushes = forgotten, "pushes that were over for longer than store.retention are forgotten");
         }

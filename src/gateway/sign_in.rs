@@ -8,11 +8,17 @@ use crate::caller::{self, Caller, Kind, Login, Role};
 use crate::config::AuthMode;
 use crate::credentials;
 use crate::ids::UserId;
+use crate::jwt;
 use crate::log_limit::LogLimit;
 use crate::store::SignedIn;
 
 /// Failed sign-ins: a few lines a minute, the rest is counted.
 static FAILED: LogLimit = LogLimit::new(10);
+
+/// Why a token does not sign in.
+const UNKNOWN: &str = "the token is none";
+const OTHERS: &str = "the token belongs to another name";
+const NO_USER_ID: &str = "the name that the token is for is no user ID";
 
 /// What somebody shows to say who he is.
 #[derive(Clone, Copy)]
@@ -70,15 +76,17 @@ impl Gateway {
                 // A certificate stands for the token of somebody who was added, and for nobody else.
                 return match self.credentials.has(Kind::Initiator, name).await {
                     Ok(true) => Ok(Caller::Initiator(name.to_owned())),
-                    Ok(false) => Err(self.fail(name, from).await),
+                    Ok(false) => Err(self.fail(name, "the name in the certificate was not added", from).await),
                     Err(_) => Err(Denied::Unavailable),
                 };
             }
         };
-        let found = self.find(token.as_bytes()).await?.filter(|found| name.is_none_or(|name| fits(found, name)));
-        match found.and_then(caller_of) {
-            Some(caller) => Ok(caller),
-            None => Err(self.fail(name.unwrap_or_default(), from).await),
+        let fits_name = |found: &SignedIn| name.is_none_or(|name| fits(found, name));
+        let found = self.find(token.as_bytes()).await?;
+        let found = found.and_then(|found| if fits_name(&found) { Ok(found) } else { Err(OTHERS) });
+        match found.and_then(|found| caller_of(found).ok_or(NO_USER_ID)) {
+            Ok(caller) => Ok(caller),
+            Err(why) => Err(self.fail(name.unwrap_or_default(), why, from).await),
         }
     }
 
@@ -115,13 +123,40 @@ impl Gateway {
             Some(name) => found.kind == Kind::Operator && found.name == name,
             None => found.kind == Kind::Device && fits(found, name),
         };
-        match self.find(token).await?.filter(wanted) {
-            Some(found) => Ok(found),
-            None => Err(self.fail(name, from).await),
+        match self.find(token).await?.and_then(|found| if wanted(&found) { Ok(found) } else { Err(OTHERS) }) {
+            Ok(found) => Ok(found),
+            Err(why) => Err(self.fail(name, why, from).await),
         }
     }
 
-    async fn find(&self, token: &[u8]) -> Result<Option<SignedIn>, Denied> {
+    /// Whether this is a token that somebody else has signed, where such are taken.
+    #[must_use]
+    pub fn takes_jwt(&self, token: &[u8]) -> bool {
+        jwt::is_one(token) && self.jwt().is_some()
+    }
+
+    /// Whether the user of a session, which is not here, can sign in again.
+    pub async fn may_come_back(&self, user: &str) -> Result<bool, crate::store::Error> {
+        Ok(self.jwt().is_some() || self.is_device(user).await?)
+    }
+
+    /// Whose token this is, or why it is nobody's.
+    async fn find(&self, token: &[u8]) -> Result<Result<SignedIn, &'static str>, Denied> {
+        if let Some(jwt) = self.jwt().filter(|_| jwt::is_one(token)) {
+            return Ok(jwt.verify(token).and_then(|verified| {
+                // As names of devices are stored.
+                let name = UserId::parse(&verified.user).map_err(|_| NO_USER_ID)?.to_string();
+                if name.starts_with(caller::OPERATOR_PREFIX) {
+                    return Err(NO_USER_ID);
+                }
+                let until = Some(verified.until.saturating_mul(1_000));
+                Ok(SignedIn { kind: Kind::Device, name, role: None, hash: [0; 32], until })
+            }));
+        }
+        self.find_own(token).await.map(|found| found.ok_or(UNKNOWN))
+    }
+
+    async fn find_own(&self, token: &[u8]) -> Result<Option<SignedIn>, Denied> {
         self.credentials.find(token).await.map_err(|error| {
             static BROKEN: LogLimit = LogLimit::new(1);
             if let Some(left_out) = BROKEN.pass() {
@@ -132,16 +167,11 @@ impl Gateway {
     }
 
     /// Tells and counts it, and lets whoever tries too often wait.
-    async fn fail(&self, name: &str, from: Option<IpAddr>) -> Denied {
+    async fn fail(&self, name: &str, why: &str, from: Option<IpAddr>) -> Denied {
         self.metrics.failed_sign_ins.inc();
         if let Some(left_out) = FAILED.pass() {
             let name = shown(name);
-            tracing::info!(
-                name,
-                remote = from.map(tracing::field::display),
-                left_out,
-                "a sign-in failed: the token does not fit the name, or is none"
-            );
+            tracing::info!(name, remote = from.map(tracing::field::display), left_out, "a sign-in failed: {why}");
         }
         if let Some(from) = from {
             self.failures.wait(from).await;

@@ -1,6 +1,7 @@
 //! Taking a push, whether it came as PAP or as JSON.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -11,7 +12,10 @@ use crate::caller::Caller;
 use crate::clock::{self, Millis};
 use crate::config::ForbiddenUrl;
 use crate::ids::{Duplicates, GroupId, Target};
-use crate::store::{Address, Asked, DeliveryMethod, Digest, Meaning, Notify, Priority, Submission, Submitted};
+use crate::rate_limit::Rate;
+use crate::store::{
+    Address, Asked, DeliveryMethod, Digest, Limit, Meaning, Notify, Priority, PushLimits, Submission, Submitted,
+};
 
 /// Longest push-id in bytes. The specification has no limit; 255 is what initiators need at most (pap.md D2).
 const PUSH_ID_MAX: usize = 255;
@@ -66,10 +70,17 @@ pub struct Accepted {
     pub skipped: Option<String>,
 }
 
+/// Until the next day of UTC begins.
+fn until_midnight(now: Millis) -> Duration {
+    const DAY: Millis = 86_400_000;
+    Duration::from_millis((DAY - now.rem_euclid(DAY)).unsigned_abs())
+}
+
 impl Gateway {
     /// Takes a push. When this returns [`Accepted`] it is on disk.
     pub async fn submit(&self, mut request: PushRequest) -> Result<Accepted, Refused> {
         let now = clock::now();
+        self.check_rate(&request.caller)?;
         self.check_size(&request)?;
         let (deliver_before, addresses) = match self.check(&mut request, now) {
             Ok(checked) => checked,
@@ -86,7 +97,7 @@ impl Gateway {
             initiator: request.caller.initiator(),
             push_id: request.push_id,
             digest: request.digest,
-            duplicates: self.rules.duplicates,
+            duplicates: self.rules().duplicates,
             now,
             deliver_after: request.deliver_after.unwrap_or(0),
             deliver_before,
@@ -100,6 +111,7 @@ impl Gateway {
             addresses,
             skip_unknown: request.skip_unknown,
             replace: None,
+            limits: self.push_limits(&request.caller),
         };
         let submitted = match &request.replace {
             Some(replace) => self.replace(submission, replace).await,
@@ -113,15 +125,48 @@ impl Gateway {
             Submitted::Repeated => Ok(Accepted { push_id, skipped: None }),
             Submitted::Duplicate(earlier) => {
                 let replaces = request.replace.as_ref().map(|replace| replace.push_id.as_str());
-                Err(Refused::Duplicate(refusal::duplicate(&push_id, earlier, self.rules.duplicates, replaces)))
+                Err(Refused::Duplicate(refusal::duplicate(&push_id, earlier, self.rules().duplicates, replaces)))
             }
             Submitted::Unknown(addresses) => Err(Refused::Unknown(refusal::unknown(&addresses, source))),
             Submitted::UnknownOld(old) => Err(Refused::UnknownOld(old)),
             Submitted::LongChain(old) => Err(Refused::LongChain(old)),
             Submitted::NothingPending(old) => Err(Refused::NothingPending(old)),
             // It is dispatched again and again while it is replaced: whoever asks once more finds it at rest.
+            Submitted::LimitReached(limit) => Err(self.too_much(limit, &request.caller, now)),
             Submitted::NotHeldBack => Err(Refused::Unavailable),
         }
+    }
+
+    fn check_rate(&self, caller: &Caller) -> Result<(), Refused> {
+        let Some(most) = self.policy().quota(caller).per_minute else { return Ok(()) };
+        let rate = Rate { most, window: Duration::from_secs(60) };
+        self.pushes.pass(rate, caller.initiator()).map_err(|wait| {
+            self.over_limit("initiators.pushes_per_minute", caller.initiator());
+            let text =
+                format!("{most} pushes in a minute are what this initiator may submit (initiators.pushes_per_minute)");
+            Refused::TooMany { text, wait }
+        })
+    }
+
+    fn push_limits(&self, caller: &Caller) -> PushLimits {
+        let rules = self.rules();
+        let per_day = self.policy().quota(caller).per_day;
+        PushLimits { pending: rules.max_pending, per_day, users: rules.limits.users, size: rules.limits.size }
+    }
+
+    /// What a limit says to the initiator that it stops.
+    fn too_much(&self, limit: Limit, caller: &Caller, now: Millis) -> Refused {
+        self.over_limit(limit.key(), caller.initiator());
+        // A store that is too large takes something when something is forgotten.
+        let soon = Duration::from_secs(60);
+        let (text, wait) = match limit {
+            Limit::PushesOfDay => {
+                ("this initiator has submitted as many pushes as it may in a day of UTC", until_midnight(now))
+            }
+            Limit::PendingOfInitiator => ("too many addresses of this initiator's pushes are not over", soon),
+            _ => ("the store is as large as it may be", soon),
+        };
+        Refused::TooMany { text: format!("{text} ({}); nothing was submitted", limit.key()), wait }
     }
 
     /// What may be wrong with a push although the same one was accepted before: time has passed, or the configuration is
@@ -133,7 +178,7 @@ impl Gateway {
 
     /// Whether this very submission was accepted before: its sender, who may not have got that answer, gets it again.
     async fn is_repeat(&self, request: &PushRequest) -> Result<bool, Refused> {
-        if self.rules.duplicates == Duplicates::Accept {
+        if self.rules().duplicates == Duplicates::Accept {
             return Ok(false);
         }
         let known = self.store.has_accepted(request.caller.initiator(), request.push_id.clone(), request.digest).await;
@@ -151,14 +196,14 @@ impl Gateway {
         if request.addresses.is_empty() {
             return bad("a push needs an address".into());
         }
-        if request.addresses.len() > self.rules.max_addresses {
-            return bad(format!("a push has {} addresses at most (push.max_addresses)", self.rules.max_addresses));
+        if request.addresses.len() > self.rules().max_addresses {
+            return bad(format!("a push has {} addresses at most (push.max_addresses)", self.rules().max_addresses));
         }
         let size = request.content.body.len();
-        if size > self.rules.max_content {
+        if size > self.rules().max_content {
             return bad(format!(
                 "the content has {size} bytes, more than {} (push.max_content)",
-                self.rules.max_content
+                self.rules().max_content
             ));
         }
         let kind = &request.content.content_type;
@@ -168,13 +213,13 @@ impl Gateway {
         let too_long = |text: &str| text.len() > usize::from(u16::MAX) / 4;
         let headers = &request.content.headers;
         if too_long(&request.content.content_type)
-            || headers.len() > self.rules.max_headers
+            || headers.len() > self.rules().max_headers
             || headers.iter().any(|(name, value)| too_long(name) || too_long(value))
             || request.addresses.iter().any(|address| too_long(address))
         {
             return bad(format!(
                 "an address or a header of the content is too long, or there are more than {} headers (pap.max_header_lines)",
-                self.rules.max_headers
+                self.rules().max_headers
             ));
         }
         Ok(())
@@ -201,11 +246,11 @@ impl Gateway {
     fn deadline(&self, request: &PushRequest, now: Millis) -> Result<Millis, Refused> {
         let span = |ttl: std::time::Duration| Millis::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 4);
         let start = request.deliver_after.unwrap_or(now).max(now);
-        if start > now.saturating_add(span(self.rules.max_ttl)) {
+        if start > now.saturating_add(span(self.rules().max_ttl)) {
             return Err(Refused::BadRequest("deliver-after is further away than push.max_ttl".into()));
         }
-        let latest = start.saturating_add(span(self.rules.max_ttl)).min(clock::END_OF_TIME);
-        let before = match request.deliver_before.map(|before| before.saturating_add(span(self.rules.clock_skew))) {
+        let latest = start.saturating_add(span(self.rules().max_ttl)).min(clock::END_OF_TIME);
+        let before = match request.deliver_before.map(|before| before.saturating_add(span(self.rules().clock_skew))) {
             Some(before) if before <= now => {
                 return Err(Refused::Expired { before: clock::format_utc(before), now: clock::format_utc(now) });
             }
@@ -213,7 +258,7 @@ impl Gateway {
                 return Err(Refused::BadRequest("deliver-before is not later than deliver-after".into()));
             }
             Some(before) => before,
-            None => start.saturating_add(span(self.rules.default_ttl)),
+            None => start.saturating_add(span(self.rules().default_ttl)),
         };
         Ok(before.min(latest))
     }
@@ -261,7 +306,7 @@ impl Gateway {
 
     /// Whom an address string may name, the first one that is known; empty where nobody can be meant by it.
     fn targets(&self, raw: &str, request: &PushRequest) -> Vec<Target> {
-        let is_alias = self.rules.aliases.iter().any(|(alias, _)| alias == raw);
+        let is_alias = self.rules().aliases.iter().any(|(alias, _)| alias == raw);
         if request.push_all && raw == "push_all" && !is_alias {
             let group = request.source.as_deref().and_then(|source| GroupId::parse(source).ok());
             return group.map(Target::Group).into_iter().collect();
@@ -271,7 +316,7 @@ impl Gateway {
 
     /// Whom an address string may name by itself; `literal`: by what it says and nothing else.
     pub(super) fn named_targets(&self, raw: &str, literal: bool) -> Vec<Target> {
-        match self.rules.aliases.iter().find(|(alias, _)| alias == raw) {
+        match self.rules().aliases.iter().find(|(alias, _)| alias == raw) {
             Some((_, target)) => vec![target.clone()],
             None if literal => address_resolution::to_the_letter(raw).into_iter().collect(),
             None => address_resolution::meanings(raw),

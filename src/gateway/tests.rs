@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock;
-use crate::ids::{GroupId, UserId};
+use crate::ids::{Duplicates, GroupId, Target, UserId};
 use crate::parcel::{BindingId, DispatchId};
 use crate::store::{
-    Address, Bound, CursorMove, Decided, DeliveryMethod, Digest, Error, Meaning, PendingReply, Priority, Removal,
-    Source, State, Submission, Submitted,
+    Address, Bound, CursorMove, Decided, DeliveryMethod, Digest, Error, Meaning, PendingReply, Priority, PushLimits,
+    Removal, Source, State, Submission, Submitted,
 };
 
 /// Nothing that works takes as long.
@@ -132,6 +132,7 @@ impl World {
             headers: vec![],
             body: "x".into(),
             addresses: vec![Address { raw: to.into(), meanings: vec![Meaning { target, connected: false }] }],
+            limits: PushLimits::WIDE,
             replace: None,
         };
         let submitted = self.gateway.store().submit(submission).await.unwrap();

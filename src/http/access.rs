@@ -16,12 +16,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::problem::Problem;
-use super::server::{Certified, Remote};
+use super::remote::{Certified, Remote};
 use crate::caller::Caller;
 use crate::client_address::subscriber;
 use crate::config::Config;
 use crate::gateway::{Denied, Gateway, Offer};
-use crate::log_limit::LogLimit;
 use crate::policy::{self, Action};
 use crate::rate_limit::{Rate, RateLimits};
 
@@ -68,6 +67,7 @@ pub(super) struct Access {
     /// PAP endpoints, and whether name and token may stand in the query of one.
     pap: HashMap<String, bool>,
     open_metrics: bool,
+    rate: Rate,
     rates: RateLimits<Asker>,
 }
 
@@ -82,7 +82,13 @@ impl Access {
     pub(super) fn new(gateway: Arc<Gateway>, config: &Config) -> Self {
         let in_query = config.pap.endpoints.iter().map(|(path, endpoint)| (path.clone(), endpoint.query_credentials));
         let rate = Rate { most: config.http.max_requests_per_second, window: Duration::from_secs(1) };
-        Self { gateway, pap: in_query.collect(), open_metrics: config.auth.open_metrics, rates: RateLimits::new(rate) }
+        Self {
+            gateway,
+            pap: in_query.collect(),
+            open_metrics: config.auth.open_metrics,
+            rate,
+            rates: RateLimits::default(),
+        }
     }
 
     /// Whether this caller has asked too often; then, for how long he should not.
@@ -92,7 +98,9 @@ impl Access {
             (Caller::Device(user), _) => Asker::Name("device", user.to_string()),
             (caller, _) => Asker::Name("", caller.initiator()),
         };
-        self.rates.pass(asker).err()
+        let wait = self.rates.pass(self.rate, asker).err()?;
+        self.gateway.over_limit("http.max_requests_per_second", from.map_or_else(String::new, |from| from.to_string()));
+        Some(wait)
     }
 
     /// None where there is no such path: everybody is told so.
@@ -217,16 +225,9 @@ fn refuse(caller: &Caller, need: Need) -> Response {
         .into_response()
 }
 
-/// The answer says when there is room again (RFC 6585 §4).
 fn too_many(wait: Duration) -> Response {
-    static TOO_MANY: LogLimit = LogLimit::new(1);
-    if let Some(left_out) = TOO_MANY.pass() {
-        tracing::warn!(left_out, "requests came too often and were refused (http.max_requests_per_second)");
-    }
     let text = "so many requests in a second are too many (http.max_requests_per_second)";
-    let mut response = Problem::new(StatusCode::TOO_MANY_REQUESTS, text).with_code(4001).into_response();
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-    response
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, text).with_code(4001).retry_after(wait).into_response()
 }
 
 fn unauthorized(detail: &str) -> Response {

@@ -3,21 +3,30 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::client_address::subscriber;
-use crate::log_limit::LogLimit;
-
-static CUT: LogLimit = LogLimit::new(2);
+use crate::metrics::Metrics;
 
 #[derive(Debug, Clone)]
 pub(super) struct Slots {
     places: Arc<Semaphore>,
-    per_address: usize,
+    most: Arc<Most>,
     waiting: Arc<Mutex<Waiting>>,
+    metrics: Arc<Metrics>,
+}
+
+/// How many there may be; that can change.
+#[derive(Debug)]
+struct Most {
+    connections: AtomicUsize,
+    per_address: AtomicUsize,
+    /// Places that are to go as soon as somebody gives one back.
+    to_forget: AtomicUsize,
 }
 
 /// Connections that wait for a request to be whole, in the order in which they began to.
@@ -37,12 +46,33 @@ pub(super) struct Slot {
     from: IpAddr,
     /// Its number among those that wait.
     number: Mutex<Option<u64>>,
-    _place: OwnedSemaphorePermit,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Slots {
-    pub(super) fn new(most: usize, per_address: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(most)), per_address, waiting: Arc::default() }
+    pub(super) fn new(most: usize, per_address: usize, metrics: Arc<Metrics>) -> Self {
+        let places = Arc::new(Semaphore::new(most));
+        let most = Most {
+            connections: AtomicUsize::new(most),
+            per_address: AtomicUsize::new(per_address),
+            to_forget: AtomicUsize::new(0),
+        };
+        Self { places, most: Arc::new(most), waiting: Arc::default(), metrics }
+    }
+
+    /// From now on there may be so many. Who is there stays.
+    pub(super) fn follow(&self, most: usize, per_address: usize) {
+        self.most.per_address.store(per_address, Ordering::Relaxed);
+        let before = self.most.connections.swap(most, Ordering::Relaxed);
+        let Some(fewer) = before.checked_sub(most).filter(|fewer| *fewer > 0) else {
+            let more = most - before;
+            let less = |count: usize| Some(count.saturating_sub(more));
+            // Those that are to go stay first.
+            let to_go = self.most.to_forget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).unwrap_or(0);
+            return self.places.add_permits(more.saturating_sub(to_go));
+        };
+        let gone = self.places.forget_permits(fewer);
+        self.most.to_forget.fetch_add(fewer - gone, Ordering::Relaxed);
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -65,34 +95,28 @@ impl Slots {
             }
         };
         *self.waiting().of_address.entry(from).or_default() += 1;
-        let slot = Slot { slots: self.clone(), cut: cut.child_token(), from, number: Mutex::new(None), _place: place };
+        let slot =
+            Slot { slots: self.clone(), cut: cut.child_token(), from, number: Mutex::new(None), place: Some(place) };
         slot.waits();
         Some(Arc::new(slot))
     }
 
     fn has_room_for(&self, from: IpAddr) -> bool {
         let mut waiting = self.waiting();
-        if waiting.of_address.get(&from).is_none_or(|count| *count < self.per_address) {
+        if waiting.of_address.get(&from).is_none_or(|count| *count < self.most.per_address.load(Ordering::Relaxed)) {
             return true;
         }
         let longest = waiting.since.iter().find(|(_, (of, _))| *of == from).map(|(number, _)| *number);
         let longest = longest.and_then(|number| waiting.since.remove(&number));
-        if let Some(left_out) = CUT.pass() {
-            let text = "an address has too many HTTP connections (http.max_connections_per_address)";
-            tracing::warn!(%from, left_out, "{text}");
-        }
+        self.metrics.over_limit("http.max_connections_per_address", from);
         longest.inspect(|(_, longest)| longest.cancel()).is_some()
     }
 
     fn cut_longest(&self) {
-        let Some((_, (_, longest))) = self.waiting().since.pop_first() else { return };
+        // The one that has waited longest for a request.
+        let Some((_, (from, longest))) = self.waiting().since.pop_first() else { return };
         longest.cancel();
-        if let Some(left_out) = CUT.pass() {
-            tracing::warn!(
-                left_out,
-                "all HTTP connections are in use (http.max_connections): the one that waited longest for a request was closed"
-            );
-        }
+        self.metrics.over_limit("http.max_connections", from);
     }
 }
 
@@ -128,6 +152,12 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        let one_less = |count: usize| count.checked_sub(1);
+        if self.slots.most.to_forget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+            && let Some(place) = self.place.take()
+        {
+            place.forget();
+        }
         self.serves();
         let mut waiting = self.slots.waiting();
         if let Some(count) = waiting.of_address.get_mut(&self.from) {
@@ -147,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_has_waited_longest_goes_and_whoever_is_served_stays() {
-        let (slots, cut) = (Slots::new(3, 100), CancellationToken::new());
+        let (slots, cut) = (Slots::new(3, 100, Arc::default()), CancellationToken::new());
         let served = slots.take(&cut, HERE).await.unwrap();
         let first = slots.take(&cut, HERE).await.unwrap();
         let second = slots.take(&cut, HERE).await.unwrap();
@@ -167,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_took_all_places() {
-        let (slots, cut) = (Slots::new(100, 2), CancellationToken::new());
+        let (slots, cut) = (Slots::new(100, 2, Arc::default()), CancellationToken::new());
         let there = IpAddr::from([10, 0, 0, 1]);
         let first = slots.take(&cut, HERE).await.unwrap();
         let second = slots.take(&cut, HERE).await.unwrap();

@@ -49,6 +49,7 @@ fn unknown_group(id: &str) -> Problem {
 }
 
 fn too_many(api: &Api, limit: Limit) -> Problem {
+    api.gateway.over_limit(limit.key(), "an operator");
     Problem::new(StatusCode::CONFLICT, api.gateway.limit_text(limit))
 }
 

@@ -2,11 +2,12 @@
 //!
 //! | file | job |
 //! | --- | --- |
-//! | [`server`], [`stream`] | connections over TCP and TLS, timeouts, graceful stop |
+//! | [`server`], [`stream`], [`remote`] | connections over TCP and TLS, timeouts, graceful stop |
 //! | [`connection_socket`], [`folded_headers`] | one connection: folded headers put right, closed so that the last answer arrives |
 //! | [`connection_slots`] | places for connections, and who goes when there are too few |
 //! | [`request_body`] | how large and how slow a request body may be, and who comes too late |
 //! | [`access`] | who sends a request, and whether he may |
+//! | [`live`] | what is served now, after the configuration was read again |
 //! | [`health`] | `/healthz` and `/readyz` |
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
@@ -21,11 +22,13 @@ mod connection_socket;
 mod folded_headers;
 mod groups;
 mod health;
+mod live;
 mod pap;
 mod problem;
 mod pushes;
 mod query_parameters;
 mod recipients;
+mod remote;
 mod repeat_digest;
 mod request_body;
 mod server;
@@ -42,12 +45,15 @@ use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 
 pub use health::Readiness;
+pub use live::Live;
 pub use server::{Stop, serve};
 
 use crate::config::{AuthMode, Config};
 use crate::gateway::{Accepted, Gateway, PushRequest, Refused};
 use crate::listeners::Upgrades;
 use crate::metrics::Metrics;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What is not known to come from anybody.
 const NOBODY: &str = "anonymous";
@@ -61,14 +67,25 @@ struct Api {
     observer: pap::Observer,
 }
 
-/// All paths.
-pub fn router(
+/// What every router is made with.
+#[derive(Debug, Clone)]
+pub struct Site {
     gateway: Arc<Gateway>,
     readiness: Readiness,
-    counters: Arc<Metrics>,
+    observer: pap::Observer,
     upgrades: Upgrades,
-    config: &Config,
-) -> Router {
+}
+
+impl Site {
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, readiness: Readiness, metrics: Arc<Metrics>, upgrades: Upgrades) -> Self {
+        Self { gateway, readiness, observer: pap::Observer::new(metrics), upgrades }
+    }
+}
+
+/// All paths.
+pub fn router(site: &Site, config: &Config) -> Router {
+    let Site { gateway, readiness, observer, upgrades } = site.clone();
     let limits = crate::pap::Limits {
         addresses: config.push.max_addresses,
         depth: config.pap.max_depth,
@@ -79,9 +96,9 @@ pub fn router(
         header_line: config.pap.max_header_line,
         strict: false,
     };
-    let intake = request_body::Intake::new(&config.http, readiness.clone());
+    let intake = request_body::Intake::new(&config.http, readiness.clone(), Arc::clone(&observer.metrics));
     let access = access::Access::new(Arc::clone(&gateway), config);
-    let api = Api { gateway, readiness, limits, observer: pap::Observer::new(counters) };
+    let api = Api { gateway, readiness, limits, observer };
     let mut endpoints = HashMap::new();
     let mut router = Router::new()
         .route("/healthz", get(health::alive))
@@ -121,6 +138,16 @@ pub fn router(
         .with_state(Arc::new(api))
 }
 
+/// What a port answers that is for metrics alone.
+pub fn metrics_router(metrics: &Arc<Metrics>) -> Router {
+    let metrics = Arc::clone(metrics);
+    let shown = move || {
+        let text = metrics.render();
+        async move { ([(axum::http::header::CONTENT_TYPE, OPEN_METRICS)], text) }
+    };
+    Router::new().route("/metrics", get(shown)).fallback(problem::no_such_path)
+}
+
 /// What a port answers that is for MQTT over WebSocket alone.
 pub fn websocket_router(upgrades: Upgrades, mode: AuthMode) -> Router {
     let believes_all = mode == AuthMode::Open;
@@ -147,6 +174,5 @@ async fn submit(gateway: Arc<Gateway>, request: PushRequest) -> Result<Result<Ac
 }
 
 async fn metrics(State(api): State<Arc<Api>>) -> impl axum::response::IntoResponse {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(axum::http::header::CONTENT_TYPE, kind)], api.observer.metrics.render())
+    ([(axum::http::header::CONTENT_TYPE, OPEN_METRICS)], api.observer.metrics.render())
 }

@@ -1,5 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
@@ -23,6 +25,9 @@ pub(super) struct Problem {
     /// The answer says which protocol is spoken here (RFC 9110 §15.5.22).
     #[serde(skip)]
     pub(super) upgrade: bool,
+    /// Seconds.
+    #[serde(skip)]
+    retry_after: Option<u64>,
     title: &'static str,
     status: u16,
     detail: String,
@@ -34,7 +39,15 @@ pub(super) struct Problem {
 impl Problem {
     pub(super) fn new(kind: StatusCode, detail: impl Into<String>) -> Self {
         let title = kind.canonical_reason().unwrap_or("Error");
-        Self { kind, upgrade: false, title, status: kind.as_u16(), detail: detail.into(), code: None }
+        Self {
+            kind,
+            upgrade: false,
+            retry_after: None,
+            title,
+            status: kind.as_u16(),
+            detail: detail.into(),
+            code: None,
+        }
     }
 
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
@@ -47,6 +60,12 @@ impl Problem {
 
     pub(super) fn told(&self) -> Told {
         Told { detail: self.detail.clone(), code: self.code }
+    }
+
+    /// The answer says when there is room again (RFC 6585 §4).
+    pub(super) fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait.as_secs().max(1));
+        self
     }
 
     pub(super) fn with_code(mut self, code: u16) -> Self {
@@ -64,12 +83,15 @@ pub(super) struct Told {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (kind, told, upgrade) = (self.kind, self.told(), self.upgrade);
+        let (kind, told, upgrade, retry_after) = (self.kind, self.told(), self.upgrade, self.retry_after);
         let mut response = (kind, [(header::CONTENT_TYPE, "application/problem+json")], Json(self)).into_response();
         response.extensions_mut().insert(told);
         if upgrade {
             response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if kind == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
@@ -107,9 +129,14 @@ impl From<Refused> for Problem {
             Refused::Duplicate(_) => (StatusCode::CONFLICT, 2007),
             Refused::UnknownOld(_) => (StatusCode::NOT_FOUND, 2004),
             Refused::NothingPending(_) | Refused::LongChain(_) => (StatusCode::CONFLICT, 2008),
+            Refused::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, 4001),
             Refused::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, 4001),
         };
-        Self::new(kind, refused.to_string()).with_code(code)
+        let problem = Self::new(kind, refused.to_string()).with_code(code);
+        match refused {
+            Refused::TooMany { wait, .. } => problem.retry_after(wait),
+            _ => problem,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::pap::Sender;
 use super::problem::{Body, Path, Problem, Query, Told};
-use super::server::Remote;
+use super::remote::Remote;
 use super::{Api, repeat_digest, to_the_end};
 use crate::caller::Caller;
 use crate::clock::{self, Millis};

@@ -15,8 +15,10 @@ use http_body_util::BodyExt as _;
 use super::connection_slots::Slot;
 use super::health::Readiness;
 use super::problem::Problem;
+use super::remote::Remote;
 use crate::budget::{Budget, Held};
 use crate::config;
+use crate::metrics::Metrics;
 
 #[derive(Debug)]
 pub(super) struct Intake {
@@ -25,15 +27,17 @@ pub(super) struct Intake {
     time: Duration,
     /// Bytes of all bodies that are being read or served.
     under_way: Budget,
+    metrics: Arc<Metrics>,
 }
 
 impl Intake {
-    pub(super) fn new(config: &config::Http, readiness: Readiness) -> Self {
+    pub(super) fn new(config: &config::Http, readiness: Readiness, metrics: Arc<Metrics>) -> Self {
         Self {
             readiness,
             size: config.max_body,
             time: config.body_timeout,
             under_way: Budget::new(config.max_under_way),
+            metrics,
         }
     }
 
@@ -42,9 +46,14 @@ impl Intake {
         !self.readiness.is_taking_work() && !matches!(path, "/healthz" | "/readyz" | "/metrics")
     }
 
-    fn too_large(&self) -> Problem {
+    fn too_large(&self, from: Option<Remote>) -> Problem {
+        self.over_limit("http.max_body", from);
         let text = format!("a request body has {} bytes at most (http.max_body)", self.size);
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text)
+    }
+
+    fn over_limit(&self, limit: &'static str, from: Option<Remote>) {
+        self.metrics.over_limit(limit, from.map_or_else(String::new, |from| from.address.to_string()));
     }
 }
 
@@ -59,7 +68,7 @@ pub(super) async fn collect(State(intake): State<Arc<Intake>>, request: Request,
     // Nothing is read of what is too large by its own word: the answer to an `Expect: 100-continue` is no.
     let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if said.is_some_and(|length: u64| length > intake.size as u64) {
-        return last(intake.too_large());
+        return last(intake.too_large(Remote::of(request.extensions())));
     }
     let too_late = intake.is_too_late(request.uri().path());
     let (parts, body) = request.into_parts();
@@ -71,8 +80,9 @@ pub(super) async fn collect(State(intake): State<Arc<Intake>>, request: Request,
             }
             if too_late { stopping(&body) } else { next.run(Request::from_parts(parts, Body::from(body))).await }
         }
-        Ok(Err(Fault::TooLarge)) => last(intake.too_large()),
+        Ok(Err(Fault::TooLarge)) => last(intake.too_large(Remote::of(&parts.extensions))),
         Ok(Err(Fault::TooMany)) => {
+            intake.over_limit("http.max_under_way", Remote::of(&parts.extensions));
             let text = "too many request bodies are under way (http.max_under_way); try again later";
             last(Problem::new(StatusCode::SERVICE_UNAVAILABLE, text))
         }

@@ -1,12 +1,9 @@
 //! Serving sockets. hyper is used directly: it has the timeout for request heads that a connection which sends nothing
 //! needs.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::Extensions;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,10 +15,12 @@ use tower_service::Service as _;
 use super::NOBODY;
 use super::connection_slots::{Slot, Slots};
 use super::connection_socket::Socket as HttpSocket;
+use super::live::{Live, Serving};
 use super::pap::{Observer, Sender};
+use super::remote::{Certified, Remote};
 use super::request_body::Unreadable;
 use super::stream::Stream;
-use crate::config::{self, ClientName};
+use crate::config::ClientName;
 use crate::listeners::{Accepted, Listeners};
 use crate::log_limit::LogLimit;
 use crate::tls;
@@ -30,24 +29,6 @@ static NOT_ACCEPTED: LogLimit = LogLimit::new(2);
 
 /// How long requests that are under way may take to finish once the stop has begun.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// Where a request came from: an extension of every request.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Remote {
-    pub(super) address: SocketAddr,
-    /// It came over TLS.
-    pub(super) is_secure: bool,
-}
-
-/// Whom the certificate of the client names, where certificates do: an extension of its requests.
-#[derive(Debug, Clone)]
-pub(super) struct Certified(pub(super) String);
-
-impl Remote {
-    pub(super) fn of(extensions: &Extensions) -> Option<Self> {
-        extensions.get().copied()
-    }
-}
 
 /// When to stop: requests that are under way finish from `begin` on, and until `end` new ones are still answered (that
 /// there is no new work any more).
@@ -58,12 +39,11 @@ pub struct Stop {
 }
 
 /// Serves until told to stop.
-pub async fn serve(listeners: Listeners, router: Router, settings: config::Http, names: ClientName, stop: Stop) {
+pub async fn serve(listeners: Listeners, live: Arc<Live>, names: ClientName, stop: Stop) {
     let cut = CancellationToken::new();
     let observer = Observer::default();
-    let (timeout, patience) = (settings.header_timeout, settings.body_timeout);
-    let server = Server { router, timeout, patience, names, observer, cut };
-    let slots = Slots::new(settings.max_connections, settings.max_connections_per_address);
+    let slots = live.slots.clone();
+    let server = Server { live, names, observer, cut };
     let before = TaskTracker::new();
     loop {
         tokio::select! {
@@ -101,10 +81,7 @@ pub async fn serve(listeners: Listeners, router: Router, settings: config::Http,
 
 /// What every connection is served with.
 struct Server {
-    router: Router,
-    timeout: Duration,
-    /// For what still comes after the last answer.
-    patience: Duration,
+    live: Arc<Live>,
     /// What in a certificate names its client.
     names: ClientName,
     /// For what is no HTTP: nobody else sees that.
@@ -115,9 +92,10 @@ struct Server {
 
 impl Server {
     fn spawn(&self, tracker: &TaskTracker, (slot, accepted): Socket, stop: CancellationToken, keep_alive: bool) {
-        let (router, observer, timeout) = (self.router.clone(), self.observer.clone(), self.timeout);
+        let (live, observer) = (Arc::clone(&self.live), self.observer.clone());
+        let Serving { timeout, patience, .. } = live.serving();
         let remote = Remote { address: accepted.remote, is_secure: accepted.tls.is_some() };
-        let (patience, names) = (self.patience, self.names);
+        let names = self.names;
         tracker.spawn(async move {
             let handshake = tokio::time::timeout(timeout, secure(accepted));
             let Some(Ok(Ok(stream))) = slot.cut().run_until_cancelled(handshake).await else { return };
@@ -126,7 +104,7 @@ impl Server {
             let stream = HttpSocket::new(stream, patience);
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(timeout).keep_alive(keep_alive);
-            let serving = connection(builder, stream, (remote, certified), router, stop, Arc::clone(&slot));
+            let serving = connection(builder, stream, (remote, certified), live, stop, Arc::clone(&slot));
             let served = slot.cut().run_until_cancelled(serving).await;
             if let Some(Err(error)) = served {
                 tracing::debug!(%error, "an HTTP connection ended early");
@@ -174,7 +152,7 @@ async fn connection(
     builder: http1::Builder,
     stream: HttpSocket,
     (remote, certified): (Remote, Option<Certified>),
-    router: Router,
+    live: Arc<Live>,
     stop: CancellationToken,
     slot: Arc<Slot>,
 ) -> hyper::Result<()> {
@@ -189,7 +167,7 @@ async fn connection(
         if let Some(why) = refusal.get() {
             request.extensions_mut().insert(Unreadable(why));
         }
-        let (answer, slot) = (router.clone().call(request), Arc::clone(&slot));
+        let (answer, slot) = (live.router().call(request), Arc::clone(&slot));
         async move {
             let answer = answer.await;
             slot.waits();

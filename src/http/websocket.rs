@@ -17,7 +17,7 @@ use ring::digest;
 
 use super::connection_socket::Socket;
 use super::problem::Problem;
-use super::server::Remote;
+use super::remote::Remote;
 use crate::listeners::{Upgraded, Upgrades};
 
 /// RFC 6455 §1.3.

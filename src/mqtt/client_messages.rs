@@ -49,12 +49,12 @@ pub(super) fn publish(worker: &Worker, conn: &Conn, publish: Publish) -> u8 {
     let allowed = {
         let state = conn.state.borrow();
         state.session.as_ref().and_then(|session| {
-            let allowed = worker.settings.acl.may_publish(&publish.topic, session.user.as_ref(), &session.client_id);
+            let allowed = worker.settings().acl.may_publish(&publish.topic, session.user.as_ref(), &session.client_id);
             allowed.then(|| session.client_id.clone())
         })
     };
     let Some(client) = allowed else { return reason::NOT_AUTHORIZED };
-    if worker.settings.publisher.open(client_publish::message(&client, publish)) {
+    if worker.settings().publisher.open(client_publish::message(&client, publish)) {
         reason::SUCCESS
     } else {
         reason::QUOTA_EXCEEDED
@@ -78,7 +78,7 @@ fn granted(worker: &Worker, conn: &Conn, message: &OpenMessage) -> Option<u8> {
     let state = conn.state.borrow();
     let session = state.session.as_ref()?;
     let topic = &message.topic;
-    if !worker.settings.acl.may_subscribe(topic, session.user.as_ref(), &session.client_id) {
+    if !worker.settings().acl.may_subscribe(topic, session.user.as_ref(), &session.client_id) {
         return None;
     }
     let own = session.client_id == message.client;

@@ -36,19 +36,25 @@ pub(super) async fn first_packet(worker: &Rc<Worker>, conn: &Rc<Conn>, packet: &
         // A client that speaks more than one version tries the next one when it is told in the words of 3.1.1.
         Err(ConnectFault::Level) => {
             let refusal = Refusal::new(reason::UNSUPPORTED_VERSION, "its protocol level is neither 3.1, 3.1.1 nor 5");
-            return Err(refuse(conn, Version::V3, "", &refusal));
+            return Err(refuse(worker, conn, Version::V3, "", &refusal));
         }
     };
     let connect = match codec::decode(version, packet) {
         Ok(Packet::Connect(connect)) => *connect,
         Ok(_) => return Err(Close::Gone),
         Err(BadPacket(code)) => {
-            return Err(refuse(conn, version, "", &Refusal::new(code, "it is not what the specification says")));
+            return Err(refuse(
+                worker,
+                conn,
+                version,
+                "",
+                &Refusal::new(code, "it is not what the specification says"),
+            ));
         }
     };
     let named = connect.client_id.clone();
     let arriving = arriving(worker, conn, connect).await;
-    let arriving = arriving.map_err(|refusal| refuse(conn, version, &named, &refusal))?;
+    let arriving = arriving.map_err(|refusal| refuse(worker, conn, version, &named, &refusal))?;
     Box::pin(begin(worker, conn, arriving)).await
 }
 
@@ -65,12 +71,10 @@ async fn arriving(worker: &Worker, conn: &Conn, mut connect: Connect) -> Result<
     connect.password = None;
     let will = match connect.will.take() {
         Some(will) => {
-            worker.registry.wills.accept(&worker.settings, will, user.as_ref(), &client_id).map_err(|code| {
-                let why = match code {
-                    reason::QUOTA_EXCEEDED => "there is no room for its will (mqtt.max_wills)",
-                    _ => "its will has a topic that is none",
-                };
-                Refusal::new(code, why)
+            let taken = worker.registry.wills.accept(&worker.settings(), will, user.as_ref(), &client_id);
+            taken.map_err(|code| match code {
+                reason::QUOTA_EXCEEDED => Refusal::over("mqtt.max_wills", "there is no room for its will"),
+                _ => Refusal::new(code, "its will has a topic that is none"),
             })?
         }
         None => None,
@@ -94,7 +98,7 @@ fn client_id(connect: &Connect) -> Result<(String, bool), Refusal> {
 async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Result<(), Close> {
     let Arriving { connect, client_id, assigned, user, will } = arriving;
     let version = connect.version;
-    let longest = worker.settings.max_session_expiry;
+    let longest = worker.settings().max_session_expiry;
     let expiry = match connect.session_expiry {
         Some(seconds) => (i64::from(seconds) * 1000).min(longest),
         None if connect.clean => 0,
@@ -106,7 +110,7 @@ async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Resu
     conn.has_arrived();
     let resume = match claim(worker, conn, &client_id, user.as_ref()).await? {
         Some(resume) => resume,
-        None => return Err(refuse(conn, version, &client_id, &others_id())),
+        None => return Err(refuse(worker, conn, version, &client_id, &others_id())),
     };
     let claimed = Claimed { worker, conn, client_id: &client_id, version };
     let ended = match end_former_session(worker, &client_id, user.as_ref(), connect.clean).await {
@@ -125,16 +129,17 @@ async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Resu
         Some(user) => {
             // The wait for this user's turn ends with the connection; what comes after it does not.
             let turn = tokio::select! {
-                turn = worker.gateway.enter(user, worker.settings.max_waiting) => turn,
+                turn = worker.gateway.enter(user, worker.settings().max_waiting) => turn,
                 () = conn.until_closing() => return Err(claimed.leave(start.resume)),
             };
             let Some(_turn) = turn else {
-                let why = "too many connections of its user wait to begin (mqtt.max_waiting)";
-                return Err(claimed.give_back(start.resume, &Refusal::new(reason::QUOTA_EXCEEDED, why)));
+                let refusal = Refusal::over("mqtt.max_waiting", "too many connections of its user wait to begin");
+                return Err(claimed.give_back(start.resume, &refusal));
             };
             if !worker.registry.has_room_for(user) {
-                let why = "too many connections act for its user (mqtt.max_connections_per_user)";
-                return Err(claimed.give_back(start.resume, &Refusal::new(reason::QUOTA_EXCEEDED, why)));
+                let limit = "mqtt.max_connections_per_user";
+                let refusal = Refusal::over(limit, "too many connections act for its user");
+                return Err(claimed.give_back(start.resume, &refusal));
             }
             is_back();
             start.run(worker, conn).await
@@ -150,7 +155,7 @@ async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Resu
             lost.end(worker, &client_id).await;
             Err(claimed.leave(lost.resume))
         }
-        Err((resume, error)) => Err(claimed.give_back(resume, &unavailable(&error))),
+        Err((resume, refusal)) => Err(claimed.give_back(resume, &refusal)),
     }
 }
 
@@ -193,7 +198,7 @@ impl Claimed<'_> {
 
     fn give_back(&self, resume: Resume, refusal: &Refusal) -> Close {
         self.leave(resume);
-        refuse(self.conn, self.version, self.client_id, refusal)
+        refuse(self.worker, self.conn, self.version, self.client_id, refusal)
     }
 }
 
@@ -247,7 +252,7 @@ async fn end_former_session(
         return Ok(Former::Stays);
     };
     let is_own = user.is_some_and(|user| user.as_str() == owner);
-    if lasting && !is_own && worker.gateway.is_device(&owner).await? {
+    if lasting && !is_own && worker.gateway.may_come_back(&owner).await? {
         return Ok(Former::IsOthers);
     }
     let resumed = lasting && !clean && is_own;
@@ -272,7 +277,7 @@ struct Start {
 
 impl Start {
     /// What the session had under way comes back with an error: it belongs to whoever comes next.
-    async fn run(mut self, worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<Option<Lost>, (Resume, Error)> {
+    async fn run(mut self, worker: &Rc<Worker>, conn: &Rc<Conn>) -> Result<Option<Lost>, (Resume, Refusal)> {
         let arrived = match self.user.clone() {
             Some(user) => {
                 // Enter, then read: whatever happens to this user meanwhile is heard of.
@@ -334,21 +339,30 @@ impl Start {
     }
 
     /// What the store knows of user and session, and whether the session is resumed.
-    async fn arrive(&self, worker: &Worker, user: UserId) -> Result<(Arrival, bool), Error> {
+    async fn arrive(&self, worker: &Worker, user: UserId) -> Result<(Arrival, bool), Refusal> {
         use crate::gateway::Terminals;
         let store = worker.gateway.store();
         // Another worker may know of acknowledgements that are not written yet.
         worker.registry.settle(&user).await;
         let now = crate::clock::now();
-        let arrival = store.arrive(self.client_id.clone(), user.clone(), now).await?;
+        let arrival =
+            store.arrive(self.client_id.clone(), user.clone(), now).await.map_err(|error| unavailable(&error))?;
         // One that cannot be resumed was ended before this user's turn began.
         let known = arrival.session.as_ref();
         let present = known.is_some_and(|known| known.lasting && known.user == user.as_str() && !self.connect.clean);
         worker.gateway.session_found(&self.client_id);
         if present || self.expiry > 0 {
             // Served all the same: what is there for it shall not wait for somebody to make room on the disk.
-            if let Err(error) = store.keep_session(self.client_id.clone(), user, self.expiry).await {
-                tracing::warn!(%error, client = self.client_id, "a session could not be stored; a new one cannot be resumed");
+            let most = worker.settings().max_sessions;
+            match store.keep_session(self.client_id.clone(), user.clone(), self.expiry, most).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let limit = "mqtt.max_sessions_per_user";
+                    return Err(Refusal::over(limit, "its user has too many stored sessions"));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, client = self.client_id, "a session could not be stored; a new one cannot be resumed")
+                }
             }
         }
         Ok((arrival, present))
@@ -358,13 +372,13 @@ impl Start {
         let caller = sign_in::caller(conn);
         let connect = &self.connect;
         let resume = std::mem::take(&mut self.resume);
-        let mut window = Window::new(usize::from(worker.settings.inflight.min(connect.receive_max)), resume.inflight);
+        let mut window = Window::new(usize::from(worker.settings().inflight.min(connect.receive_max)), resume.inflight);
         if worker.registry.unanswered.has(&self.client_id, self.user.as_ref()) {
             window = window.carefully();
         }
         let session =
             Session::new(connect.version, self.client_id.clone(), self.user.clone(), window, connect.max_packet);
-        conn.socket.set_longest(worker.settings.max_packet);
+        conn.socket.set_longest(worker.settings().max_packet);
         let mut state = conn.state.borrow_mut();
         state.session = Some(session);
         state.received = resume.received;
@@ -393,7 +407,7 @@ impl Start {
             session_present: present && !self.connect.is_31,
             assigned_client_id: self.assigned.then(|| self.client_id.clone()),
             session_expiry: (asked != self.expiry).then(|| u32::try_from(self.expiry / 1000).unwrap_or(u32::MAX)),
-            max_packet: u32::try_from(worker.settings.max_packet).unwrap_or(u32::MAX),
+            max_packet: u32::try_from(worker.settings().max_packet).unwrap_or(u32::MAX),
             receive_max: RECEIVE_MAX,
         }
     }

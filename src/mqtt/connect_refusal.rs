@@ -2,6 +2,7 @@
 
 use super::codec::{ConnAck, Reply, Version, reason};
 use super::connection::{Close, Conn};
+use super::worker::Worker;
 use crate::log_limit::LogLimit;
 
 /// A few lines a minute, the rest is counted.
@@ -12,27 +13,35 @@ static REFUSED: LogLimit = LogLimit::new(20);
 pub(super) struct Refusal {
     pub(super) code: u8,
     pub(super) why: String,
+    /// The key of the limit that is reached.
+    limit: Option<&'static str>,
 }
 
 impl Refusal {
     pub(super) fn new(code: u8, why: impl Into<String>) -> Self {
-        Self { code, why: why.into() }
+        Self { code, why: why.into(), limit: None }
+    }
+
+    /// A limit is reached.
+    pub(super) fn over(limit: &'static str, why: &str) -> Self {
+        Self { code: reason::QUOTA_EXCEEDED, why: format!("{why} ({limit})"), limit: Some(limit) }
     }
 }
 
 /// The beginning of a first packet that cannot be one. Nobody knows which version it speaks, so there is no answer.
-pub(super) fn unreadable(conn: &Conn, code: u8) -> Close {
-    if code == reason::PACKET_TOO_LARGE
-        && let Some(left_out) = REFUSED.pass()
-    {
-        tracing::info!(remote = %conn.remote, left_out, "a CONNECT was refused: it is larger than mqtt.max_connect");
+pub(super) fn unreadable(worker: &Worker, conn: &Conn, code: u8) -> Close {
+    if code == reason::PACKET_TOO_LARGE {
+        worker.gateway.over_limit("mqtt.max_connect", conn.remote);
     }
     Close::Gone
 }
 
 /// MQTT 3.1.1 has words for a few reasons and closes for all others (§3.1.4).
-pub(super) fn refuse(conn: &Conn, version: Version, client: &str, refusal: &Refusal) -> Close {
-    let Refusal { code, why } = refusal;
+pub(super) fn refuse(worker: &Worker, conn: &Conn, version: Version, client: &str, refusal: &Refusal) -> Close {
+    let Refusal { code, why, limit } = refusal;
+    if let Some(limit) = limit {
+        worker.gateway.over_limit(limit, conn.remote);
+    }
     if let Some(left_out) = REFUSED.pass() {
         let client: String = client.chars().take(100).collect();
         tracing::info!(remote = %conn.remote, client, code = %format_args!("{code:#04x}"), why, left_out, "a CONNECT was refused");

@@ -63,6 +63,7 @@ pub(super) async fn serve(worker: Rc<Worker>, conn: Rc<Conn>) {
             break close;
         }
         if !unfinished.resize(buffer.len() + conn.socket.held()) {
+            worker.gateway.over_limit("mqtt.max_unfinished", conn.remote);
             break Close::Reason(reason::QUOTA_EXCEEDED);
         }
     };
@@ -184,16 +185,21 @@ async fn handle(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> 
         if conn.state.borrow().outbox.is_full() {
             return Ok(());
         }
-        let settings = &worker.settings;
+        let settings = worker.settings();
         let most = if conn.version().is_some() { settings.max_packet } else { settings.max_connect };
         let length = match codec::packet_length(buffer, most) {
             Ok(Some(length)) if buffer.len() >= length => length,
             Ok(Some(_)) if conn.version().is_none() && buffer.first() != Some(&0x10) => return Err(Close::Gone),
             Ok(_) => break,
             Err(BadPacket(reason)) if conn.version().is_none() => {
-                return Err(connect_refusal::unreadable(conn, reason));
+                return Err(connect_refusal::unreadable(worker, conn, reason));
             }
-            Err(BadPacket(reason)) => return Err(Close::Reason(reason)),
+            Err(BadPacket(code)) => {
+                if code == reason::PACKET_TOO_LARGE {
+                    worker.gateway.over_limit("mqtt.max_packet", conn.remote);
+                }
+                return Err(Close::Reason(code));
+            }
         };
         tokio::task::consume_budget().await;
         let packet = buffer.split_to(length);
@@ -258,7 +264,7 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         worker.gateway.connection_ended(&client, &user, expiry).await;
     }
     if let Some(will) = will.filter(|_| close.publishes_will()) {
-        worker.registry.wills.publish(&worker.settings.publisher, &client, *will, expiry);
+        worker.registry.wills.publish(&worker.settings().publisher, &client, *will, expiry);
     }
     worker.forget(conn);
     log_end(conn, &client, close);
@@ -276,6 +282,7 @@ fn words(close: Close) -> &'static str {
         Close::Reason(reason::TAKEN_OVER) => "another connection has taken over its client id",
         Close::Reason(reason::KEEP_ALIVE_TIMEOUT) => "it was silent for longer than its keep-alive",
         Close::Reason(reason::ADMINISTRATIVE) => "it left a push unacknowledged for longer than mqtt.ack_timeout",
+        Close::Reason(reason::MAXIMUM_CONNECT_TIME) => "the time of its JWT is up",
         Close::Reason(reason::QUOTA_EXCEEDED) => "the packets that have not come whole exceed mqtt.max_unfinished",
         Close::Reason(reason::SHUTTING_DOWN) => "the gateway stopped",
         Close::Reason(_) => "it did what MQTT does not allow",

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::Settings;
 use super::connection::Arrival;
 use super::connection_id::{ConnId, ConnRef};
 use super::detached_sessions::Parked;
@@ -52,6 +53,10 @@ pub(super) enum Command {
         reply: PendingReply,
         payload: Vec<u8>,
     },
+    /// The configuration says something else from now on.
+    Follow {
+        settings: Box<Settings>,
+    },
     Stop {
         reply: oneshot::Sender<()>,
     },
@@ -90,7 +95,7 @@ pub(super) struct Bounds {
 #[derive(Debug)]
 pub(super) struct Registry {
     workers: Vec<WorkerHandle>,
-    bounds: Bounds,
+    bounds: RwLock<Bounds>,
     /// Bytes of packets that have not come whole, of all connections.
     pub(super) unfinished: Budget,
     pub(super) wills: Wills,
@@ -131,13 +136,27 @@ impl Registry {
     pub(super) fn new(workers: Vec<WorkerHandle>, bounds: Bounds) -> Self {
         Self {
             workers,
-            bounds,
+            bounds: RwLock::new(bounds),
             unfinished: Budget::new(bounds.unfinished),
             wills: Wills::new(bounds.wills),
             unanswered: Unanswered::default(),
             watchers: AtomicUsize::new(0),
-            connects: RateLimits::new(Rate { most: bounds.connects, window: Duration::from_secs(60) }),
+            connects: RateLimits::default(),
             inner: Mutex::default(),
+        }
+    }
+
+    fn bounds(&self) -> Bounds {
+        *self.bounds.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The configuration says something else from now on; who is there stays.
+    pub(super) fn follow(&self, bounds: Bounds, settings: &Settings) {
+        *self.bounds.write().unwrap_or_else(PoisonError::into_inner) = bounds;
+        self.unfinished.set_most(bounds.unfinished);
+        self.wills.set_most(bounds.wills);
+        for worker in 0..self.workers.len() {
+            self.send(worker, Command::Follow { settings: Box::new(settings.clone()) });
         }
     }
 
@@ -148,15 +167,17 @@ impl Registry {
     /// Counts a new socket; an error where there are enough, with the key that says so.
     pub(super) fn open_socket(&self, from: IpAddr) -> Result<(), &'static str> {
         let from = subscriber(from);
-        if self.connects.pass(from).is_err() {
+        let bounds = self.bounds();
+        let connects = Rate { most: bounds.connects, window: Duration::from_secs(60) };
+        if self.connects.pass(connects, from).is_err() {
             return Err("mqtt.max_connects_per_minute");
         }
         let mut inner = self.inner();
-        if inner.sockets >= self.bounds.connections {
+        if inner.sockets >= bounds.connections {
             return Err("mqtt.max_connections");
         }
         let of_address = inner.of_address.entry(from).or_default();
-        if *of_address >= self.bounds.of_address {
+        if *of_address >= bounds.of_address {
             return Err("mqtt.max_connections_per_address");
         }
         *of_address += 1;
@@ -178,12 +199,13 @@ impl Registry {
 
     /// Whether one more connection may act for a user.
     pub(super) fn has_room_for(&self, user: &UserId) -> bool {
-        self.inner().users.get(user).is_none_or(|present| present.len() < self.bounds.of_user)
+        let most = self.bounds().of_user;
+        self.inner().users.get(user).is_none_or(|present| present.len() < most)
     }
 
     /// Whether one more connection may watch.
     pub(super) fn may_watch(&self) -> bool {
-        self.watchers.load(Ordering::Relaxed) < self.bounds.watchers
+        self.watchers.load(Ordering::Relaxed) < self.bounds().watchers
     }
 
     /// A connection begins or ceases to watch.

@@ -58,7 +58,11 @@ pub(super) async fn request(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publi
 
 /// Whether this connection has not asked too often.
 fn may_ask(worker: &Worker, conn: &Conn) -> bool {
-    worker.settings.requests.take(&mut conn.state.borrow_mut().requests, Instant::now()).is_ok()
+    let may = worker.settings().requests.take(&mut conn.state.borrow_mut().requests, Instant::now()).is_ok();
+    if !may {
+        worker.gateway.over_limit("mqtt.max_requests_per_minute", conn.remote);
+    }
+    may
 }
 
 async fn carry_out(worker: &Rc<Worker>, conn: &Rc<Conn>, request: GroupRequest) -> Answer {

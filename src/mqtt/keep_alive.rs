@@ -7,23 +7,30 @@ use super::codec::reason;
 use super::connection::Close;
 use super::worker::Worker;
 use super::{attach, set_aside};
+use crate::clock;
 
 /// Ends connections that are silent, that never said CONNECT, or that stopped acknowledging; those that stay although they
 /// leave something unanswered get more.
 pub(super) fn check_clocks(worker: &Rc<Worker>) {
     let now = Instant::now();
+    let clock = clock::now();
     for conn in worker.all_conns() {
         let close = {
             let state = conn.state.borrow();
             match &state.session {
-                None if now.duration_since(conn.opened) > worker.settings.connect_timeout => Some(Close::Gone),
+                None if now.duration_since(conn.opened) > worker.settings().connect_timeout => Some(Close::Gone),
                 None => None,
+                Some(_)
+                    if state.signed_in.as_ref().is_some_and(|one| one.until.is_some_and(|until| clock >= until)) =>
+                {
+                    Some(Close::Reason(reason::MAXIMUM_CONNECT_TIME))
+                }
                 Some(_) if state.keep_alive.is_some_and(|limit| now.duration_since(state.heard) > limit) => {
                     Some(Close::Reason(reason::KEEP_ALIVE_TIMEOUT))
                 }
                 Some(session) => session
                     .stuck_since()
-                    .filter(|since| now.duration_since(*since) > worker.settings.ack_timeout)
+                    .filter(|since| now.duration_since(*since) > worker.settings().ack_timeout)
                     .map(|_| Close::Reason(reason::ADMINISTRATIVE)),
             }
         };

@@ -85,8 +85,8 @@ pub enum Error {
     Thread(#[from] std::io::Error),
 }
 
-/// What the configuration says about the MQTT side.
-#[derive(Debug)]
+/// What the configuration says about the MQTT side. A worker has it of its own, and gets it anew when it is read again.
+#[derive(Debug, Clone)]
 struct Settings {
     connect_timeout: Duration,
     max_packet: usize,
@@ -107,9 +107,35 @@ struct Settings {
     /// Milliseconds.
     max_session_expiry: i64,
     max_subscriptions: usize,
+    /// Stored sessions of one user.
+    max_sessions: u32,
     flush_interval: Duration,
     acl: Acl,
     publisher: Publisher,
+}
+
+impl Settings {
+    fn of(config: &Config, publisher: Publisher) -> Self {
+        Self {
+            connect_timeout: config.mqtt.connect_timeout,
+            max_packet: config.mqtt.max_packet,
+            max_connect: config.mqtt.max_connect.min(config.mqtt.max_packet),
+            max_topic: config.mqtt.max_topic,
+            max_waiting: config.mqtt.max_waiting,
+            user_id: config.mqtt.user_id,
+            client_name: config.tls.client_name,
+            requests: Rate { most: config.mqtt.max_requests_per_minute, window: Duration::from_secs(60) },
+            inflight: config.mqtt.inflight,
+            ack_timeout: config.mqtt.ack_timeout,
+            poison_after: config.mqtt.poison_after,
+            max_session_expiry: i64::try_from(config.mqtt.max_session_expiry.as_millis()).unwrap_or(i64::MAX),
+            max_subscriptions: config.mqtt.max_subscriptions,
+            max_sessions: config.mqtt.max_sessions_per_user,
+            flush_interval: config.store.flush_interval,
+            acl: Acl::new(&config.acl),
+            publisher,
+        }
+    }
 }
 
 fn bounds(config: &Config) -> Bounds {
@@ -139,11 +165,12 @@ pub struct Server {
     registry: Arc<Registry>,
     workers: usize,
     keepalive: TcpKeepalive,
+    publisher: Publisher,
+    gateway: Arc<Gateway>,
 }
 
 /// Lines that anybody can cause: a few a minute, the rest is counted.
 static NOT_ACCEPTED: LogLimit = LogLimit::new(2);
-static TOO_MANY: LogLimit = LogLimit::new(2);
 
 /// Connections that may have been accepted without having been looked at.
 const ARRIVALS: usize = 256;
@@ -183,29 +210,12 @@ impl Server {
     /// Starts the workers; sockets come from [`Server::accept`].
     pub fn start(config: &Config, broker: &Broker, gateway: &Arc<Gateway>, health: &Health) -> Result<Self, Error> {
         let count = worker_count(config);
-        let settings = Arc::new(Settings {
-            connect_timeout: config.mqtt.connect_timeout,
-            max_packet: config.mqtt.max_packet,
-            max_connect: config.mqtt.max_connect.min(config.mqtt.max_packet),
-            max_topic: config.mqtt.max_topic,
-            max_waiting: config.mqtt.max_waiting,
-            user_id: config.mqtt.user_id,
-            client_name: config.tls.client_name,
-            requests: Rate { most: config.mqtt.max_requests_per_minute, window: Duration::from_secs(60) },
-            inflight: config.mqtt.inflight,
-            ack_timeout: config.mqtt.ack_timeout,
-            poison_after: config.mqtt.poison_after,
-            max_session_expiry: i64::try_from(config.mqtt.max_session_expiry.as_millis()).unwrap_or(i64::MAX),
-            max_subscriptions: config.mqtt.max_subscriptions,
-            flush_interval: config.store.flush_interval,
-            acl: Acl::new(&config.acl),
-            publisher: broker.publisher(),
-        });
+        let settings = Settings::of(config, broker.publisher());
         let (handles, queues): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
         let registry = Arc::new(Registry::new(handles, bounds(config)));
         for (number, commands) in queues.into_iter().enumerate() {
             let feed = broker.feed(number)?;
-            let (gateway, registry, settings) = (Arc::clone(gateway), Arc::clone(&registry), Arc::clone(&settings));
+            let (gateway, registry, settings) = (Arc::clone(gateway), Arc::clone(&registry), settings.clone());
             let parts = run::Parts::new(health, number);
             std::thread::Builder::new().name(format!("mqtt-worker-{number}")).spawn(move || {
                 if let Err(error) = run::run(number, parts, feed, commands, gateway, registry, settings) {
@@ -218,7 +228,12 @@ impl Server {
             .with_time(config.mqtt.tcp_keepalive)
             .with_interval(BETWEEN_QUESTIONS.min(config.mqtt.tcp_keepalive))
             .with_retries(QUESTIONS);
-        Ok(Self { registry, workers: count, keepalive })
+        Ok(Self { registry, workers: count, keepalive, publisher: broker.publisher(), gateway: Arc::clone(gateway) })
+    }
+
+    /// From now on what this configuration says holds, but for addresses, workers and TCP keep-alive.
+    pub fn follow(&self, config: &Config) {
+        self.registry.follow(bounds(config), &Settings::of(config, self.publisher.clone()));
     }
 
     /// Takes connections until told to stop. A socket stays with the worker that gets it.
@@ -250,9 +265,7 @@ impl Server {
     fn hand_over(&self, worker: usize, newcomer: Newcomer, arrival: Arrival) {
         let Newcomer { stream, remote, layers } = newcomer;
         if let Err(key) = self.registry.open_socket(remote.ip()) {
-            if let Some(left_out) = TOO_MANY.pass() {
-                tracing::warn!(%remote, key, left_out, "too many MQTT connections: one was turned away");
-            }
+            self.gateway.over_limit(key, remote);
             return;
         }
         let _ = stream.set_nodelay(true);

@@ -56,7 +56,7 @@ fn disconnect(worker: &Worker, conn: &Conn, code: u8, session_expiry: Option<u32
         if state.expiry == 0 && seconds > 0 {
             return Close::Reason(reason::PROTOCOL_ERROR);
         }
-        state.expiry = (i64::from(seconds) * 1000).min(worker.settings.max_session_expiry);
+        state.expiry = (i64::from(seconds) * 1000).min(worker.settings().max_session_expiry);
     }
     Close::Asked { with_will: code == reason::DISCONNECT_WITH_WILL }
 }
@@ -107,8 +107,13 @@ fn note_received(conn: &Conn, id: u16) -> Result<bool, Close> {
 /// Does what a publish asks for; answers the reason code of its acknowledgement.
 async fn act_on(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publish) -> u8 {
     let topic = &publish.topic;
-    if topic.len() > worker.settings.max_topic {
-        return reason::TOPIC_INVALID;
+    let longest = worker.settings().max_topic;
+    let is_too_long = |conn: &Conn| {
+        worker.gateway.over_limit("mqtt.max_topic", conn.remote);
+        reason::TOPIC_INVALID
+    };
+    if topic.len() > longest {
+        return is_too_long(conn);
     }
     if topic.starts_with(group_requests::PREFIX) {
         group_requests::request(worker, conn, publish).await;
@@ -124,8 +129,8 @@ async fn act_on(worker: &Rc<Worker>, conn: &Rc<Conn>, publish: Publish) -> u8 {
     if !sign_in::may_publish(conn) {
         return reason::NOT_AUTHORIZED;
     }
-    if client_publish::is_too_long(&publish, worker.settings.max_topic) {
-        return reason::TOPIC_INVALID;
+    if client_publish::is_too_long(&publish, longest) {
+        return is_too_long(conn);
     }
     client_messages::publish(worker, conn, publish)
 }

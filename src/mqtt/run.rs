@@ -62,7 +62,7 @@ pub(super) fn run(
     commands: mpsc::UnboundedReceiver<Command>,
     gateway: Arc<Gateway>,
     registry: Arc<Registry>,
-    settings: Arc<Settings>,
+    settings: Settings,
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (wants, messages) = feed.split();
@@ -123,6 +123,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
                     group_requests::send_answer(&conn, &reply, payload);
                 }
             }
+            Command::Follow { settings } => worker.follow(*settings),
             Command::Stop { reply } => {
                 stopping = true;
                 let (worker, stopped) = (Rc::clone(worker), stopped.clone());
@@ -150,7 +151,7 @@ fn transport(worker: &Worker, stream: std::net::TcpStream, remote: SocketAddr, l
         }
         Layers::WebSocket { tls, read } => {
             let below = Transport::new(socket, tls.map(|session| *session));
-            Some(below.websocket(&read, worker.settings.max_connect))
+            Some(below.websocket(&read, worker.settings().max_connect))
         }
     }
 }
@@ -180,7 +181,7 @@ async fn stop(worker: &Worker) {
 
 async fn write_behind(worker: Rc<Worker>) {
     loop {
-        tokio::time::sleep(worker.settings.flush_interval).await;
+        tokio::time::sleep(worker.settings().flush_interval).await;
         faults::trip("mqtt-worker-acknowledge");
         worker.settle().await;
         worker.write_seen().await;

@@ -33,7 +33,7 @@ impl<'a> Who<'a> {
 /// A connection has ended by itself. To be called before its client id is given back, with its acknowledgements written down.
 pub(super) async fn note(worker: &Rc<Worker>, session: &mut Session, timed_out: bool) {
     let only_messages = session.leaves_only_messages();
-    if session.drop_poison(worker.settings.poison_after) {
+    if session.drop_poison(worker.settings().poison_after) {
         static DROPPED: LogLimit = LogLimit::new(5);
         if let Some(left_out) = DROPPED.pass() {
             let client = &session.client_id;
@@ -55,7 +55,7 @@ pub(super) async fn note(worker: &Rc<Worker>, session: &mut Session, timed_out: 
         worker.registry.unanswered.note_messages(who.client);
     }
     let Some((sent, to_blame)) = suspect else { return };
-    let limit = worker.settings.poison_after;
+    let limit = worker.settings().poison_after;
     let Times { of_client, of_new_clients } = times;
     if to_blame && of_client >= limit {
         set_aside(worker, &who, sent, Tries::Reached(of_client)).await;
@@ -81,7 +81,7 @@ pub(super) fn set_overdue_aside(worker: &Rc<Worker>, conn: &Rc<Conn>, now: Insta
             });
             let Some(Some((client, user, largest))) = who else { break };
             let who = Who { client: &client, user: &user, largest };
-            let tries = Tries::Reached(worker.settings.poison_after);
+            let tries = Tries::Reached(worker.settings().poison_after);
             let setting = set_aside(&worker, &who, sent, tries).await;
             conn.with_session(|session, _, _| match setting {
                 Some(Setting::Aside { .. } | Setting::Refused { .. }) => session.set_aside(sent),
@@ -105,8 +105,8 @@ async fn set_aside(worker: &Worker, who: &Who<'_>, sent: Sent, tries: Tries) -> 
         tries,
         size: sent.size as u64,
         largest: who.largest,
-        limit: worker.settings.poison_after,
-        others_since: clock::now().saturating_sub(worker.settings.max_session_expiry),
+        limit: worker.settings().poison_after,
+        others_since: clock::now().saturating_sub(worker.settings().max_session_expiry),
     };
     let setting = match worker.gateway.set_aside(who.user, failed).await {
         Ok(setting) => setting,

@@ -21,7 +21,7 @@ pub(super) async fn sign_in(
 ) -> Result<Option<UserId>, Refusal> {
     let name = connect.username.as_deref().filter(|name| !name.is_empty());
     let is_operator = name.is_some_and(|name| name.starts_with(OPERATOR_PREFIX));
-    let user = if is_operator { None } else { user_of(worker.settings.user_id, name, client_id, assigned)? };
+    let user = if is_operator { None } else { user_of(worker.settings().user_id, name, client_id, assigned)? };
     if !worker.gateway.requires_sign_in() {
         return Ok(user);
     }
@@ -29,9 +29,14 @@ pub(super) async fn sign_in(
     if let Some(certified) = certified(worker, conn).filter(|_| connect.password.is_none()) {
         return by_certificate(worker, conn, &certified, name, client_id).await;
     }
+    let token = connect.password.as_ref();
+    // What somebody else has signed names the user ID and not a login that many share.
+    let is_client_id = worker.settings().user_id == UserIdFrom::ClientId
+        && token.is_some_and(|token| worker.gateway.takes_jwt(token.reveal()));
+    let name = if is_client_id { Some(client_id) } else { name };
     let name =
         name.ok_or_else(|| wrong("it has no username: its user ID belongs there, and its token into the password"))?;
-    let token = connect.password.as_ref().ok_or_else(|| wrong("it has no password: its token belongs there"))?;
+    let token = token.ok_or_else(|| wrong("it has no password: its token belongs there"))?;
     let removals = worker.gateway.removals();
     match worker.gateway.sign_in(name, token.reveal(), Some(conn.remote.ip())).await {
         Ok(signed_in) => conn.state.borrow_mut().signed_in = Some(Box::new(signed_in)),
@@ -47,7 +52,7 @@ pub(super) async fn sign_in(
 
 /// Whom its certificate names, where certificates do.
 fn certified(worker: &Worker, conn: &Conn) -> Option<String> {
-    let field = worker.settings.client_name;
+    let field = worker.settings().client_name;
     let certificate = (field != ClientName::None).then(|| conn.socket.certificate())??;
     tls::client_name(&certificate, field)
 }
@@ -72,11 +77,11 @@ async fn by_certificate(
         Ok(false) => return Err(not_its("the name in its certificate is no device that was added")),
         Err(_) => return Err(Refusal::new(reason::UNAVAILABLE, "the store cannot answer")),
     }
-    let user = match worker.settings.user_id {
+    let user = match worker.settings().user_id {
         UserIdFrom::Username => own.clone(),
         UserIdFrom::ClientId => UserId::parse(client_id).map_err(|_| not_its("its client id is no user ID"))?,
     };
-    let signed_in = SignedIn { kind: Kind::Device, name: own.to_string(), role: None, hash: [0; 32] };
+    let signed_in = SignedIn { kind: Kind::Device, name: own.to_string(), role: None, hash: [0; 32], until: None };
     conn.state.borrow_mut().signed_in = Some(Box::new(signed_in));
     let is_still =
         worker.gateway.removals() == removals || worker.gateway.is_device(own.as_str()).await.unwrap_or(false);

@@ -34,8 +34,8 @@ fn meaning(worker: &Worker, conn: &Conn, filter: &str) -> Meaning {
     if !topic_filters::is_filter(filter) {
         return Meaning::Refused(reason::FILTER_INVALID);
     }
-    if filter.len() > worker.settings.max_topic {
-        return Meaning::Refused(reason::QUOTA_EXCEEDED);
+    if filter.len() > worker.settings().max_topic {
+        return Meaning::Refused(over_limit(worker, conn, "mqtt.max_topic"));
     }
     if let Some(rest) = filter.strip_prefix(RESPONSE) {
         let ours = rest.is_empty() || rest.starts_with('/');
@@ -60,7 +60,7 @@ fn meaning(worker: &Worker, conn: &Conn, filter: &str) -> Meaning {
             None => Meaning::Refused(reason::FILTER_INVALID),
         };
     }
-    if worker.settings.acl.may_subscribe(filter, session.user.as_ref(), &session.client_id) {
+    if worker.settings().acl.may_subscribe(filter, session.user.as_ref(), &session.client_id) {
         Meaning::Open
     } else {
         Meaning::Refused(reason::NOT_AUTHORIZED)
@@ -132,11 +132,15 @@ fn plan(worker: &Worker, conn: &Conn, filters: Vec<Filter>) -> Vec<Plan> {
         state.subscriptions.iter().map(|known| known.filter.clone()).collect()
     };
     let mut plans = Vec::with_capacity(filters.len());
-    let most = worker.settings.max_subscriptions;
+    let most = worker.settings().max_subscriptions;
     for (at, filter) in filters.into_iter().enumerate() {
         // One packet must not keep its connection busy for long, with the same filter again and again neither.
         let full = at >= most || (!known.contains(&filter.text) && known.len() >= most);
-        let plan = if full { Plan::Answer(reason::QUOTA_EXCEEDED) } else { plan_one(worker, conn, &filter) };
+        let plan = if full {
+            Plan::Answer(over_limit(worker, conn, "mqtt.max_subscriptions"))
+        } else {
+            plan_one(worker, conn, &filter)
+        };
         if let Plan::Keep { subscription, .. } = &plan {
             known.insert(subscription.filter.clone());
         }
@@ -162,7 +166,7 @@ fn plan_one(worker: &Worker, conn: &Conn, filter: &Filter) -> Plan {
         Meaning::Already => Plan::Answer(qos),
         Meaning::Group(_) if identity(conn).is_none() => Plan::Answer(reason::NOT_AUTHORIZED),
         Meaning::Group(group) => keep(qos, Some(group), true),
-        Meaning::Watch if !may_watch(worker, conn) => Plan::Answer(reason::QUOTA_EXCEEDED),
+        Meaning::Watch if !may_watch(worker, conn) => Plan::Answer(over_limit(worker, conn, "mqtt.max_watchers")),
         Meaning::Watch | Meaning::Open => {
             let watches_only = topic_filters::has_wildcard(&filter.text) && !is_open(worker, conn, &filter.text);
             // A filter of a session that may be resumed has to be resumed with it.
@@ -178,6 +182,12 @@ async fn store_all(worker: &Rc<Worker>, conn: &Rc<Conn>, wishes: Vec<Subscribing
     worker.gateway.subscribe(&client, &user, wishes).await
 }
 
+/// Counts it; answers the code that says so.
+fn over_limit(worker: &Worker, conn: &Conn, limit: &'static str) -> u8 {
+    worker.gateway.over_limit(limit, conn.remote);
+    reason::QUOTA_EXCEEDED
+}
+
 /// Those who watch are limited in number.
 fn may_watch(worker: &Worker, conn: &Conn) -> bool {
     worker.table.borrow().is_watching(conn.id) || worker.registry.may_watch()
@@ -186,7 +196,8 @@ fn may_watch(worker: &Worker, conn: &Conn) -> bool {
 fn is_open(worker: &Worker, conn: &Conn, filter: &str) -> bool {
     let state = conn.state.borrow();
     let session = state.session.as_ref();
-    session.is_some_and(|session| worker.settings.acl.may_subscribe(filter, session.user.as_ref(), &session.client_id))
+    session
+        .is_some_and(|session| worker.settings().acl.may_subscribe(filter, session.user.as_ref(), &session.client_id))
 }
 
 /// Who a connection is, for the gateway.

@@ -68,6 +68,11 @@ impl Wills {
         Self { budget: Budget::new(most), inner: Arc::default() }
     }
 
+    /// From now on they may hold so much.
+    pub(super) fn set_most(&self, most: usize) {
+        self.budget.set_most(most);
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

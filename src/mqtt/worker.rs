@@ -34,7 +34,7 @@ pub(super) struct Worker {
     pub(super) number: usize,
     pub(super) gateway: Arc<Gateway>,
     pub(super) registry: Arc<Registry>,
-    pub(super) settings: Arc<Settings>,
+    settings: RefCell<Rc<Settings>>,
     pub(super) table: RefCell<Table>,
     conns: RefCell<HashMap<ConnId, Rc<Conn>>>,
     /// A connection has left all tables.
@@ -60,14 +60,14 @@ impl Worker {
         wants: FeedWants,
         gateway: Arc<Gateway>,
         registry: Arc<Registry>,
-        settings: Arc<Settings>,
+        settings: Settings,
     ) -> Self {
         let follower = RefCell::new(Follower::new(gateway.feed()));
         Self {
             number,
             gateway,
             registry,
-            settings,
+            settings: RefCell::new(Rc::new(settings)),
             table: RefCell::new(Table::new(wants)),
             conns: RefCell::default(),
             gone: Notify::new(),
@@ -81,6 +81,16 @@ impl Worker {
             follower,
             scratch: RefCell::new(vec![0; 64 * 1024]),
         }
+    }
+
+    /// What the configuration says now.
+    pub(super) fn settings(&self) -> Rc<Settings> {
+        Rc::clone(&self.settings.borrow())
+    }
+
+    /// The configuration says something else from now on.
+    pub(super) fn follow(&self, settings: Settings) {
+        self.settings.replace(Rc::new(settings));
     }
 
     pub(super) fn conn(&self, id: ConnId) -> Option<Rc<Conn>> {

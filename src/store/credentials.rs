@@ -32,7 +32,13 @@ fn role_from(number: Option<i64>) -> Option<Role> {
 
 /// Columns kind, name, role, hash.
 fn signed_in(row: &Row<'_>) -> rusqlite::Result<SignedIn> {
-    Ok(SignedIn { kind: kind_from(row.get(0)?), name: row.get(1)?, role: role_from(row.get(2)?), hash: row.get(3)? })
+    Ok(SignedIn {
+        kind: kind_from(row.get(0)?),
+        name: row.get(1)?,
+        role: role_from(row.get(2)?),
+        hash: row.get(3)?,
+        until: None,
+    })
 }
 
 fn view(row: &Row<'_>) -> rusqlite::Result<CredentialView> {

@@ -50,10 +50,17 @@ pub(super) fn find(sql: &Connection, kind: i64, name: &str) -> Result<Option<Flo
     Ok(query.query_row(params![kind, name], |row| row.get(0)).optional()?)
 }
 
-pub(super) fn insert_group(tx: &mut Tx<'_>, group: &GroupId, policy: JoinPolicy, now: Millis) -> Result<FlowId> {
+/// `maker`: the user whose join makes it.
+pub(super) fn insert_group(
+    tx: &mut Tx<'_>,
+    group: &GroupId,
+    policy: JoinPolicy,
+    maker: Option<FlowId>,
+    now: Millis,
+) -> Result<FlowId> {
     tx.sql
-        .prepare_cached("INSERT INTO flows (id, kind, name, policy, created_at) VALUES (?4, 0, ?1, ?2, ?3)")?
-        .execute(params![group.as_str(), policy_number(policy), now, tx.new_flow()])?;
+        .prepare_cached("INSERT INTO flows (id, kind, name, policy, created_at, maker) VALUES (?4, 0, ?1, ?2, ?3, ?5)")?
+        .execute(params![group.as_str(), policy_number(policy), now, tx.new_flow(), maker])?;
     tx.count_groups(1);
     Ok(tx.sql.last_insert_rowid())
 }
@@ -75,8 +82,14 @@ pub(super) fn keep_group(tx: &Tx<'_>, flow: FlowId) -> Result<()> {
     Ok(())
 }
 
+/// Groups that joins of this user have made.
+pub(super) fn count_made(sql: &Connection, user: FlowId) -> Result<i64> {
+    let mut query = sql.prepare_cached("SELECT count(*) FROM flows WHERE maker = ?1 AND instr(name, char(1)) = 0")?;
+    Ok(query.query_row([user], |row| row.get(0))?)
+}
+
 /// The user's row, made where it was missing, with the binding to its own pushes.
-pub(super) fn ensure_user(tx: &Tx<'_>, user: &UserId, now: Millis) -> Result<FlowId> {
+pub(super) fn ensure_user(tx: &mut Tx<'_>, user: &UserId, now: Millis) -> Result<FlowId> {
     if let Some(id) = find(tx.sql, USER, user.as_str())? {
         return Ok(id);
     }
@@ -84,6 +97,7 @@ pub(super) fn ensure_user(tx: &Tx<'_>, user: &UserId, now: Millis) -> Result<Flo
         .prepare_cached("INSERT INTO flows (id, kind, name, members, created_at) VALUES (?3, 1, ?1, 1, ?2)")?
         .execute(params![user.as_str(), now, tx.new_flow()])?;
     let id = tx.sql.last_insert_rowid();
+    tx.count_users(1);
     tx.sql
         .prepare_cached(
             "INSERT INTO bindings (id, flow, user, sources, joined_seq, acked_seq, joined_at)

@@ -21,7 +21,7 @@ impl Store {
             let flow = match known {
                 Some(flow) => flow,
                 None if tx.groups() >= limit => return Ok(None),
-                None => destinations::insert_group(tx, &group, policy.unwrap_or(default), now)?,
+                None => destinations::insert_group(tx, &group, policy.unwrap_or(default), None, now)?,
             };
             destinations::keep_group(tx, flow)?;
             if let (Some(_), Some(policy)) = (known, policy) {

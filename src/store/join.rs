@@ -80,7 +80,11 @@ pub(super) fn bind_in(tx: &mut Tx<'_>, bind: &Bind) -> Result<Bound> {
     }
     let flow = match known {
         Some((flow, _)) => flow,
-        None => destinations::insert_group(tx, &bind.group, policy, bind.now)?,
+        None => {
+            // An operator's groups are nobody's.
+            let maker = if on_purpose { None } else { Some(destinations::ensure_user(tx, &bind.user, bind.now)?) };
+            destinations::insert_group(tx, &bind.group, policy, maker, bind.now)?
+        }
     };
     if on_purpose {
         destinations::keep_group(tx, flow)?;
@@ -108,7 +112,19 @@ fn over_limit(tx: &Tx<'_>, bind: &Bind, group: Option<FlowId>, free: bool) -> Re
     if group.is_none() && tx.groups() >= limits.groups {
         return Ok(Some(Limit::Groups));
     }
+    if limits.size > 0 && tx.size()? > limits.size {
+        return Ok(Some(Limit::Size));
+    }
     let user = destinations::find(tx.sql, destinations::USER, bind.user.as_str())?;
+    if user.is_none() && tx.users() >= limits.users {
+        return Ok(Some(Limit::Users));
+    }
+    let makes = group.is_none() && matches!(bind.source, Source::Join | Source::Subscribe);
+    if let Some(user) = user.filter(|_| makes)
+        && destinations::count_made(tx.sql, user)? >= limits.made
+    {
+        return Ok(Some(Limit::GroupsMade));
+    }
     let waits = match (group, user) {
         (Some(group), Some(user)) => pending_joins::exists(tx.sql, group, user)?,
         _ => false,

@@ -5,7 +5,7 @@
 //!
 //! | files | subject |
 //! | --- | --- |
-//! | [`submit`], [`duplicates`], [`admission`], [`replace`], [`cancel`], [`address_lookup`] | taking pushes, and taking them back |
+//! | [`submit`], [`duplicates`], [`admission`], [`replace`], [`cancel`], [`address_lookup`], [`initiators`] | taking pushes, and taking them back |
 //! | [`delivery_state`], [`schedule_and_expiry`], [`notification_queue`] | what becomes of a push with time, and who is told |
 //! | [`backlog`], [`acknowledge`], [`set_aside`], [`recipients`] | what is owed, what was answered, and who has what |
 //! | [`memberships`], [`closing`], [`groups`], [`delete_group`], [`pending_joins`], [`late_answers`], [`destinations`] | groups and their members |
@@ -33,6 +33,7 @@ mod destinations;
 mod duplicates;
 mod exception_kinds;
 mod groups;
+mod initiators;
 mod join;
 mod late_answers;
 mod left_out;

@@ -189,9 +189,13 @@ fn trim_binding(tx: &Tx<'_>, binding: i64) -> Result<()> {
 /// Looks again first: somebody may have come back since the reader looked.
 /// Answers whether it was deleted.
 fn delete_flow(tx: &mut Tx<'_>, flow: FlowId, until: Millis) -> Result<bool> {
-    let text = format!("SELECT f.kind = 0 AND instr(f.name, char(1)) = 0 FROM flows f WHERE f.id = ?1 AND {UNUSED}");
-    let is_group: Option<bool> = tx.sql.prepare_cached(&text)?.query_row([flow, until], |row| row.get(0)).optional()?;
-    let Some(is_group) = is_group else { return Ok(false) };
+    let text = format!(
+        "SELECT f.kind = 0 AND instr(f.name, char(1)) = 0, f.kind = 1 FROM flows f WHERE f.id = ?1 AND {UNUSED}"
+    );
+    let mut query = tx.sql.prepare_cached(&text)?;
+    let kind = query.query_row([flow, until], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    drop(query);
+    let Some((is_group, is_user)): Option<(bool, bool)> = kind else { return Ok(false) };
     for text in [
         "DELETE FROM set_aside WHERE binding IN (SELECT id FROM bindings WHERE user = ?1 AND flow = ?1)",
         "DELETE FROM exceptions WHERE binding IN (SELECT id FROM bindings WHERE user = ?1 AND flow = ?1)",
@@ -201,6 +205,7 @@ fn delete_flow(tx: &mut Tx<'_>, flow: FlowId, until: Millis) -> Result<bool> {
         tx.sql.prepare_cached(text)?.execute([flow])?;
     }
     tx.count_groups(-i64::from(is_group));
+    tx.count_users(-i64::from(is_user));
     Ok(true)
 }
 

@@ -120,6 +120,26 @@ const STEPS: &[&str] = &[
          id        INTEGER PRIMARY KEY CHECK (id = 1),
          token_key BLOB NOT NULL
      ) STRICT;",
+    // 8: limits on users, on groups that one user makes, and on what one initiator has under way.
+    "ALTER TABLE counter ADD COLUMN user_count INTEGER NOT NULL DEFAULT 0;
+     UPDATE counter SET user_count = (SELECT count(*) FROM flows WHERE kind = 1);
+     ALTER TABLE flows ADD COLUMN maker INTEGER;
+     CREATE INDEX flows_maker ON flows (maker) WHERE maker IS NOT NULL;
+     CREATE TABLE initiators (
+         name    TEXT    PRIMARY KEY,
+         pending INTEGER NOT NULL DEFAULT 0,
+         day     INTEGER NOT NULL DEFAULT 0,
+         pushes  INTEGER NOT NULL DEFAULT 0
+     ) STRICT, WITHOUT ROWID;
+     INSERT INTO initiators (name, pending)
+         SELECT p.initiator, count(*) FROM dispatches d JOIN pushes p ON p.id = d.push WHERE d.state < 2 GROUP BY p.initiator;
+     DROP TRIGGER dispatch_over;
+     CREATE TRIGGER dispatch_over AFTER UPDATE OF state ON dispatches
+     WHEN OLD.state < 2 AND NEW.state >= 2 BEGIN
+         INSERT INTO outbox (dispatch, next_at, begun_at, receiver)
+             SELECT NEW.id, NEW.event_at, NEW.event_at, coalesce(receiver, notify) FROM pushes WHERE id = NEW.push AND notify IS NOT NULL;
+         UPDATE initiators SET pending = pending - 1 WHERE name = (SELECT initiator FROM pushes WHERE id = NEW.push);
+     END;",
 ];
 
 /// Brings a store of an earlier shape to the present one: all of it or, after a crash, none of it.
@@ -156,6 +176,7 @@ mod tests {
         include_str!("../../tests/data/schema/4.sql"),
         include_str!("../../tests/data/schema/5.sql"),
         include_str!("../../tests/data/schema/6.sql"),
+        include_str!("../../tests/data/schema/7.sql"),
     ];
 
     /// Tables with their columns, indexes and triggers, without the blanks and comments of the text.
@@ -194,6 +215,12 @@ mod tests {
                     )
                     .unwrap();
                 assert_eq!(kept, (2, "kept".into(), 7));
+                let counted: (i64, i64) = upgraded
+                    .query_row("SELECT user_count, (SELECT pending FROM initiators) FROM counter", [], |row| {
+                        Ok((row.get(0)?, row.get(1)?))
+                    })
+                    .unwrap();
+                assert_eq!(counted, (1, 1), "a user, and an address that is not over");
                 let receiver: Option<String> =
                     upgraded.query_row("SELECT receiver FROM outbox", [], |row| row.get(0)).optional().unwrap();
                 let expected = text.contains("INSERT INTO outbox (dispatch, next_at, begun_at) SELECT");

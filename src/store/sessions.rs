@@ -102,16 +102,20 @@ impl Store {
         .await
     }
 
-    /// Begins or resumes a session; with an `expiry` it may be resumed after its connection ends.
-    pub async fn keep_session(&self, client: String, user: UserId, expiry: Millis) -> Result<()> {
+    /// Begins or resumes a session; with an `expiry` it may be resumed after its connection ends. `false`: its user has `most`
+    /// of them, and it is not stored.
+    pub async fn keep_session(&self, client: String, user: UserId, expiry: Millis, most: u32) -> Result<bool> {
         self.write(move |tx| {
+            if find(tx.sql, &client)?.is_none() && count(tx.sql, &user, most)? >= i64::from(most) {
+                return Ok(false);
+            }
             let id = ensure(tx, &client, &user)?;
             tx.sql
                 .prepare_cached(
                     "UPDATE sessions SET user = ?2, lasting = ?3, expiry = ?4, away_since = NULL WHERE id = ?1",
                 )?
                 .execute(params![id, user.as_str(), expiry > 0, expiry])?;
-            Ok(())
+            Ok(true)
         })
         .await
     }
@@ -265,6 +269,12 @@ fn ids(sql: &Connection, text: &str, values: &[&dyn rusqlite::ToSql]) -> Result<
 fn find(sql: &Connection, client: &str) -> Result<Option<i64>> {
     let mut query = sql.prepare_cached("SELECT id FROM sessions WHERE client = ?1")?;
     Ok(query.query_row([client], |row| row.get(0)).optional()?)
+}
+
+/// Sessions of a user, counted as far as it matters.
+fn count(sql: &Connection, user: &UserId, most: u32) -> Result<i64> {
+    let mut query = sql.prepare_cached("SELECT count(*) FROM (SELECT 1 FROM sessions WHERE user = ?1 LIMIT ?2)")?;
+    Ok(query.query_row(params![user.as_str(), most], |row| row.get(0))?)
 }
 
 /// The binding that a subscription holds.

@@ -9,10 +9,10 @@ use super::duplicates::{self, Verdict};
 use super::replace::{self, NotReplaced, Predecessor, Replaced};
 use super::writer::Tx;
 use super::{
-    Address, DeliveryMethod, Earlier, Event, Meaning, Priority, Result, State, Store, Submission, Submitted,
-    credentials, destinations,
+    Address, DeliveryMethod, Earlier, Error, Event, Meaning, Priority, Result, State, Store, Submission, Submitted,
+    credentials, destinations, initiators,
 };
-use crate::ids::Target;
+use crate::ids::{Target, UserId};
 use crate::parcel::{FlowId, PushKey, Seq, Siblings};
 
 impl Store {
@@ -52,6 +52,10 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
         let verdict = duplicates::judge(tx.sql, push)?;
         return Ok(if let Verdict::Known(answer) = verdict { answer } else { Submitted::Unknown(unknown) });
     }
+    if let Some(limit) = initiators::over_limit(tx, push)? {
+        let verdict = duplicates::judge(tx.sql, push)?;
+        return Ok(if let Verdict::Known(answer) = verdict { answer } else { Submitted::LimitReached(limit) });
+    }
     let flows: Vec<FlowId> = named.iter().flatten().map(|named| named.flow).collect();
     let replaced = match &push.replace {
         Some(replacing) => match replace::take_back(tx, &push.initiator, replacing, &flows, push.now)? {
@@ -67,6 +71,7 @@ fn submit_in(tx: &mut Tx<'_>, push: &Submission) -> Result<Submitted> {
         Ok(key) => key,
         Err(answer) => return Ok(answer),
     };
+    initiators::count(tx, push)?;
     if !replaced.cancelled.is_empty() {
         tx.emit(Event::Cancelled(replaced.cancelled.clone()));
     }
@@ -214,7 +219,7 @@ fn insert_unknown(tx: &Tx<'_>, push: &Submission, key: PushKey, position: i64, a
 }
 
 /// The flow of every address, and those that name nothing known.
-fn resolve<'a>(tx: &Tx<'_>, push: &'a Submission) -> Result<(Vec<Option<Named<'a>>>, Vec<String>)> {
+fn resolve<'a>(tx: &mut Tx<'_>, push: &'a Submission) -> Result<(Vec<Option<Named<'a>>>, Vec<String>)> {
     let mut found = Vec::with_capacity(push.addresses.len());
     let mut unknown = Vec::new();
     for address in &push.addresses {
@@ -227,7 +232,7 @@ fn resolve<'a>(tx: &Tx<'_>, push: &'a Submission) -> Result<(Vec<Option<Named<'a
     Ok((found, unknown))
 }
 
-fn resolve_one<'a>(tx: &Tx<'_>, address: &'a Address, push: &Submission) -> Result<Option<Named<'a>>> {
+fn resolve_one<'a>(tx: &mut Tx<'_>, address: &'a Address, push: &Submission) -> Result<Option<Named<'a>>> {
     for meaning in &address.meanings {
         if let Some(named) = resolve_meaning(tx, meaning, push)? {
             return Ok(Some(named));
@@ -236,7 +241,7 @@ fn resolve_one<'a>(tx: &Tx<'_>, address: &'a Address, push: &Submission) -> Resu
     Ok(None)
 }
 
-fn resolve_meaning<'a>(tx: &Tx<'_>, meaning: &'a Meaning, push: &Submission) -> Result<Option<Named<'a>>> {
+fn resolve_meaning<'a>(tx: &mut Tx<'_>, meaning: &'a Meaning, push: &Submission) -> Result<Option<Named<'a>>> {
     let target = &meaning.target;
     let named = |row: &Row<'_>| Ok(Named { target, flow: row.get(0)?, members: row.get(1)?, last: row.get(2)? });
     let found = match target {
@@ -244,7 +249,7 @@ fn resolve_meaning<'a>(tx: &Tx<'_>, meaning: &'a Meaning, push: &Submission) -> 
             .sql
             .prepare_cached("SELECT id, members, last_seq FROM flows WHERE kind = 0 AND name = ?1")?
             .query_row([group.as_str()], named),
-        Target::User(user) if meaning.connected => {
+        Target::User(user) if meaning.connected && has_room_for(tx, user, push)? => {
             let flow = destinations::ensure_user(tx, user, push.now)?;
             tx.sql.prepare_cached("SELECT id, 1, last_seq FROM flows WHERE id = ?1")?.query_row([flow], named)
         }
@@ -257,7 +262,9 @@ fn resolve_meaning<'a>(tx: &Tx<'_>, meaning: &'a Meaning, push: &Submission) -> 
                      AND EXISTS (SELECT 1 FROM bindings WHERE user = f.id AND flow <> f.id AND left_seq IS NULL)",
                 )?
                 .query_row([user.as_str()], named);
-            if bound.is_ok() || !credentials::has_device(tx.sql, user.as_str())? {
+            let may_be_made =
+                || Ok::<_, Error>(credentials::has_device(tx.sql, user.as_str())? && has_room_for(tx, user, push)?);
+            if bound.is_ok() || !may_be_made()? {
                 return Ok(bound.optional()?);
             }
             let flow = destinations::ensure_user(tx, user, push.now)?;
@@ -265,6 +272,11 @@ fn resolve_meaning<'a>(tx: &Tx<'_>, meaning: &'a Meaning, push: &Submission) -> 
         }
     };
     Ok(found.optional()?)
+}
+
+/// Whether this user is known, or may become so.
+fn has_room_for(tx: &Tx<'_>, user: &UserId, push: &Submission) -> Result<bool> {
+    Ok(tx.users() < push.limits.users || destinations::find(tx.sql, destinations::USER, user.as_str())?.is_some())
 }
 
 /// By what else a push may reach the users of each of its destinations. Two different users are never the same one.

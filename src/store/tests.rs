@@ -65,6 +65,7 @@ pub(super) fn push(id: &str, size: usize) -> Submission {
         body: Bytes::from(vec![b'x'; size]),
         addresses: vec![address("group:news", Target::Group(GroupId::parse("news").unwrap()))],
         skip_unknown: false,
+        limits: PushLimits::WIDE,
         replace: None,
     }
 }

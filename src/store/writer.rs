@@ -73,6 +73,7 @@ struct Counters {
     groups: i64,
     requests: i64,
     pushes: i64,
+    users: i64,
 }
 
 impl Tx<'_> {
@@ -106,6 +107,24 @@ impl Tx<'_> {
 
     pub(super) fn count_requests(&mut self, more: i64) {
         self.counters.requests += more;
+    }
+
+    /// Users that are known.
+    pub(super) fn users(&self) -> i64 {
+        self.counters.users
+    }
+
+    pub(super) fn count_users(&mut self, more: i64) {
+        self.counters.users += more;
+    }
+
+    /// Bytes of the file that are in use, with what this transaction has changed.
+    pub(super) fn size(&self) -> Result<i64> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT (page_count - freelist_count) * page_size
+             FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()",
+        )?;
+        Ok(query.query_row([], |row| row.get(0))?)
     }
 
     /// To be told to the observer once this is committed.
@@ -296,15 +315,17 @@ fn commit_all(
 
 fn load_counters(connection: &Connection) -> rusqlite::Result<Counters> {
     connection
-        .prepare_cached("SELECT group_count, request_count, pushes FROM counter")?
-        .query_row([], |row| Ok(Counters { groups: row.get(0)?, requests: row.get(1)?, pushes: row.get(2)? }))
+        .prepare_cached("SELECT group_count, request_count, pushes, user_count FROM counter")?
+        .query_row([], |row| {
+            Ok(Counters { groups: row.get(0)?, requests: row.get(1)?, pushes: row.get(2)?, users: row.get(3)? })
+        })
 }
 
 fn store_counters(connection: &Connection, before: Counters, after: Counters) -> rusqlite::Result<()> {
     if before != after {
         connection
-            .prepare_cached("UPDATE counter SET group_count = ?1, request_count = ?2, pushes = ?3")?
-            .execute([after.groups, after.requests, after.pushes])?;
+            .prepare_cached("UPDATE counter SET group_count = ?1, request_count = ?2, pushes = ?3, user_count = ?4")?
+            .execute([after.groups, after.requests, after.pushes, after.users])?;
     }
     Ok(())
 }

@@ -144,13 +144,18 @@ impl Client {
         assert_eq!((reply.status, reply.pap_code()), (202, 1001), "{reply:?}");
     }
 
+    /// The same at another path.
+    pub fn push_to(&self, path: &str, push_id: &str, address: &str, text: &str) {
+        let reply = self.pap_to(path, &Pap::new(push_id).to(address).text(text));
+        assert_eq!(reply.pap_code(), 1001, "{reply:?}");
+    }
+
     pub fn pap(&self, pap: &Pap) -> Reply {
-        self.send(
-            "POST",
-            "/pap",
-            "multipart/related; boundary=\"xyz\"; type=\"application/xml\"",
-            pap.body().as_bytes(),
-        )
+        self.pap_to("/pap", pap)
+    }
+
+    pub fn pap_to(&self, path: &str, pap: &Pap) -> Reply {
+        self.send("POST", path, "multipart/related; boundary=\"xyz\"; type=\"application/xml\"", pap.body().as_bytes())
     }
 
     /// The first address of a push.

@@ -286,11 +286,19 @@ client.loop_forever()
     });
 }
 
+pub(crate) fn has_mqtt_js() -> bool {
+    let has = Command::new("node").args(["-e", "require('mqtt')"]).stderr(Stdio::null()).status();
+    let has = has.is_ok_and(|status| status.success());
+    if !has {
+        skip("MQTT.js (`npm install mqtt`, and NODE_PATH)");
+    }
+    has
+}
+
 #[test]
 fn mqtt_js_gets_pushes_over_websocket_in_both_versions() {
-    let has = Command::new("node").args(["-e", "require('mqtt')"]).stderr(Stdio::null()).status();
-    if !has.is_ok_and(|status| status.success()) {
-        return skip("MQTT.js (`npm install mqtt`, and NODE_PATH)");
+    if !has_mqtt_js() {
+        return;
     }
     let code = r#"
 const [url, ca, version] = process.argv.slice(1);

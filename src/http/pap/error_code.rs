@@ -13,7 +13,7 @@ pub(super) fn of_refusal(refused: &Refused) -> Code {
         Refused::Duplicate(_) => Code::DUPLICATE_PUSH_ID,
         Refused::UnknownOld(_) => Code::PUSH_ID_NOT_FOUND,
         Refused::NothingPending(_) | Refused::LongChain(_) => Code::CANCELLATION_NOT_POSSIBLE,
-        Refused::Unavailable => Code::UNAVAILABLE,
+        Refused::Unavailable | Refused::TooMany { .. } => Code::UNAVAILABLE,
     }
 }
 

@@ -13,7 +13,7 @@ use axum::response::Response;
 use super::observe::{Observer, Sender};
 use super::{Endpoint, NOBODY, error_code};
 use crate::http::problem::Told;
-use crate::http::server::Remote;
+use crate::http::remote::Remote;
 use crate::pap::code::Code;
 use crate::pap::document::BadMessage;
 use crate::pap::{self, Dialect, Document, Version};

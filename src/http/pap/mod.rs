@@ -21,7 +21,7 @@ pub(super) use http_errors::{Endpoints, in_pap};
 pub(super) use observe::{Observer, Sender};
 
 use super::problem::Problem;
-use super::server::Remote;
+use super::remote::Remote;
 use super::{Api, NOBODY, repeat_digest, submit};
 use crate::caller::Caller;
 use crate::clock;

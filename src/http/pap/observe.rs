@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::http::server::Remote;
+use crate::http::remote::Remote;
 use crate::metrics::{Metrics, PapRepair, PapRequest};
 use crate::pap::fragment::mask_user_info;
 use crate::pap::repair::{Repair, Repairs};

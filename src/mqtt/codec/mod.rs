@@ -62,6 +62,7 @@ pub(in crate::mqtt) mod reason {
     pub(crate) const ADMINISTRATIVE: u8 = 0x98;
     pub(crate) const RETAIN_NOT_SUPPORTED: u8 = 0x9A;
     pub(crate) const SHARED_NOT_SUPPORTED: u8 = 0x9E;
+    pub(crate) const MAXIMUM_CONNECT_TIME: u8 = 0xA0;
     pub(crate) const SUBSCRIPTION_IDS_NOT_SUPPORTED: u8 = 0xA1;
     pub(crate) const PACKET_ID_NOT_FOUND: u8 = 0x92;
 }

@@ -16,8 +16,8 @@ use crate::mqtt::shared_frames::Frames;
 use crate::mqtt::unanswered_pushes::Unanswered;
 use crate::parcel::{BindingId, DispatchId, FlowId, Parcel, Seq};
 use crate::store::{
-    Address, Bind, Bound, CursorMove, DeliveryMethod, Digest, Event, Limits, Meaning, PendingReply, Priority, Removal,
-    Replacing, Source, Store, Submission, Submitted,
+    Address, Bind, Bound, CursorMove, DeliveryMethod, Digest, Event, Limits, Meaning, PendingReply, Priority,
+    PushLimits, Removal, Replacing, Source, Store, Submission, Submitted,
 };
 
 /// A push as the model remembers it.
@@ -255,6 +255,7 @@ impl World {
                 })
                 .collect(),
             skip_unknown: false,
+            limits: PushLimits::WIDE,
             replace: replace.clone(),
         };
         let Submitted::Accepted { .. } = self.store().submit(submission).await.unwrap() else { return };

@@ -12,6 +12,8 @@ pub struct SignedIn {
     pub role: Option<Role>,
     /// Which of its tokens it was.
     pub hash: [u8; 32],
+    /// When it ends by itself: a token that somebody else has signed does.
+    pub until: Option<Millis>,
 }
 
 impl From<SignedIn> for Login {

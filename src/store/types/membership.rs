@@ -75,12 +75,19 @@ pub struct Limits {
     pub groups: i64,
     /// Joins in all that wait for a decision.
     pub requests: i64,
+    /// Groups that joins of one user have made.
+    pub made: i64,
+    /// Users that are known.
+    pub users: i64,
+    /// Bytes of the store; 0 for no limit.
+    pub size: i64,
 }
 
 impl Limits {
     /// None that a test would reach.
     #[cfg(test)]
-    pub(crate) const WIDE: Self = Self { of_user: 1_000, groups: 1_000_000, requests: 1_000_000 };
+    pub(crate) const WIDE: Self =
+        Self { of_user: 1_000, groups: 1_000_000, requests: 1_000_000, made: 1_000, users: 1_000_000, size: 0 };
 }
 
 /// Which of the limits it was.
@@ -89,6 +96,28 @@ pub enum Limit {
     GroupsOfUser,
     Groups,
     Requests,
+    GroupsMade,
+    Users,
+    Size,
+    PendingOfInitiator,
+    PushesOfDay,
+}
+
+impl Limit {
+    /// Its key in the configuration.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::GroupsOfUser => "mqtt.max_groups_per_user",
+            Self::Groups => "groups.max",
+            Self::Requests => "groups.max_pending",
+            Self::GroupsMade => "groups.max_made_per_user",
+            Self::Users => "store.max_users",
+            Self::Size => "store.max_size",
+            Self::PendingOfInitiator => "push.max_pending_per_initiator",
+            Self::PushesOfDay => "initiators.pushes_per_day",
+        }
+    }
 }
 
 /// How the second answer to a pending join finds its way.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::membership::Limit;
 use super::state::State;
 use crate::clock::Millis;
 use crate::ids::{Duplicates, Target};
@@ -54,6 +55,26 @@ pub struct Submission {
     /// Addresses that name nothing known are rejected one by one, and the others served.
     pub skip_unknown: bool,
     pub replace: Option<Replacing>,
+    pub limits: PushLimits,
+}
+
+/// How much an initiator may have under way; a push beyond it is not taken.
+#[derive(Debug, Clone, Copy)]
+pub struct PushLimits {
+    /// Addresses of its pushes that are not over.
+    pub pending: i64,
+    /// Pushes of one day of UTC; none: no limit.
+    pub per_day: Option<u32>,
+    /// Users that are known: an address makes no further one known.
+    pub users: i64,
+    /// Bytes of the store; 0 for no limit.
+    pub size: i64,
+}
+
+impl PushLimits {
+    /// None that a test would reach.
+    #[cfg(test)]
+    pub(crate) const WIDE: Self = Self { pending: 1_000_000, per_day: None, users: 1_000_000, size: 0 };
 }
 
 /// A push that another one replaces.
@@ -112,6 +133,8 @@ pub enum Submitted {
     NothingPending(String),
     /// The push of this id replaced one that replaced one …, [`MAX_REPLACED`](crate::store::MAX_REPLACED) times; nothing was stored.
     LongChain(String),
+    /// There is as much as there may be; nothing was stored.
+    LimitReached(Limit),
     /// The old push was dispatched a moment ago: to be tried again with that dispatch held back.
     NotHeldBack,
 }
