@@ -21,7 +21,22 @@ const NO_PLACE: u32 = u32::MAX;
 /// No Payload Format Indicator.
 const UNSAID: u8 = 2;
 
-pub(super) fn encode_push(parcel: &Parcel, place: Option<Place>) -> Bytes {
+/// What may travel through the router: nobody else makes it.
+#[derive(Debug, Clone)]
+pub(super) struct Payload(Bytes);
+
+impl Payload {
+    /// The watchdog's.
+    pub(super) fn beat() -> Self {
+        Self(Bytes::from_static(b"beat"))
+    }
+
+    pub(super) fn into_bytes(self) -> Bytes {
+        self.0
+    }
+}
+
+pub(super) fn encode_push(parcel: &Parcel, place: Option<Place>) -> Payload {
     let mut out = BytesMut::with_capacity(parcel.body.len() + 256);
     out.put_i64(parcel.seq.0);
     out.put_u32(place.map_or(NO_PLACE, |place| place.channel));
@@ -38,7 +53,7 @@ pub(super) fn encode_push(parcel: &Parcel, place: Option<Place>) -> Bytes {
     put_text(&mut out, &parcel.content_type);
     put_pairs(&mut out, &parcel.headers);
     out.put_slice(&parcel.body);
-    out.freeze()
+    Payload(out.freeze())
 }
 
 /// `None` for what [`encode_push`] did not write.
@@ -74,7 +89,7 @@ pub(super) fn decode_push(mut from: Bytes) -> Option<(Arc<Parcel>, Option<Place>
     Some((Arc::new(parcel), (channel != NO_PLACE).then_some(Place { channel, number })))
 }
 
-pub(super) fn encode_open(message: &OpenMessage) -> Bytes {
+pub(super) fn encode_open(message: &OpenMessage) -> Payload {
     let mut out = BytesMut::with_capacity(message.payload.len() + 128);
     let properties = &message.properties;
     out.put_u8(message.qos);
@@ -87,7 +102,7 @@ pub(super) fn encode_open(message: &OpenMessage) -> Bytes {
     put_optional(&mut out, properties.correlation.as_deref());
     put_bytes(&mut out, &properties.user);
     out.put_slice(&message.payload);
-    out.freeze()
+    Payload(out.freeze())
 }
 
 pub(super) fn decode_open(mut from: Bytes) -> Option<OpenMessage> {
@@ -218,7 +233,7 @@ mod tests {
     #[test]
     fn a_push_comes_out_as_it_went_in() {
         let place = Some(Place { channel: 0, number: 6 });
-        let (out, at) = decode_push(encode_push(&parcel(), place)).unwrap();
+        let (out, at) = decode_push(encode_push(&parcel(), place).0).unwrap();
         assert_eq!((*out).clone(), parcel());
         assert_eq!(at, place);
         let direct = Parcel {
@@ -227,7 +242,7 @@ mod tests {
             body: Bytes::new(),
             ..parcel()
         };
-        assert_eq!(*decode_push(encode_push(&direct, None)).unwrap().0, direct);
+        assert_eq!(*decode_push(encode_push(&direct, None).0).unwrap().0, direct);
     }
 
     #[test]
@@ -246,12 +261,12 @@ mod tests {
                 user: Bytes::from_static(b"\x26\0\x01a\0\x01b"),
             },
         };
-        assert_eq!(decode_open(encode_open(&message)).unwrap(), message);
+        assert_eq!(decode_open(encode_open(&message).0).unwrap(), message);
     }
 
     #[test]
     fn truncated_input_is_nothing() {
-        let whole = encode_push(&parcel(), None);
+        let whole = encode_push(&parcel(), None).0;
         for cut in 0..whole.len() - 6 {
             assert!(decode_push(whole.slice(..cut)).is_none(), "{cut}");
         }

@@ -1,30 +1,30 @@
 //! The broker: rumqttd's router, embedded. One publish in, fanned out to every MQTT worker that wants the topic.
 //!
-//! Only our own links ever reach it: no device, no topic and no client id that a device chose. What that spares us, and
-//! how its links have to be handled, is in `docs/broker.md`; each rule has a test here.
+//! Only our own links ever reach it: no device, no topic and no client id that a device chose. What may pass to it is a type
+//! (`router.rs`). What that spares us, and how its links have to be handled, is in `docs/broker.md`; each rule has a test here.
 //!
 //! What the rest of papcast sees of it: [`Broker`] starts it, a [`Publisher`] sends a [`crate::parcel::Parcel`], each worker
 //! has a [`Feed`] and says with [`FeedWants`] which topics it wants, and a [`Watchdog`] tells when the router stands still.
 
 mod envelope;
 mod publisher;
+mod router;
 mod router_topics;
 mod watchdog;
 mod worker_link;
 
-use std::borrow::Cow;
 use std::sync::Arc;
-
-use rumqttd::{Config, RouterConfig};
 
 pub use publisher::Publisher;
 pub use watchdog::{Pulse, Watchdog};
 pub use worker_link::{Feed, FeedMessages, FeedWants};
 
+use envelope::Payload;
+use router::{LinkName, Router};
 use router_topics::Interest;
 
 use crate::feed::Place;
-use crate::ids::Target;
+use crate::ids::{GroupId, Target};
 use crate::parcel::Parcel;
 use crate::supervision::Health;
 
@@ -38,12 +38,29 @@ pub enum Error {
     Thread { name: &'static str, source: std::io::Error },
 }
 
+/// The topic of a group, which only a group ID that was checked makes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GroupTopic(String);
+
+impl From<&GroupId> for GroupTopic {
+    fn from(group: &GroupId) -> Self {
+        Self(group.topic())
+    }
+}
+
+impl GroupTopic {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What a worker can listen to. The router keeps every topic it has seen until it ends: only so many groups have one each, and
 /// everything else shares a few.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Channel {
     /// Pushes to one group, on the group's own MQTT topic.
-    Group(String),
+    Group(GroupTopic),
     /// Pushes to groups that have none of their own.
     Shared(u32),
     /// Pushes to users, all of them: the worker knows whom it has.
@@ -55,16 +72,6 @@ pub enum Channel {
 }
 
 impl Channel {
-    fn topic(&self) -> Cow<'_, str> {
-        match self {
-            Self::Group(topic) => topic.into(),
-            Self::Shared(number) => format!("papcast/shared/{number}").into(),
-            Self::Direct => "papcast/direct".into(),
-            Self::Open => "papcast/open".into(),
-            Self::Watch => "papcast/watch".into(),
-        }
-    }
-
     /// By what a channel is known that counts what goes out on it: pushes to several flows share it.
     fn number(&self) -> Option<u32> {
         match self {
@@ -78,7 +85,7 @@ impl Channel {
     #[must_use]
     pub fn of(target: &Target) -> Self {
         match target {
-            Target::Group(id) => Self::Group(id.topic()),
+            Target::Group(id) => Self::Group(GroupTopic::from(id)),
             Target::User(_) => Self::Direct,
         }
     }
@@ -141,53 +148,14 @@ pub struct Broker {
     publisher: Publisher,
 }
 
-/// `rumqttd::Broker` without a listener: no device may reach it directly.
-#[derive(Clone)]
-struct Router(Arc<rumqttd::Broker>);
-
-impl std::fmt::Debug for Router {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Router")
-    }
-}
-
-type Link = (rumqttd::local::LinkTx, rumqttd::local::LinkRx);
-
-impl Router {
-    /// A link under a name of our own. The router remembers every name it has seen, so they are few and fixed.
-    fn link(&self, name: &str) -> Result<Link, Error> {
-        self.0.link(name).map_err(|error| Error::Link { name: name.to_owned(), reason: error.to_string() })
-    }
-}
-
-#[cfg(test)]
-impl Router {
-    /// Ends the router's thread, to see who notices.
-    fn kill(&self) {
-        if let Ok((mut link, _)) = self.link("suicide") {
-            let _ = link.publish("\u{e9}/x".to_owned(), "");
-        }
-    }
-}
-
 impl Broker {
     /// Starts the router, the publisher and the watchdog that notices if the router dies.
     pub fn start(settings: Settings, health: &Health) -> Result<(Self, Watchdog), Error> {
-        let config = Config {
-            id: 0,
-            router: RouterConfig {
-                max_connections: settings.feeds + 8,
-                max_outgoing_packet_count: 200,
-                max_segment_size: settings.segment_size,
-                max_segment_count: settings.segment_count,
-                ..RouterConfig::default()
-            },
-            ..Config::default()
-        };
-        let router = Router(Arc::new(rumqttd::Broker::new(config)));
-        let interest = Arc::new(Interest::new(settings.max_topics));
-        let publisher = Publisher::start(router.link("publisher")?, Arc::clone(&interest), health)?;
-        let watchdog = Watchdog::start(router.link("watchdog")?)?;
+        let max_topics = settings.max_topics;
+        let router = Router::start(settings);
+        let interest = Arc::new(Interest::new(max_topics));
+        let publisher = Publisher::start(router.link(LinkName::Publisher)?, Arc::clone(&interest), health)?;
+        let watchdog = Watchdog::start(router.link(LinkName::Watchdog)?)?;
         Ok((Self { router, interest, publisher }, watchdog))
     }
 
@@ -198,7 +166,7 @@ impl Broker {
 
     /// The link of one worker.
     pub fn feed(&self, number: usize) -> Result<Feed, Error> {
-        let link = self.router.link(&format!("worker-{number}"))?;
+        let link = self.router.link(LinkName::Worker(number))?;
         Ok(Feed::new(link, Arc::clone(&self.interest)))
     }
 }

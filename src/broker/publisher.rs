@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use super::envelope::{self, Payload};
+use super::router::{Link, RouterTopic, Sender};
 use super::router_topics::{Interest, SHARED};
-use super::{Channel, Error, Link, OpenMessage, envelope};
+use super::{Channel, Error, OpenMessage};
 use crate::faults;
 use crate::feed::Place;
 use crate::ids::Target;
@@ -129,7 +131,7 @@ fn run((mut link, _receiver): Link, outgoing: &Receiver<Out>, bytes: &AtomicUsiz
 }
 
 /// A push that goes through the store only has to be announced.
-fn live_payload(parcel: &Arc<Parcel>, place: Option<Place>) -> bytes::Bytes {
+fn live_payload(parcel: &Arc<Parcel>, place: Option<Place>) -> Payload {
     if parcel.siblings == Siblings::Unknown {
         let announcement = Parcel { body: bytes::Bytes::new(), ..(**parcel).clone() };
         return envelope::encode_push(&announcement, place);
@@ -137,6 +139,6 @@ fn live_payload(parcel: &Arc<Parcel>, place: Option<Place>) -> bytes::Bytes {
     envelope::encode_push(parcel, place)
 }
 
-fn send(link: &mut rumqttd::local::LinkTx, channel: &Channel, payload: bytes::Bytes) -> bool {
-    link.publish(channel.topic().into_owned(), payload).is_ok()
+fn send(link: &mut Sender, channel: &Channel, payload: Payload) -> bool {
+    link.publish(RouterTopic::of(channel), payload)
 }

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Channel;
+use super::{Channel, GroupTopic};
 
 /// Topics that the groups share which have none of their own.
 pub(super) const SHARED: u32 = 64;
@@ -19,9 +19,9 @@ pub(super) const SHARED: u32 = 64;
 struct Wanted {
     /// Topic of a group that has one of its own → workers that want it now. It stays here for ever, because it does in the
     /// router.
-    own: HashMap<String, usize>,
+    own: HashMap<GroupTopic, usize>,
     /// Topic of a group that shares one → the shared one, and the workers that want it now.
-    sharing: HashMap<String, (u32, usize)>,
+    sharing: HashMap<GroupTopic, (u32, usize)>,
     /// Everything that is no group of its own, by its number and kind: workers that want it now.
     common: HashMap<Channel, usize>,
 }
@@ -110,7 +110,7 @@ impl Interest {
     }
 }
 
-fn hash(topic: &str) -> u32 {
+fn hash(topic: &GroupTopic) -> u32 {
     let mut hasher = DefaultHasher::new();
     topic.hash(&mut hasher);
     u32::try_from(hasher.finish() % u64::from(SHARED)).unwrap_or(0)
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     fn group(name: &str) -> Channel {
-        Channel::Group(name.to_owned())
+        Channel::Group(GroupTopic::from(&crate::ids::GroupId::parse(name).unwrap()))
     }
 
     #[test]

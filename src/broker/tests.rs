@@ -38,7 +38,7 @@ fn parcel(group: &str, seq: i64, size: usize) -> Arc<Parcel> {
 }
 
 fn channel(group: &str) -> Channel {
-    Channel::Group(GroupId::parse(group).unwrap().topic())
+    Channel::Group(GroupTopic::from(&GroupId::parse(group).unwrap()))
 }
 
 async fn next_push(messages: &mut FeedMessages) -> Arc<Parcel> {

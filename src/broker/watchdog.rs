@@ -4,9 +4,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rumqttd::Notification;
-
-use super::{Error, Link};
+use super::Error;
+use super::envelope::Payload;
+use super::router::{Link, RouterTopic};
 use crate::faults;
 
 const BEAT: Duration = Duration::from_millis(500);
@@ -14,7 +14,6 @@ const BEAT: Duration = Duration::from_millis(500);
 const STALE: Duration = Duration::from_secs(5);
 /// A router that is merely busy answers long before this.
 const SILENCE: Duration = Duration::from_secs(60);
-const TOPIC: &str = "papcast/beat";
 
 /// Waits for the end of the router.
 pub struct Watchdog {
@@ -48,7 +47,7 @@ impl std::fmt::Debug for Watchdog {
 
 impl Watchdog {
     pub(super) fn start(mut link: Link) -> Result<Self, Error> {
-        link.0.subscribe(TOPIC).map_err(|error| Error::Stopped(error.to_string()))?;
+        link.0.subscribe(RouterTopic::BEAT)?;
         Ok(Self { link, pulse: Pulse(Arc::new(Mutex::new(Instant::now()))) })
     }
 
@@ -65,16 +64,14 @@ impl Watchdog {
         loop {
             faults::trip("router");
             // `try_`: a router that is stuck has a full queue, and who waits for it tells nobody.
-            let _ = sender.try_publish(TOPIC, "beat");
+            let _ = sender.try_publish(RouterTopic::BEAT, Payload::beat());
             match tokio::time::timeout(BEAT, receiver.next()).await {
-                Ok(Ok(notification)) => {
+                Ok(Ok(_)) => {
                     heard = self.pulse.beat();
-                    if matches!(notification, Some(Notification::Unschedule)) {
-                        let _ = receiver.wake().await;
-                    }
                     tokio::time::sleep(BEAT).await;
                 }
-                Ok(Err(error)) => return Error::Stopped(format!("its thread has ended ({error})")),
+                Ok(Err(Error::Stopped(why))) => return Error::Stopped(format!("its thread has ended ({why})")),
+                Ok(Err(error)) => return error,
                 Err(_) if heard.elapsed() > SILENCE => {
                     return Error::Stopped(format!("it has not answered for {} seconds", SILENCE.as_secs()));
                 }

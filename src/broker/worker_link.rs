@@ -6,16 +6,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rumqttd::Notification;
-use rumqttd::local::{LinkRx, LinkTx};
-
+use super::router::{Kind, Link, Receiver, RouterTopic, Sender};
 use super::router_topics::Interest;
-use super::{Channel, Delivery, Error, Link, envelope};
+use super::{Channel, Delivery, Error, envelope};
 
 /// The receiving side and its subscriptions.
 pub struct Feed {
-    subscriptions: LinkTx,
-    messages: LinkRx,
+    subscriptions: Sender,
+    messages: Receiver,
     interest: Arc<Interest>,
 }
 
@@ -27,7 +25,7 @@ impl std::fmt::Debug for Feed {
 
 /// Where to subscribe while [`FeedMessages`] is being read.
 pub struct FeedWants {
-    link: LinkTx,
+    link: Sender,
     interest: Arc<Interest>,
     /// A request lies with the link, and the router has not been told of it.
     unheard: bool,
@@ -44,7 +42,7 @@ impl std::fmt::Debug for FeedWants {
 /// The messages of a feed.
 #[derive(Debug)]
 pub struct FeedMessages {
-    link: LinkRx,
+    link: Receiver,
 }
 
 impl Feed {
@@ -69,7 +67,7 @@ impl FeedWants {
         let count = self.wanted.entry(at.clone()).or_default();
         *count += 1;
         if *count == 1 {
-            self.unheard |= self.link.try_subscribe(at.topic()).is_err();
+            self.unheard |= !self.link.try_subscribe(RouterTopic::of(&at));
         }
         at
     }
@@ -82,14 +80,14 @@ impl FeedWants {
         if *count == 0 {
             self.wanted.remove(at);
             // What is under way may still arrive; the worker knows by its own table that nobody wants it.
-            self.unheard |= self.link.try_unsubscribe(at.topic()).is_err();
+            self.unheard |= !self.link.try_unsubscribe(RouterTopic::of(at));
         }
     }
 
     /// Sees to it that the router hears of what it could not take at once. Waiting for it would hold a whole worker up.
     pub fn nudge(&mut self) {
         if self.unheard {
-            self.unheard = self.link.try_unsubscribe("papcast/nobody").is_err();
+            self.unheard = !self.link.try_unsubscribe(RouterTopic::NOBODY);
         }
     }
 }
@@ -98,33 +96,19 @@ impl FeedMessages {
     /// The next message. Must be called again soon, whatever else there is to do.
     pub async fn next(&mut self) -> Result<Delivery, Error> {
         loop {
-            let notification = self.link.next().await.map_err(|error| Error::Stopped(error.to_string()))?;
-            match notification {
-                Some(Notification::Forward(forward)) => {
-                    let payload = forward.publish.payload;
-                    let topic = &forward.publish.topic[..];
-                    if let Some(delivery) = decode(topic, payload) {
-                        return Ok(delivery);
-                    }
-                    tracing::error!(topic = ?String::from_utf8_lossy(topic), "a message of the embedded broker is unreadable");
-                }
-                Some(Notification::Unschedule) => {
-                    self.link.wake().await.map_err(|error| Error::Stopped(error.to_string()))?;
-                }
-                _ => {}
+            let Some((kind, payload)) = self.link.next().await? else { continue };
+            if let Some(delivery) = decode(kind, payload) {
+                return Ok(delivery);
             }
+            tracing::error!(?kind, "a message of the embedded broker is unreadable");
         }
     }
 }
 
-fn decode(topic: &[u8], payload: bytes::Bytes) -> Option<Delivery> {
-    if topic == Channel::Open.topic().as_bytes() {
-        return envelope::decode_open(payload).map(|message| Delivery::Open(Arc::new(message)));
+fn decode(kind: Kind, payload: bytes::Bytes) -> Option<Delivery> {
+    match kind {
+        Kind::Open => envelope::decode_open(payload).map(|message| Delivery::Open(Arc::new(message))),
+        Kind::Watched => envelope::decode_push(payload).map(|(parcel, _)| Delivery::Watched(parcel)),
+        Kind::Push => envelope::decode_push(payload).map(|(parcel, place)| Delivery::Push { parcel, place }),
     }
-    let (parcel, place) = envelope::decode_push(payload)?;
-    Some(if topic == Channel::Watch.topic().as_bytes() {
-        Delivery::Watched(parcel)
-    } else {
-        Delivery::Push { parcel, place }
-    })
 }

@@ -10,7 +10,6 @@ pub(super) fn exposures(config: &Config) -> Vec<String> {
     let listeners = [
         ("http.listen", &config.http.listen, false),
         ("http.tls_listen", &config.http.tls_listen, true),
-        ("http.metrics_listen", &config.http.metrics_listen, true),
         ("mqtt.listen", &config.mqtt.listen, false),
         ("mqtt.tls_listen", &config.mqtt.tls_listen, true),
         ("mqtt.ws_listen", &config.mqtt.ws_listen, false),
@@ -28,6 +27,10 @@ pub(super) fn exposures(config: &Config) -> Vec<String> {
             }
             AuthMode::Required => {}
         }
+    }
+    if reachable(&config.http.metrics_listen) {
+        let addresses = &config.http.metrics_listen;
+        found.push(format!("http.metrics_listen {addresses:?} shows metrics to everybody who can reach it"));
     }
     if config.auth.mode == AuthMode::Required {
         if config.auth.open_metrics {

@@ -87,7 +87,7 @@ impl Table {
     /// The MQTT topic of a flow that is a group.
     pub(super) fn topic_name(&self, flow: FlowId) -> Option<&str> {
         match &self.topics.get(&flow)?.wanted {
-            Channel::Group(topic) => Some(topic),
+            Channel::Group(topic) => Some(topic.as_str()),
             Channel::Shared(_) | Channel::Direct | Channel::Open | Channel::Watch => None,
         }
     }

@@ -6,6 +6,7 @@ pub mod initiator;
 pub mod kannel;
 pub mod mosquitto;
 pub mod mqtt;
+pub mod noise;
 pub mod ppg;
 
 use std::fs::File;

@@ -189,6 +189,15 @@ impl Raw {
         self.stream.write_all(bytes).is_ok()
     }
 
+    /// Takes some of what has come within `wait`; `false` where the connection has ended.
+    pub fn read_some(&mut self, scratch: &mut [u8], wait: Duration) -> bool {
+        self.stream.set_read_timeout(Some(wait)).unwrap();
+        match self.stream.read(scratch) {
+            Ok(count) => count > 0,
+            Err(error) => matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+        }
+    }
+
     /// Says `last` and closes at once with something unread, which resets the connection: the gateway finds what was said
     /// here and cannot answer it.
     pub fn rush_off(mut self, last: &[u8]) {

@@ -1,0 +1,11 @@
+//! Whole MQTT packets in any order.
+#![no_main]
+
+mod support;
+
+use support::noise;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    noise::packets(support::doors(), bytes);
+    noise::assert_well(support::doors());
+});

@@ -1,0 +1,11 @@
+//! Records of TLS.
+#![no_main]
+
+mod support;
+
+use support::noise;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    noise::tls(support::doors(), bytes);
+    noise::assert_well(support::doors());
+});
