@@ -9,7 +9,7 @@ use crate::caller::{self, Kind, Login, Role};
 use crate::clock;
 use crate::ids::UserId;
 use crate::store::{self, NewCredential, SignedIn, Store};
-use crate::token::{Hasher, NoRandom, Token};
+use crate::token::{Hash, Hasher, NoRandom, Token};
 
 /// Longest token that is looked at, in bytes; ours have 36.
 const TOKEN_MAX: usize = 1_024;
@@ -164,12 +164,17 @@ impl Credentials {
         Ok(ended.into_iter().map(Into::into).collect())
     }
 
+    /// Whose token has this hash.
+    pub async fn find_hash(&self, hash: Hash) -> Result<Option<SignedIn>, store::Error> {
+        self.store.find_credential(hash, clock::now()).await
+    }
+
     /// Whose token this is.
     pub async fn find(&self, token: &[u8]) -> Result<Option<SignedIn>, store::Error> {
         if token.is_empty() || token.len() > TOKEN_MAX {
             return Ok(None);
         }
-        self.store.find_credential(self.hasher.hash(token), clock::now()).await
+        self.find_hash(self.hasher.hash(token)).await
     }
 }
 

@@ -32,9 +32,7 @@ pub struct NoRandom;
 impl Token {
     /// What it begins with says what it is for, to people and to scanners that look for secrets in what is published.
     pub fn new(kind: Kind) -> Result<Self, NoRandom> {
-        let mut bytes = [0; BYTES];
-        SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandom)?;
-        Ok(Self(format!("pc{}_{}", &kind.name()[..1], URL_SAFE_NO_PAD.encode(bytes))))
+        Ok(Self(format!("pc{}_{}", &kind.name()[..1], random_text()?)))
     }
 
     /// The text itself, for the one who asked for it.
@@ -42,6 +40,21 @@ impl Token {
     pub fn reveal(self) -> String {
         self.0
     }
+}
+
+/// A secret that is made for a while, such as a session's.
+pub fn random_text() -> Result<String, NoRandom> {
+    let mut bytes = [0; BYTES];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandom)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// SHA-256 of such a secret: enough to know it again by, and a look-up of it tells nothing by its time.
+#[must_use]
+pub fn digest(secret: &[u8]) -> Hash {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, secret).as_ref());
+    hash
 }
 
 /// Hashes tokens with the key of a store.

@@ -60,6 +60,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "rate_limit",
             "store",
             "tls",
+            "token",
         ],
     ),
     (
@@ -106,6 +107,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "rate_limit",
             "store",
             "tls",
+            "token",
         ],
     ),
     ("terminal", &[]),

@@ -11,6 +11,7 @@ use crate::ids::UserId;
 use crate::jwt;
 use crate::log_limit::LogLimit;
 use crate::store::SignedIn;
+use crate::token::Hash;
 
 /// Failed sign-ins: a few lines a minute, the rest is counted.
 static FAILED: LogLimit = LogLimit::new(10);
@@ -33,6 +34,8 @@ pub enum Offer<'a> {
     Bearer(&'a str),
     /// A certificate that was verified, and the name in it.
     Certificate(&'a str),
+    /// A session of the console, by the token that it was begun with.
+    Session(Hash),
 }
 
 /// Why somebody is not signed in.
@@ -52,6 +55,7 @@ impl std::fmt::Debug for Offer<'_> {
             Self::Name { .. } => "Name(…)",
             Self::Bearer(_) => "Bearer(…)",
             Self::Certificate(_) => "Certificate(…)",
+            Self::Session(_) => "Session(…)",
         })
     }
 }
@@ -65,27 +69,37 @@ impl Gateway {
 
     /// Who sends an HTTP request.
     pub async fn caller(&self, offer: Offer<'_>, from: Option<IpAddr>) -> Result<Caller, Denied> {
+        self.sign_in_with(offer, from).await.map(|(caller, _)| caller)
+    }
+
+    /// The same, with the hash of the token that it was, where it was one.
+    pub async fn sign_in_with(&self, offer: Offer<'_>, from: Option<IpAddr>) -> Result<(Caller, Option<Hash>), Denied> {
         if !self.requires_sign_in() {
-            return Ok(Caller::Anybody { initiator: self.claimed_initiator(offer).await });
+            return Ok((Caller::Anybody { initiator: self.claimed_initiator(offer).await }, None));
         }
-        let (name, token) = match offer {
-            Offer::Nothing => return Ok(Caller::Stranger),
-            Offer::Name { name, token } => (Some(name), token),
-            Offer::Bearer(token) => (None, token),
+        let (name, found) = match offer {
+            Offer::Nothing => return Ok((Caller::Stranger, None)),
+            Offer::Name { name, token } => (Some(name), self.find(token.as_bytes()).await?),
+            Offer::Bearer(token) => (None, self.find(token.as_bytes()).await?),
+            // What it was begun with may have been taken away: then it is nobody's.
+            Offer::Session(hash) => match self.known(self.credentials.find_hash(hash).await)? {
+                Some(found) => (None, Ok(found)),
+                None => return Ok((Caller::Stranger, None)),
+            },
             Offer::Certificate(name) => {
                 // A certificate stands for the token of somebody who was added, and for nobody else.
                 return match self.credentials.has(Kind::Initiator, name).await {
-                    Ok(true) => Ok(Caller::Initiator(name.to_owned())),
+                    Ok(true) => Ok((Caller::Initiator(name.to_owned()), None)),
                     Ok(false) => Err(self.fail(name, "the name in the certificate was not added", from).await),
                     Err(_) => Err(Denied::Unavailable),
                 };
             }
         };
         let fits_name = |found: &SignedIn| name.is_none_or(|name| fits(found, name));
-        let found = self.find(token.as_bytes()).await?;
         let found = found.and_then(|found| if fits_name(&found) { Ok(found) } else { Err(OTHERS) });
+        let hash = found.as_ref().ok().map(|found| found.hash);
         match found.and_then(|found| caller_of(found).ok_or(NO_USER_ID)) {
-            Ok(caller) => Ok(caller),
+            Ok(caller) => Ok((caller, hash)),
             Err(why) => Err(self.fail(name.unwrap_or_default(), why, from).await),
         }
     }
@@ -93,7 +107,7 @@ impl Gateway {
     /// In mode `open` an initiator may say its name, and is believed: push-ids are unique for each.
     async fn claimed_initiator(&self, offer: Offer<'_>) -> Option<String> {
         match offer {
-            Offer::Nothing => None,
+            Offer::Nothing | Offer::Session(_) => None,
             Offer::Name { name, .. } | Offer::Certificate(name) => {
                 caller::check_name(name).is_ok().then(|| name.to_owned())
             }
@@ -157,7 +171,12 @@ impl Gateway {
     }
 
     async fn find_own(&self, token: &[u8]) -> Result<Option<SignedIn>, Denied> {
-        self.credentials.find(token).await.map_err(|error| {
+        self.known(self.credentials.find(token).await)
+    }
+
+    /// What the store answers; that it cannot is told.
+    fn known(&self, found: Result<Option<SignedIn>, crate::store::Error>) -> Result<Option<SignedIn>, Denied> {
+        found.map_err(|error| {
             static BROKEN: LogLimit = LogLimit::new(1);
             if let Some(left_out) = BROKEN.pass() {
                 tracing::error!(%error, left_out, "credentials cannot be looked up: nobody is let in");

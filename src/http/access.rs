@@ -15,6 +15,8 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::console::{self, CSRF, Session, Sessions};
+use super::origin::is_from_elsewhere;
 use super::problem::Problem;
 use super::remote::{Certified, Remote};
 use crate::caller::Caller;
@@ -23,6 +25,7 @@ use crate::config::Config;
 use crate::gateway::{Denied, Gateway, Offer};
 use crate::policy::{self, Action};
 use crate::rate_limit::{Rate, RateLimits};
+use crate::token::digest;
 
 /// One of these is enough; none: the path is for everybody.
 type Need = &'static [Action];
@@ -40,6 +43,12 @@ const NEEDS: &[(Method, &str, Need)] = &[
     (Method::GET, "/readyz", EVERYBODY),
     (Method::GET, "/mqtt", EVERYBODY),
     (Method::GET, "/metrics", &[Action::SeeMetrics]),
+    (Method::GET, "/console", EVERYBODY),
+    (Method::GET, "/console/console.js", EVERYBODY),
+    (Method::GET, "/console/console.css", EVERYBODY),
+    (Method::POST, "/console/session", EVERYBODY),
+    (Method::GET, "/console/session", GROUPS),
+    (Method::DELETE, "/console/session", GROUPS),
     (Method::GET, "/api/v1/pushes", PUSHES),
     (Method::POST, "/api/v1/pushes", &[Action::Push]),
     (Method::GET, "/api/v1/pushes/{push_id}", PUSHES),
@@ -67,6 +76,7 @@ pub(super) struct Access {
     /// PAP endpoints, and whether name and token may stand in the query of one.
     pap: HashMap<String, bool>,
     open_metrics: bool,
+    sessions: Arc<Sessions>,
     rate: Rate,
     rates: RateLimits<Asker>,
 }
@@ -79,7 +89,7 @@ enum Asker {
 }
 
 impl Access {
-    pub(super) fn new(gateway: Arc<Gateway>, config: &Config) -> Self {
+    pub(super) fn new(gateway: Arc<Gateway>, sessions: Arc<Sessions>, config: &Config) -> Self {
         let in_query = config.pap.endpoints.iter().map(|(path, endpoint)| (path.clone(), endpoint.query_credentials));
         let rate = Rate { most: config.http.max_requests_per_second, window: Duration::from_secs(1) };
         Self {
@@ -88,6 +98,7 @@ impl Access {
             open_metrics: config.auth.open_metrics,
             rate,
             rates: RateLimits::default(),
+            sessions,
         }
     }
 
@@ -117,6 +128,22 @@ impl Access {
         Some(listed.map_or(UNLISTED, |(_, _, need)| need))
     }
 
+    /// What a request shows: its Authorization counts first, then its query, then its certificate, then its cookie.
+    fn shown(&self, request: &Request) -> Shown {
+        match Shown::of(request.headers()) {
+            Shown::Nothing => {}
+            shown => return shown,
+        }
+        if let Some((name, token)) = self.in_query(request) {
+            return Shown::Name(name, token);
+        }
+        if let Some(Certified(name)) = request.extensions().get() {
+            return Shown::Certificate(name.clone());
+        }
+        let session = console::named_in(request.headers()).and_then(|id| self.sessions.find(id));
+        session.map_or(Shown::Nothing, Shown::Session)
+    }
+
     /// `?username=…&password=…`, where an endpoint allows that: Kannel's clients sign in so.
     fn in_query(&self, request: &Request) -> Option<(String, String)> {
         if !self.pap.get(request.uri().path()).copied().unwrap_or(false) {
@@ -138,6 +165,8 @@ enum Shown {
     Name(String, String),
     Bearer(String),
     Certificate(String),
+    /// A session of the console.
+    Session(Session),
     /// It cannot be read.
     Unreadable,
 }
@@ -159,6 +188,7 @@ impl Shown {
             Self::Name(name, token) => Some(Offer::Name { name, token }),
             Self::Bearer(token) => Some(Offer::Bearer(token)),
             Self::Certificate(name) => Some(Offer::Certificate(name)),
+            Self::Session(session) => Some(Offer::Session(session.credential)),
             Self::Unreadable => None,
         }
     }
@@ -173,15 +203,21 @@ fn basic(pair: &str) -> Option<Shown> {
 }
 
 pub(super) async fn check(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    let changes = !request.method().is_safe();
+    if changes && is_from_elsewhere(request.headers()) {
+        let text = "a page of another host may not change anything here";
+        return Problem::new(StatusCode::FORBIDDEN, text).with_code(2001).into_response();
+    }
     let Some(need) = access.need(&request).filter(|need| !need.is_empty()) else { return next.run(request).await };
-    let shown = match Shown::of(request.headers()) {
-        Shown::Nothing => match (access.in_query(&request), request.extensions().get::<Certified>()) {
-            (Some((name, token)), _) => Shown::Name(name, token),
-            (None, Some(Certified(name))) => Shown::Certificate(name.clone()),
-            (None, None) => Shown::Nothing,
-        },
-        shown => shown,
-    };
+    let shown = access.shown(&request);
+    if changes && let Shown::Session(session) = &shown {
+        let said = request.headers().get(CSRF).map(HeaderValue::as_bytes).unwrap_or_default();
+        // Compared by their hashes, whose look-alikes nobody can make: the time tells nothing.
+        if digest(said) != digest(session.csrf.as_bytes()) {
+            let text = "what a session of the console changes needs its X-CSRF-Token";
+            return Problem::new(StatusCode::FORBIDDEN, text).into_response();
+        }
+    }
     let from = Remote::of(request.extensions()).map(|remote| remote.address.ip());
     let caller = match identify(&access, &shown, from).await {
         Ok(caller) => caller,
@@ -198,6 +234,9 @@ pub(super) async fn check(State(access): State<Arc<Access>>, mut request: Reques
         return refuse(&caller, need);
     }
     request.extensions_mut().insert(caller);
+    if let Shown::Session(session) = shown {
+        request.extensions_mut().insert(session);
+    }
     next.run(request).await
 }
 

@@ -8,6 +8,7 @@
 //! | [`request_body`] | how large and how slow a request body may be, and who comes too late |
 //! | [`access`] | who sends a request, and whether he may |
 //! | [`live`] | what is served now, after the configuration was read again |
+//! | [`console`], [`origin`] | the operator's page and his sessions; pages of others |
 //! | [`health`] | `/healthz` and `/readyz` |
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
@@ -19,10 +20,12 @@
 mod access;
 mod connection_slots;
 mod connection_socket;
+mod console;
 mod folded_headers;
 mod groups;
 mod health;
 mod live;
+mod origin;
 mod pap;
 mod problem;
 mod pushes;
@@ -65,6 +68,7 @@ struct Api {
     readiness: Readiness,
     limits: crate::pap::Limits,
     observer: pap::Observer,
+    sessions: Arc<console::Sessions>,
 }
 
 /// What every router is made with.
@@ -74,18 +78,19 @@ pub struct Site {
     readiness: Readiness,
     observer: pap::Observer,
     upgrades: Upgrades,
+    sessions: Arc<console::Sessions>,
 }
 
 impl Site {
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, readiness: Readiness, metrics: Arc<Metrics>, upgrades: Upgrades) -> Self {
-        Self { gateway, readiness, observer: pap::Observer::new(metrics), upgrades }
+        Self { gateway, readiness, observer: pap::Observer::new(metrics), upgrades, sessions: Arc::default() }
     }
 }
 
 /// All paths.
 pub fn router(site: &Site, config: &Config) -> Router {
-    let Site { gateway, readiness, observer, upgrades } = site.clone();
+    let Site { gateway, readiness, observer, upgrades, sessions } = site.clone();
     let limits = crate::pap::Limits {
         addresses: config.push.max_addresses,
         depth: config.pap.max_depth,
@@ -97,13 +102,17 @@ pub fn router(site: &Site, config: &Config) -> Router {
         strict: false,
     };
     let intake = request_body::Intake::new(&config.http, readiness.clone(), Arc::clone(&observer.metrics));
-    let access = access::Access::new(Arc::clone(&gateway), config);
-    let api = Api { gateway, readiness, limits, observer };
+    let access = access::Access::new(Arc::clone(&gateway), Arc::clone(&sessions), config);
+    let api = Api { gateway, readiness, limits, observer, sessions };
     let mut endpoints = HashMap::new();
     let mut router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics))
+        .route("/console", get(console::page))
+        .route("/console/console.js", get(console::script))
+        .route("/console/console.css", get(console::style))
+        .route("/console/session", get(console::whoami).post(console::sign_in).delete(console::sign_out))
         .route("/mqtt", websocket::route(upgrades, config.auth.mode == AuthMode::Open))
         .route("/api/v1/pushes", get(pushes::list).post(pushes::submit))
         .route("/api/v1/pushes/{push_id}", get(pushes::show).delete(pushes::cancel))

@@ -4,8 +4,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::Request;
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get};
 use base64::Engine as _;
@@ -16,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use ring::digest;
 
 use super::connection_socket::Socket;
+use super::origin::is_from_elsewhere;
 use super::problem::Problem;
 use super::remote::Remote;
 use crate::listeners::{Upgraded, Upgrades};
@@ -52,19 +52,6 @@ async fn upgrade(upgrades: Upgrades, believes_all: bool, mut request: Request) -
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
-}
-
-/// Whether a browser says that a page of another host asks (RFC 6455 §10.2): it would act for whoever looks at it.
-fn is_from_elsewhere(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(origin) = text(header::ORIGIN) else { return false };
-    let origin: Option<Uri> = origin.parse().ok();
-    let page = origin.as_ref().and_then(Uri::host);
-    let own: Option<Authority> = text(header::HOST).and_then(|host| host.parse().ok());
-    match (page, own) {
-        (Some(page), Some(own)) => !page.eq_ignore_ascii_case(own.host()),
-        _ => true,
-    }
 }
 
 /// The answer to its key, and the subprotocol (RFC 6455 §4.2).

@@ -9,6 +9,7 @@ mod capabilities;
 mod clients;
 mod commands;
 mod conformance;
+mod console;
 mod control;
 mod delivery;
 mod duplicates;

@@ -20,7 +20,7 @@ pub fn doors() -> Doors {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
             runtime.block_on(async move {
                 let folder = std::env::temp_dir().join(format!("papcast-fuzz-{}", std::process::id()));
-                papcast::tls::self_signed(&folder.join("tls"), &["localhost".to_owned()]).expect("certificates");
+                papcast::tls::self_signed(&folder.join("tls"), &["localhost".to_owned()], "fuzz").expect("certificates");
                 let path = |name: &str| folder.join(name).display().to_string();
                 let flags = [
                     ("http.listen", "127.0.0.1:0".to_owned()),

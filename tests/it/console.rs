@@ -1,0 +1,140 @@
+//! The console: signing in with a token, and what a page of somebody else can do with it, which is nothing.
+
+use serde_json::{Value, json};
+
+use crate::common::http::Reply;
+use crate::common::{Gateway, PAPCAST};
+use crate::tls::Certificates;
+
+const REQUIRED: &str = "auth.mode = \"required\"\n";
+
+fn token(gateway: &Gateway, args: &[&str]) -> String {
+    let output = std::process::Command::new(PAPCAST)
+        .args(args)
+        .args(["--json", "--config", "broker.toml"])
+        .current_dir(gateway.dir.path())
+        .output()
+        .unwrap();
+    let made: Value = serde_json::from_slice(&output.stdout).unwrap();
+    made["token"].as_str().unwrap().to_owned()
+}
+
+/// A request with these header lines.
+fn ask(gateway: &Gateway, method: &str, path: &str, headers: &str, body: &Value) -> Reply {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+        gateway.http,
+        body.len()
+    );
+    gateway.http().raw(&[head.as_bytes(), body.as_bytes()].concat())
+}
+
+/// Signs in; answers the Cookie line and the second secret.
+fn sign_in(gateway: &Gateway, token: &str) -> (String, String) {
+    let reply = ask(gateway, "POST", "/console/session", "", &json!({"token": token}));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let cookie = reply.header("set-cookie").unwrap();
+    for part in ["HttpOnly", "SameSite=Strict", "Path=/"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    assert!(!cookie.contains("Secure"), "it would not come back without TLS: {cookie}");
+    let pair = cookie.split(';').next().unwrap();
+    (format!("Cookie: other=1; {pair}\r\n"), reply.json()["csrf"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn an_operator_signs_in_with_a_token_and_out_again() {
+    let gateway = Gateway::start_with(REQUIRED, &[]);
+    let ann = token(&gateway, &["operator", "add", "ann"]);
+    let page = gateway.http().get("/console");
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"), "{page:?}");
+    for file in ["/console/console.js", "/console/console.css"] {
+        assert!(page.body.contains(file) && gateway.http().get(file).status == 200, "{file}");
+    }
+    assert_eq!(gateway.http().get("/console/session").status, 401);
+    let wrong = ask(&gateway, "POST", "/console/session", "", &json!({"token": "guess"}));
+    assert_eq!((wrong.status, wrong.header("set-cookie")), (401, None));
+    let (cookie, csrf) = sign_in(&gateway, &ann);
+    let me = ask(&gateway, "GET", "/console/session", &cookie, &Value::Null);
+    assert_eq!(me.json(), json!({"operator": "ann", "role": "operator", "csrf": csrf}));
+    assert_eq!(ask(&gateway, "GET", "/api/v1/groups", &cookie, &Value::Null).status, 200);
+    let with = format!("{cookie}X-CSRF-Token: {csrf}\r\n");
+    assert_eq!(ask(&gateway, "PUT", "/api/v1/groups/news", &with, &Value::Null).status, 201);
+    // Signed out: the cookie is nothing any more.
+    assert_eq!(ask(&gateway, "DELETE", "/console/session", &with, &Value::Null).status, 204);
+    assert_eq!(ask(&gateway, "GET", "/api/v1/groups", &cookie, &Value::Null).status, 401);
+    // Nor is one whose token is taken away.
+    let (cookie, _) = sign_in(&gateway, &ann);
+    token_less(&gateway, &["operator", "remove", "ann"]);
+    assert_eq!(ask(&gateway, "GET", "/api/v1/groups", &cookie, &Value::Null).status, 401);
+    assert!(!gateway.log().contains(&ann));
+}
+
+fn token_less(gateway: &Gateway, args: &[&str]) {
+    let output = std::process::Command::new(PAPCAST)
+        .args(args)
+        .args(["--config", "broker.toml"])
+        .current_dir(gateway.dir.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_page_of_another_site_changes_nothing_with_the_cookie_of_an_operator() {
+    let gateway = Gateway::start_with(REQUIRED, &[]);
+    let ann = token(&gateway, &["operator", "add", "ann"]);
+    let vic = token(&gateway, &["operator", "add", "vic", "--role", "viewer"]);
+    let (cookie, csrf) = sign_in(&gateway, &ann);
+    for (more, why) in [
+        (String::new(), "without the second secret"),
+        ("X-CSRF-Token: guess\r\n".into(), "with another one"),
+        (format!("X-CSRF-Token: {csrf}\r\nOrigin: https://evil.example\r\n"), "from another page"),
+        (format!("X-CSRF-Token: {csrf}\r\nOrigin: null\r\n"), "from a page that says nothing"),
+    ] {
+        let reply = ask(&gateway, "PUT", "/api/v1/groups/news", &format!("{cookie}{more}"), &Value::Null);
+        assert_eq!(reply.status, 403, "{why}: {reply:?}");
+    }
+    // To sign somebody in from elsewhere is refused as well.
+    let elsewhere =
+        ask(&gateway, "POST", "/console/session", "Origin: https://evil.example\r\n", &json!({"token": ann}));
+    assert_eq!((elsewhere.status, elsewhere.header("set-cookie")), (403, None));
+    let own = format!("{cookie}X-CSRF-Token: {csrf}\r\nOrigin: http://{}\r\n", gateway.http);
+    assert_eq!(ask(&gateway, "PUT", "/api/v1/groups/news", &own, &Value::Null).status, 201);
+    // A viewer's session is a viewer's, and a device has none.
+    let (cookie, csrf) = sign_in(&gateway, &vic);
+    let with = format!("{cookie}X-CSRF-Token: {csrf}\r\n");
+    assert_eq!(ask(&gateway, "GET", "/api/v1/groups", &cookie, &Value::Null).status, 200);
+    assert_eq!(ask(&gateway, "PUT", "/api/v1/groups/more", &with, &Value::Null).status, 403);
+    let device = token(&gateway, &["device", "add", "alice"]);
+    assert_eq!(ask(&gateway, "POST", "/console/session", "", &json!({"token": device})).status, 403);
+}
+
+/// In mode open a page of another site could push to whatever its visitor's gateway reaches.
+#[test]
+fn where_everybody_is_believed_pages_of_other_sites_change_nothing_either() {
+    let gateway = Gateway::start();
+    gateway.http().bind("news", "alice");
+    let push = json!({"to": ["group:news"], "body": "x"});
+    assert_eq!(ask(&gateway, "POST", "/api/v1/pushes", "Origin: https://evil.example\r\n", &push).status, 403);
+    assert_eq!(ask(&gateway, "POST", "/api/v1/pushes", "", &push).status, 202);
+    let me = gateway.http().get("/console/session");
+    assert_eq!(me.json(), json!({"operator": null, "role": "operator", "csrf": null}));
+}
+
+#[test]
+fn over_tls_the_cookie_is_for_tls_alone() {
+    let certificates = Certificates::make();
+    let gateway = Gateway::start_with(&format!("{REQUIRED}{}", certificates.settings("")), &[]);
+    let ann = token(&gateway, &["operator", "add", "ann"]);
+    let body = json!({"token": ann}).to_string();
+    let output = std::process::Command::new("curl")
+        .args(["-sSi", "--ipv4", "--max-time", "60", "--cacert", &certificates.file("ca.pem"), "-d", &body])
+        .arg(format!("https://localhost:{}/console/session", gateway.address("https").port()))
+        .output();
+    let Ok(output) = output else { return crate::common::skip("curl") };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.to_lowercase().contains("max-age=43200; secure"), "{said}");
+}
