@@ -23,6 +23,7 @@ mod status;
 mod terminal;
 mod tls;
 mod usage;
+mod who;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ enum Command {
     Push(push::Args),
     Status(status::Args),
     Cancel(cancel::Args),
+    Who(who::Args),
     Terminal(terminal::Args),
     Group(group::Args),
     Member(member::Args),
@@ -90,6 +92,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Push(args) => block_on(push::run(args)),
         Command::Status(args) => block_on(status::run(args)),
         Command::Cancel(args) => block_on(cancel::run(args)),
+        Command::Who(args) => block_on(who::run(args)),
         Command::Terminal(args) => block_on(terminal::run(args)),
         Command::Group(args) => block_on(group::run(args)),
         Command::Member(args) => block_on(member::run(args)),

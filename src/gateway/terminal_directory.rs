@@ -1,11 +1,13 @@
 //! What the gateway needs of the MQTT side, which implements it, and `app` puts the two together.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 
 use serde::Serialize;
 
 use crate::caller::Login;
+use crate::clock::Millis;
 use crate::ids::UserId;
 use crate::parcel::{BindingId, DispatchId};
 use crate::store::PendingReply;
@@ -27,6 +29,13 @@ pub struct Connection {
     pub maximum_packet_size: Option<u32>,
 }
 
+/// A user who is connected, as far as one push is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InSight {
+    /// When it went out to one of the user's terminals, which has not answered.
+    pub sent_at: Option<Millis>,
+}
+
 /// The terminals that are connected, by the user they act for.
 pub trait Terminals: Send + Sync + std::fmt::Debug {
     /// Who acts for a user now.
@@ -34,6 +43,9 @@ pub trait Terminals: Send + Sync + std::fmt::Debug {
 
     /// Whether anybody acts for a user now.
     fn is_here(&self, user: &UserId) -> bool;
+
+    /// Those of these users who are connected, and whether a push is under way to them.
+    fn look(&self, users: Vec<UserId>, id: DispatchId) -> Later<'_, HashMap<UserId, InSight>>;
 
     /// Whether a connection has this client id, or is about to.
     fn is_connected(&self, client: &str) -> bool;
@@ -68,6 +80,9 @@ impl Terminals for Nobody {
     }
     fn is_here(&self, _: &UserId) -> bool {
         false
+    }
+    fn look(&self, _: Vec<UserId>, _: DispatchId) -> Later<'_, HashMap<UserId, InSight>> {
+        Box::pin(std::future::ready(HashMap::new()))
     }
     fn is_connected(&self, _: &str) -> bool {
         false

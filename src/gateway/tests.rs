@@ -1,6 +1,6 @@
 //! The gateway with a real store and terminals that do as the test tells it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -37,6 +37,9 @@ impl Terminals for Stub {
     }
     fn is_here(&self, user: &UserId) -> bool {
         self.here.lock().unwrap().contains(user)
+    }
+    fn look(&self, _: Vec<UserId>, _: DispatchId) -> Later<'_, HashMap<UserId, InSight>> {
+        ready(HashMap::new())
     }
     fn is_connected(&self, _: &str) -> bool {
         false

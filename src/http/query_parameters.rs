@@ -13,7 +13,11 @@ const KNOWN: &[(Method, &str, &[&str])] = &[
     (Method::GET, "/api/v1/pushes", &["limit", "after", "initiator"]),
     (Method::GET, "/api/v1/pushes/{push_id}", &["initiator"]),
     (Method::DELETE, "/api/v1/pushes/{push_id}", &["initiator"]),
-    (Method::GET, "/api/v1/pushes/{push_id}/recipients", &["state", "limit", "after", "initiator"]),
+    (
+        Method::GET,
+        "/api/v1/pushes/{push_id}/recipients",
+        &["state", "reason", "missing", "counts", "limit", "after", "initiator"],
+    ),
     (Method::GET, "/api/v1/groups", &["limit", "after"]),
     (Method::GET, "/api/v1/groups/{group}/members", &["limit", "after"]),
     (Method::GET, "/api/v1/groups/{group}/requests", &["limit", "after"]),

@@ -1,6 +1,7 @@
 //! `/api/v1/pushes/{push_id}/recipients`: who has it, who has not, why.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,18 +13,48 @@ use super::problem::{Path, Problem, Query};
 use super::pushes::{Page, Whose};
 use crate::caller::Caller;
 use crate::clock;
+use crate::gateway::{Asked, Explained, MissingReason};
 use crate::pap::code::Code;
 use crate::policy::Action;
-use crate::store::{self, Recipient};
+use crate::store::{self, Wanted};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
     #[serde(default)]
     state: Option<String>,
+    #[serde(default)]
+    reason: Option<String>,
+    /// Those who have not got it, whatever the reason.
+    #[serde(default)]
+    missing: bool,
+    /// How many there are of each reason, beside the list.
+    #[serde(default)]
+    counts: bool,
+}
+
+impl Filter {
+    fn asked(&self) -> Result<Asked, Problem> {
+        let unknown = |of: &str, name: &str, known: &[&str]| {
+            let name: String = name.chars().take(64).collect();
+            Problem::bad_request(format!("{of}: {name:?} is none; known: {}", known.join(", ")))
+        };
+        let wanted = match self.state.as_deref() {
+            Some(name) => Wanted::In(state(name).ok_or_else(|| unknown("state", name, &STATES))?),
+            None if self.missing => Wanted::Missing,
+            None => Wanted::All,
+        };
+        let reason = self.reason.as_deref().map(|name| {
+            MissingReason::parse(name)
+                .ok_or_else(|| unknown("reason", name, &MissingReason::ALL.map(MissingReason::name)))
+        });
+        Ok(Asked { wanted, reason: reason.transpose()? })
+    }
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct Recipients {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<BTreeMap<&'static str, u64>>,
     recipients: Vec<Shown>,
     next: Option<String>,
 }
@@ -36,17 +67,23 @@ struct Shown {
     code: u16,
     desc: Cow<'static, str>,
     at: Option<String>,
+    reason: Option<&'static str>,
+    connected: bool,
+    last_seen: Option<String>,
 }
 
-impl From<Recipient> for Shown {
-    fn from(recipient: Recipient) -> Self {
+impl From<Explained> for Shown {
+    fn from(one: Explained) -> Self {
         Self {
-            user: recipient.user,
-            address: recipient.address,
-            state: recipient.state.name(),
-            code: recipient.code,
-            desc: if recipient.reason.is_empty() { Code(recipient.code).meaning().into() } else { recipient.reason },
-            at: recipient.at.map(clock::format_utc),
+            user: one.user,
+            address: one.address,
+            state: one.state.name(),
+            code: one.code,
+            desc: if one.desc.is_empty() { Code(one.code).meaning().into() } else { one.desc.into() },
+            at: one.at.map(clock::format_utc),
+            reason: one.reason.map(MissingReason::name),
+            connected: one.connected,
+            last_seen: one.last_seen.map(clock::format_utc),
         }
     }
 }
@@ -59,27 +96,23 @@ pub(super) async fn list(
     Query(whose): Query<Whose>,
     caller: Caller,
 ) -> Result<Json<Recipients>, Problem> {
-    let state = match filter.state.as_deref() {
-        None => None,
-        Some(name) => Some(state(name).ok_or_else(|| {
-            let name: String = name.chars().take(64).collect();
-            Problem::bad_request(format!("state: {name:?} is no state of a push; known: {}", STATES.join(", ")))
-        })?),
-    };
+    let asked = filter.asked()?;
     let after = match page.after.as_deref() {
         None => (0, 0),
         Some(text) => {
             place(text).ok_or_else(|| Problem::bad_request("after= takes what an earlier answer named as next"))?
         }
     };
-    let found = api
-        .gateway
-        .store()
-        .recipients(whose.of(&caller, Action::SeeAllPushes), push_id.clone(), state, after, page.limit())
-        .await?;
-    let found = found.ok_or_else(|| Problem::not_found(format!("there is no push {push_id:?}")))?;
+    let initiator = whose.of(&caller, Action::SeeAllPushes);
+    let unknown = || Problem::not_found(format!("there is no push {push_id:?}"));
+    let found = api.gateway.recipients(&initiator, &push_id, asked, after, page.limit()).await?;
+    let found = found.ok_or_else(unknown)?;
+    let counts = match filter.counts {
+        true => Some(api.gateway.count_recipients(&initiator, &push_id).await?.ok_or_else(unknown)?),
+        false => None,
+    };
     let next = found.next.map(|(position, binding)| format!("{position}.{binding}"));
-    Ok(Json(Recipients { recipients: found.recipients.into_iter().map(Into::into).collect(), next }))
+    Ok(Json(Recipients { counts, recipients: found.recipients.into_iter().map(Into::into).collect(), next }))
 }
 
 /// PAP's `timeout` does not occur (docs/ledger.md).

@@ -21,7 +21,8 @@ use super::wills::Wills;
 use crate::budget::Budget;
 use crate::caller::Login;
 use crate::client_address::subscriber;
-use crate::gateway::{Connection, Later, Terminals};
+use crate::clock::Millis;
+use crate::gateway::{Connection, InSight, Later, Terminals};
 use crate::ids::UserId;
 use crate::parcel::{BindingId, DispatchId};
 use crate::rate_limit::{Rate, RateLimits};
@@ -52,6 +53,12 @@ pub(super) enum Command {
         conn: ConnId,
         reply: PendingReply,
         payload: Vec<u8>,
+    },
+    /// Who of these users has this push under way, and since when.
+    Look {
+        users: Arc<[UserId]>,
+        id: DispatchId,
+        reply: oneshot::Sender<Vec<(UserId, Millis)>>,
     },
     /// The configuration says something else from now on.
     Follow {
@@ -297,6 +304,17 @@ impl Registry {
         }
     }
 
+    /// Those of them who are connected, and the workers that have them.
+    fn here(&self, users: Vec<UserId>) -> (Arc<[UserId]>, Vec<usize>) {
+        let inner = self.inner();
+        let here: Vec<UserId> = users.into_iter().filter(|user| inner.users.contains_key(user)).collect();
+        let present = here.iter().filter_map(|user| inner.users.get(user)).flatten();
+        let mut workers: Vec<usize> = present.map(|(at, _)| at.worker).collect();
+        workers.sort_unstable();
+        workers.dedup();
+        (here.into(), workers)
+    }
+
     fn present(&self, user: &UserId) -> Vec<ConnRef> {
         self.inner().users.get(user).map(|present| present.iter().map(|(at, _)| *at).collect()).unwrap_or_default()
     }
@@ -345,6 +363,26 @@ impl Terminals for Registry {
 
     fn is_here(&self, user: &UserId) -> bool {
         self.inner().users.contains_key(user)
+    }
+
+    fn look(&self, users: Vec<UserId>, id: DispatchId) -> Later<'_, HashMap<UserId, InSight>> {
+        Box::pin(async move {
+            let (here, workers) = self.here(users);
+            let mut found: HashMap<UserId, InSight> =
+                here.iter().map(|user| (user.clone(), InSight { sent_at: None })).collect();
+            let asked = workers.into_iter().map(|worker| {
+                let (reply, answer) = oneshot::channel();
+                self.send(worker, Command::Look { users: Arc::clone(&here), id, reply });
+                answer
+            });
+            for answer in asked.collect::<Vec<_>>() {
+                for (user, at) in answer.await.unwrap_or_default() {
+                    let in_sight = found.entry(user).or_insert(InSight { sent_at: None });
+                    in_sight.sent_at = in_sight.sent_at.max(Some(at));
+                }
+            }
+            found
+        })
     }
 
     fn is_connected(&self, client: &str) -> bool {

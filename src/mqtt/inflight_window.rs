@@ -263,6 +263,12 @@ impl Window {
         self.inflight.iter().filter_map(|entry| entry.load.push()).chain(resumed)
     }
 
+    /// When a dispatch went out on this connection that is not answered.
+    pub(super) fn sent_at(&self, binding: BindingId, id: DispatchId) -> Option<Instant> {
+        let is_it = |entry: &&InFlight| entry.load.push() == Some((binding, id));
+        self.inflight.iter().find(is_it).map(|entry| entry.since)
+    }
+
     /// Whether this very dispatch is under way on this connection.
     pub(super) fn has(&self, binding: BindingId, seq: Seq) -> bool {
         self.inflight

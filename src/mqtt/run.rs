@@ -8,14 +8,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::codec::reason;
+use super::connection::Conn;
 use super::directory::{Command, Layers, Registry};
 use super::transport::Transport;
 use super::worker::Worker;
 use super::{Settings, connection_task, fan_out, feed_follower, group_requests, keep_alive};
 use crate::broker::Feed;
 use crate::caller::Login;
+use crate::clock::{self, Millis};
 use crate::faults;
 use crate::gateway::Gateway;
+use crate::ids::UserId;
+use crate::parcel::DispatchId;
 use crate::store::SignedIn;
 use crate::supervision::{Health, Part};
 
@@ -123,6 +127,12 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
                     group_requests::send_answer(&conn, &reply, payload);
                 }
             }
+            Command::Look { users, id, reply } => {
+                let worker = Rc::clone(worker);
+                tokio::task::spawn_local(async move {
+                    let _ = reply.send(look(&worker, &users, id).await);
+                });
+            }
             Command::Follow { settings } => worker.follow(*settings),
             Command::Stop { reply } => {
                 stopping = true;
@@ -154,6 +164,26 @@ fn transport(worker: &Worker, stream: std::net::TcpStream, remote: SocketAddr, l
             Some(below.websocket(&read, worker.settings().max_connect))
         }
     }
+}
+
+/// Users that are looked up before others have their turn.
+const LOOK: usize = 500;
+
+/// Who of these users has this push under way, and since when.
+async fn look(worker: &Worker, users: &[UserId], id: DispatchId) -> Vec<(UserId, Millis)> {
+    let (now, clock) = (Instant::now(), clock::now());
+    let mut found = Vec::new();
+    for (at, user) in users.iter().enumerate() {
+        if at % LOOK == LOOK - 1 {
+            tokio::task::yield_now().await;
+        }
+        let sent = |conn: &Rc<Conn>| conn.state.borrow().session.as_ref().and_then(|session| session.sent_at(id));
+        if let Some(since) = worker.connections(user).iter().filter_map(sent).max() {
+            let ago = Millis::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(Millis::MAX);
+            found.push((user.clone(), clock.saturating_sub(ago)));
+        }
+    }
+    found
 }
 
 /// A credential is one no more.

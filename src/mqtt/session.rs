@@ -169,6 +169,11 @@ impl Session {
         self.window.pushes().filter(|(binding, id)| !self.aside.is_mine(*binding, *id)).collect()
     }
 
+    /// When a dispatch went out on this connection that is not answered.
+    pub(super) fn sent_at(&self, id: DispatchId) -> Option<Instant> {
+        self.window.sent_at(self.binding_of(id.flow)?, id)
+    }
+
     /// The binding to which a dispatch is under way: sent, here or on the connection before, and not answered.
     pub(super) fn holds(&self, id: DispatchId) -> Option<BindingId> {
         let at = self.flows.binary_search_by_key(&id.flow, |flow| flow.flow).ok()?;

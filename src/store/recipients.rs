@@ -2,9 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::exception_kinds::ASIDE;
-use super::{Recipient, RecipientPage, Result, State, Store, left_out, set_aside};
-use crate::parcel::{FlowId, Seq};
+use super::{LastSeen, Recipient, RecipientPage, Result, State, Store, Wanted, Why, left_out, set_aside};
+use crate::parcel::{BindingId, DispatchId, FlowId, Seq};
 
 /// Bindings that one answer looks at: a filter that few fit must not make it read for ever.
 const LOOK: usize = 10_000;
@@ -18,6 +17,7 @@ struct Dispatch {
     state: State,
     code: u16,
     event_at: Option<i64>,
+    size: u64,
     replaces: Option<Seq>,
 }
 
@@ -28,7 +28,7 @@ impl Store {
         &self,
         initiator: String,
         push_id: String,
-        state: Option<State>,
+        wanted: Wanted,
         after: (i64, i64),
         limit: usize,
     ) -> Result<Option<RecipientPage>> {
@@ -38,19 +38,20 @@ impl Store {
                 .prepare_cached("SELECT id FROM pushes WHERE initiator = ?1 AND push_id = ?2")?
                 .query_row([initiator, push_id], |row| row.get(0))
                 .optional()?;
-            push.map(|push| page(&snapshot, push, state, after, limit)).transpose()
+            push.map(|push| page(&snapshot, push, wanted, after, limit)).transpose()
         })
         .await
     }
 }
 
-fn page(sql: &Connection, push: i64, wanted: Option<State>, after: (i64, i64), limit: usize) -> Result<RecipientPage> {
+fn page(sql: &Connection, push: i64, wanted: Wanted, after: (i64, i64), limit: usize) -> Result<RecipientPage> {
     let mut page = RecipientPage::default();
     let mut looked = 0;
     for dispatch in dispatches(sql, push, after.0)? {
         let from = if dispatch.position == after.0 { after.1 } else { 0 };
         let mut query = sql.prepare_cached(
-            "SELECT b.id, f.name, b.acked_seq, b.left_seq, b.exceptions, b.left_at, b.user FROM bindings b JOIN flows f ON f.id = b.user
+            "SELECT b.id, f.name, b.acked_seq, b.left_seq, b.exceptions, b.left_at, b.user, b.joined_seq
+             FROM bindings b JOIN flows f ON f.id = b.user
              WHERE b.flow = ?1 AND b.id > ?2 AND b.joined_seq < ?3 AND (b.left_seq IS NULL OR b.left_seq >= ?3) ORDER BY b.id",
         )?;
         let mut rows = query.query(params![dispatch.flow, from, dispatch.seq])?;
@@ -62,11 +63,16 @@ fn page(sql: &Connection, push: i64, wanted: Option<State>, after: (i64, i64), l
             let user: FlowId = row.get(6)?;
             let left_out = left_out::has_any(sql, dispatch.flow, user, &replaced)?;
             let stated = if row.get(4)? { exception(sql, binding, dispatch.seq)? } else { None };
-            let mut recipient = recipient(&dispatch, row.get(1)?, row.get(2)?, stated, row.get(5)?);
-            if recipient.state == State::Pending && stated.is_some_and(|(kind, _, _)| kind == ASIDE) {
-                recipient.reason = set_aside::describe(sql, binding, dispatch.seq)?.into();
-            }
-            if !left_out && wanted.is_none_or(|wanted| wanted == recipient.state) {
+            let acked: Seq = row.get(2)?;
+            let mut recipient = recipient(&dispatch, binding, row.get(1)?, acked, stated, row.get(5)?);
+            if !left_out && wanted.has(recipient.state) {
+                if recipient.why == Why::SetAside {
+                    recipient.words = set_aside::describe(sql, binding, dispatch.seq)?.into();
+                }
+                recipient.seen = last_seen(sql, &recipient.user, acked > row.get(7)?)?;
+                if recipient.why == Why::Owed {
+                    recipient.seen.behind = behind(sql, &dispatch, binding, acked)?;
+                }
                 page.recipients.push(recipient);
             }
             if page.recipients.len() >= limit || looked >= LOOK {
@@ -80,8 +86,9 @@ fn page(sql: &Connection, push: i64, wanted: Option<State>, after: (i64, i64), l
 
 fn dispatches(sql: &Connection, push: i64, from: i64) -> Result<Vec<Dispatch>> {
     let mut query = sql.prepare_cached(
-        "SELECT position, address, flow, seq, state, code, event_at, replaces FROM dispatches
-         WHERE push = ?1 AND seq IS NOT NULL AND position >= ?2 ORDER BY position",
+        "SELECT d.position, d.address, d.flow, d.seq, d.state, d.code, d.event_at, d.replaces, length(p.body)
+         FROM dispatches d JOIN pushes p ON p.id = d.push
+         WHERE d.push = ?1 AND d.seq IS NOT NULL AND d.position >= ?2 ORDER BY d.position",
     )?;
     let rows = query.query_map([push, from], |row| {
         Ok(Dispatch {
@@ -93,6 +100,7 @@ fn dispatches(sql: &Connection, push: i64, from: i64) -> Result<Vec<Dispatch>> {
             code: row.get(5)?,
             event_at: row.get(6)?,
             replaces: row.get(7)?,
+            size: row.get(8)?,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -124,28 +132,83 @@ fn unanswered(state: State) -> &'static str {
     }
 }
 
-fn recipient(dispatch: &Dispatch, user: String, acked: Seq, stated: Stated, left_at: Option<i64>) -> Recipient {
+/// Why somebody of whom nothing was written down has not got it.
+fn by_state(state: State) -> Why {
+    match state {
+        State::Delivered => Why::Has,
+        State::Expired | State::Timeout => Why::Expired,
+        State::Cancelled => Why::Cancelled,
+        State::Aborted | State::Rejected => Why::Refused,
+        State::Undeliverable => Why::Left,
+        State::Pending | State::Scheduled => Why::Owed,
+    }
+}
+
+/// PAP 5237: the client cannot handle the content.
+const TOO_LARGE: u16 = 5237;
+
+fn recipient(
+    dispatch: &Dispatch,
+    binding: BindingId,
+    user: String,
+    acked: Seq,
+    stated: Stated,
+    left_at: Option<i64>,
+) -> Recipient {
     // Who left when it was over already did not get it for another reason.
     let left_at = left_at.filter(|left| dispatch.event_at.is_none_or(|end| *left <= end));
-    let (state, code, reason, at) = match (stated, left_at) {
-        (Some((1, _, at)), _) => (State::Delivered, 1000, "", Some(at)),
-        (Some((2, code, at)), _) => (State::Aborted, code, "refused by the terminal", Some(at)),
+    let Dispatch { state, code, .. } = *dispatch;
+    let other = by_state(state);
+    let (state, code, why, words, at) = match (stated, left_at) {
+        (Some((1, _, at)), _) => (State::Delivered, 1000, Why::Has, "", Some(at)),
+        (Some((2, TOO_LARGE, at)), _) => {
+            (State::Aborted, TOO_LARGE, Why::TooLarge, "its terminal cannot take it", Some(at))
+        }
+        (Some((2, code, at)), _) => (State::Aborted, code, Why::Refused, "refused by the terminal", Some(at)),
         (Some((4, _, at)), Some(_)) => {
-            (State::Undeliverable, 4510, "left the group, and answered after that", Some(at))
+            (State::Undeliverable, 4510, Why::Left, "left the group, and answered after that", Some(at))
         }
-        (Some((4, 0, at)), None) => (dispatch.state, dispatch.code, "acknowledged after it was over", Some(at)),
-        (Some((4, _, at)), None) => (dispatch.state, dispatch.code, "refused after it was over", Some(at)),
-        (Some((5, _, at)), None) => {
-            (dispatch.state, dispatch.code, "was under way when it was replaced, and is kept", Some(at))
-        }
-        (Some((6, _, at)), None) => (dispatch.state, dispatch.code, unanswered(dispatch.state), Some(at)),
-        (None, _) if dispatch.seq <= acked => (State::Delivered, 1000, "", None),
-        (_, Some(left)) => (State::Undeliverable, 4510, "left the group", Some(left)),
-        (Some((_, _, at)), None) => (dispatch.state, dispatch.code, "over before it reached the terminal", Some(at)),
-        (None, None) => (dispatch.state, dispatch.code, unanswered(dispatch.state), dispatch.event_at),
+        (Some((4, 0, at)), None) => (state, code, other, "acknowledged after it was over", Some(at)),
+        (Some((4, _, at)), None) => (state, code, other, "refused after it was over", Some(at)),
+        (Some((5, _, at)), None) => (state, code, other, "was under way when it was replaced, and is kept", Some(at)),
+        (Some((6, _, at)), None) if state == State::Pending => (state, code, Why::SetAside, "", Some(at)),
+        (Some((6, _, at)), None) => (state, code, other, unanswered(state), Some(at)),
+        (None, _) if dispatch.seq <= acked => (State::Delivered, 1000, Why::Has, "", None),
+        (_, Some(left)) => (State::Undeliverable, 4510, Why::Left, "left the group", Some(left)),
+        (Some((_, _, at)), None) => (state, code, other, "over before it reached the terminal", Some(at)),
+        (None, None) => (state, code, other, unanswered(state), dispatch.event_at),
     };
     // A push that is delivered as a whole has no member without it but those that are being written down.
-    let state =
-        if state == State::Delivered && stated.is_none() && dispatch.seq > acked { State::Pending } else { state };
-    Recipient { user, address: dispatch.address.clone(), state, code, reason: reason.into(), at }
+    let is_late = state == State::Delivered && stated.is_none() && dispatch.seq > acked;
+    let (state, why) = if is_late { (State::Pending, Why::Owed) } else { (state, why) };
+    let id = DispatchId { flow: dispatch.flow, seq: dispatch.seq };
+    let (place, seen) = ((dispatch.position, binding), LastSeen::default());
+    let (address, size) = (dispatch.address.clone(), dispatch.size);
+    Recipient { user, address, state, code, why, words: words.into(), at, id, place, size, seen }
+}
+
+/// The terminal of a user that was seen last. `has_answered`: one of them has acknowledged something.
+fn last_seen(sql: &Connection, user: &str, has_answered: bool) -> Result<LastSeen> {
+    let mut query = sql.prepare_cached(
+        "SELECT seen_at, gone, maximum_packet FROM terminals WHERE user = ?1 ORDER BY seen_at DESC LIMIT 1",
+    )?;
+    let known = query.query_row([user], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    if let Some((at, gone, maximum_packet)) = known {
+        return Ok(LastSeen { at: Some(at), gone, maximum_packet, was_here: true, behind: None });
+    }
+    let mut query = sql.prepare_cached("SELECT EXISTS (SELECT 1 FROM sessions WHERE user = ?1)")?;
+    let was_here = has_answered || query.query_row([user], |row| row.get(0))?;
+    Ok(LastSeen { was_here, ..LastSeen::default() })
+}
+
+/// The first push before this one that its member owes an answer for.
+fn behind(sql: &Connection, dispatch: &Dispatch, binding: BindingId, acked: Seq) -> Result<Option<String>> {
+    let mut query = sql.prepare_cached(
+        "SELECT p.push_id FROM dispatches d JOIN pushes p ON p.id = d.push
+         WHERE d.flow = ?1 AND d.seq > ?2 AND d.seq < ?3 AND d.state = 1
+             AND NOT EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = ?4 AND e.seq <= d.seq AND e.upto >= d.seq)
+         ORDER BY d.seq LIMIT 1",
+    )?;
+    let found = query.query_row(params![dispatch.flow, acked, dispatch.seq, binding], |row| row.get(0)).optional()?;
+    Ok(found.map(super::duplicates::original))
 }

@@ -81,7 +81,7 @@ fn who_has_it_and_who_has_not_and_why() {
         [
             ("got", "delivered", 1000, "OK"),
             ("refused", "aborted", 5238, "refused by the terminal"),
-            ("away", "pending", 1000, "not acknowledged yet"),
+            ("away", "pending", 1000, "no terminal of this user was ever here"),
             ("left", "undeliverable", 4510, "left the group"),
         ]
     );

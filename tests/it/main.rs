@@ -41,3 +41,4 @@ mod submit;
 mod tls;
 mod watched;
 mod websocket;
+mod who;

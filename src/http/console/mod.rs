@@ -87,11 +87,12 @@ impl SignedIn {
 pub(super) async fn sign_in(
     State(api): State<Arc<Api>>,
     extensions: Extensions,
+    headers: HeaderMap,
     body: Result<Body<SignIn>, Problem>,
 ) -> Result<Response, Problem> {
     let Body(SignIn { token }) = body?;
-    let remote = Remote::of(&extensions);
-    let signed_in = api.gateway.sign_in_with(Offer::Bearer(&token), remote.map(|remote| remote.address.ip())).await;
+    let from = Remote::of(&extensions).map(|remote| remote.address.ip());
+    let signed_in = api.gateway.sign_in_with(Offer::Bearer(&token), from).await;
     let (caller, credential) = signed_in.map_err(|denied| match denied {
         Denied::Wrong => Problem::new(StatusCode::UNAUTHORIZED, "the token is wrong"),
         Denied::Unavailable => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the store cannot answer"),
@@ -102,7 +103,7 @@ pub(super) async fn sign_in(
     };
     let no_random = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the system gives no random numbers");
     let (id, csrf) = api.sessions.begin(credential).map_err(no_random)?;
-    let is_secure = remote.is_some_and(|remote| remote.is_secure);
+    let is_secure = is_over_tls(&extensions, &headers);
     let mut response = Json(SignedIn::of(&caller, Some(csrf)).ok_or_else(not_his)?).into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie(&id, LASTS.as_secs(), is_secure));
     Ok(response)
@@ -122,8 +123,14 @@ pub(super) async fn sign_out(State(api): State<Arc<Api>>, headers: HeaderMap, ex
     if let Some(id) = named_in(&headers) {
         api.sessions.end(id);
     }
-    let is_secure = Remote::of(&extensions).is_some_and(|remote| remote.is_secure);
+    let is_secure = is_over_tls(&extensions, &headers);
     (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie("", 0, is_secure))]).into_response()
+}
+
+/// Whether the browser speaks TLS, with papcast or with a proxy before it. Whoever lies about that keeps his own cookie from himself.
+fn is_over_tls(extensions: &Extensions, headers: &HeaderMap) -> bool {
+    let said = headers.get("x-forwarded-proto").is_some_and(|said| said == "https");
+    said || Remote::of(extensions).is_some_and(|remote| remote.is_secure)
 }
 
 fn cookie(id: &str, seconds: u64, is_secure: bool) -> HeaderValue {

@@ -68,7 +68,11 @@ impl World {
     }
 
     async fn recipients(&self, push: usize) -> Vec<Listed> {
-        let page = self.store().recipients("i".into(), push.to_string(), None, (0, 0), 1_000).await.unwrap();
+        let page = self
+            .store()
+            .recipients("i".into(), push.to_string(), crate::store::Wanted::All, (0, 0), 1_000)
+            .await
+            .unwrap();
         let page = page.unwrap_or_default();
         let to = |address: &str| match address.strip_suffix(')').unwrap().split_once('(').unwrap() {
             ("Group", number) => To::Group(number.parse().unwrap()),
@@ -78,7 +82,7 @@ impl World {
             to: to(&one.address),
             user: one.user[1..].parse().unwrap(),
             state: one.state,
-            reason: one.reason,
+            reason: one.words,
         });
         listed.collect()
     }
@@ -98,7 +102,7 @@ impl World {
                 let said = (
                     of.len() as u64,
                     count(&|one| one.state == State::Delivered),
-                    count(&|one| one.reason == "refused by the terminal"),
+                    count(&|one| ["refused by the terminal", "its terminal cannot take it"].contains(&&*one.reason)),
                 );
                 let rows: Vec<_> = of.iter().map(|one| (one.user, one.state, &*one.reason)).collect();
                 let counted = (address.recipients, address.delivered, address.refused);

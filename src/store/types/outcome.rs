@@ -7,7 +7,7 @@ use super::submission::{Notify, Priority};
 use crate::clock::Millis;
 use crate::ids::Target;
 use crate::pap::address::{self, Address, Client, Kind};
-use crate::parcel::PushKey;
+use crate::parcel::{DispatchId, PushKey};
 
 /// A result notification that is due.
 #[derive(Debug, Clone)]
@@ -73,8 +73,67 @@ pub struct Recipient {
     pub address: String,
     pub state: State,
     pub code: u16,
-    pub reason: Cow<'static, str>,
+    pub why: Why,
+    /// The same in words, where there are any beside those of the code.
+    pub words: Cow<'static, str>,
     pub at: Option<Millis>,
+    /// The dispatch, as its terminals know it.
+    pub id: DispatchId,
+    /// Where the page after this one begins.
+    pub place: (i64, i64),
+    /// Bytes of the content.
+    pub size: u64,
+    pub seen: LastSeen,
+}
+
+/// Why a member has not got a push, as far as the store knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It has.
+    Has,
+    /// It is larger than what a terminal takes.
+    TooLarge,
+    Refused,
+    SetAside,
+    Left,
+    Expired,
+    Cancelled,
+    /// It is owed, and nobody has said anything.
+    Owed,
+}
+
+/// What is known of the terminals of a member.
+#[derive(Debug, Clone, Default)]
+pub struct LastSeen {
+    pub at: Option<Millis>,
+    /// Why the last connection ended, in words.
+    pub gone: Option<String>,
+    /// Bytes of the largest packet that the terminal seen last takes, where it said so.
+    pub maximum_packet: Option<u32>,
+    /// It has acknowledged something, or has a session: it was here, however long ago.
+    pub was_here: bool,
+    /// The push-id of the first push to the same group or user that it owes an answer for, where that is another one.
+    pub behind: Option<String>,
+}
+
+/// Which recipients are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    All,
+    /// Those who have not got it, whatever the reason.
+    Missing,
+    In(State),
+}
+
+impl Wanted {
+    #[must_use]
+    pub fn has(self, state: State) -> bool {
+        match self {
+            Self::All => true,
+            Self::Missing => state != State::Delivered,
+            Self::In(wanted) => state == wanted,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default)]

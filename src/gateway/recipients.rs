@@ -1,0 +1,256 @@
+//! Who has a push, who has not, and why: what the store knows, and who is connected now.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Gateway, InSight};
+use crate::clock::{self, Millis};
+use crate::ids::UserId;
+use crate::parcel::DispatchId;
+use crate::store::{Error, LastSeen, Recipient, State, Wanted, Why};
+
+/// Why somebody has not got a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// None of the user's terminals was ever here.
+    NeverConnected,
+    /// None of them is here now.
+    Away,
+    /// It went out to one that is here, which has not answered.
+    Sent,
+    /// One is here, and others come first.
+    Behind,
+    TooLarge,
+    Refused,
+    SetAside,
+    Left,
+    Expired,
+    Cancelled,
+}
+
+impl Reason {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 10] = [
+        Self::NeverConnected,
+        Self::Away,
+        Self::Sent,
+        Self::Behind,
+        Self::TooLarge,
+        Self::Refused,
+        Self::SetAside,
+        Self::Left,
+        Self::Expired,
+        Self::Cancelled,
+    ];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NeverConnected => "never-connected",
+            Self::Away => "away",
+            Self::Sent => "sent",
+            Self::Behind => "behind",
+            Self::TooLarge => "too-large",
+            Self::Refused => "refused",
+            Self::SetAside => "set-aside",
+            Self::Left => "left",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
+    /// The state of those that it is true of.
+    fn state(self) -> State {
+        match self {
+            Self::NeverConnected | Self::Away | Self::Sent | Self::Behind | Self::SetAside => State::Pending,
+            Self::TooLarge | Self::Refused => State::Aborted,
+            Self::Left => State::Undeliverable,
+            Self::Expired => State::Expired,
+            Self::Cancelled => State::Cancelled,
+        }
+    }
+}
+
+/// One member, explained.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    pub user: String,
+    pub address: String,
+    pub state: State,
+    pub code: u16,
+    /// None where it has the push.
+    pub reason: Option<Reason>,
+    /// In words, where there are any beside those of the code.
+    pub desc: String,
+    pub at: Option<Millis>,
+    pub connected: bool,
+    pub last_seen: Option<Millis>,
+}
+
+/// Which of them are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    pub wanted: Wanted,
+    pub reason: Option<Reason>,
+}
+
+/// Some of them, and where the next ones begin.
+#[derive(Debug, Default)]
+pub struct Page {
+    pub recipients: Vec<Explained>,
+    pub next: Option<(i64, i64)>,
+}
+
+/// Members that one look at the store finds where few of them are wanted, and such looks for one answer.
+const LOOK: usize = 1_000;
+const LOOKS: usize = 10;
+
+impl Gateway {
+    /// Members of a push from `after` on; `None` for an unknown push.
+    pub async fn recipients(
+        &self,
+        initiator: &str,
+        push_id: &str,
+        asked: Asked,
+        mut after: (i64, i64),
+        limit: usize,
+    ) -> Result<Option<Page>, Error> {
+        // What a reason is true of narrows the look.
+        let wanted = match asked.reason {
+            Some(reason) if asked.wanted.has(reason.state()) => Wanted::In(reason.state()),
+            Some(_) => return Ok(Some(Page::default())),
+            None => asked.wanted,
+        };
+        let mut page = Page::default();
+        for _ in 0..LOOKS {
+            let look = if asked.reason.is_some() { LOOK } else { limit };
+            let found = self.store.recipients(initiator.into(), push_id.into(), wanted, after, look).await?;
+            let Some(found) = found else { return Ok(None) };
+            let places: Vec<(i64, i64)> = found.recipients.iter().map(|recipient| recipient.place).collect();
+            for (explained, place) in self.explain(found.recipients).await.into_iter().zip(places) {
+                if asked.reason.is_some_and(|reason| explained.reason != Some(reason)) {
+                    continue;
+                }
+                page.recipients.push(explained);
+                if page.recipients.len() >= limit {
+                    page.next = Some(place);
+                    return Ok(Some(page));
+                }
+            }
+            page.next = found.next;
+            match found.next {
+                Some(next) if asked.reason.is_some() => after = next,
+                _ => break,
+            }
+        }
+        Ok(Some(page))
+    }
+
+    /// How many have it, and how many have not for which reason; `None` for an unknown push.
+    pub async fn count_recipients(
+        &self,
+        initiator: &str,
+        push_id: &str,
+    ) -> Result<Option<BTreeMap<&'static str, u64>>, Error> {
+        let (mut counts, mut after) = (BTreeMap::new(), (0, 0));
+        loop {
+            let found = self.store.recipients(initiator.into(), push_id.into(), Wanted::All, after, usize::MAX).await?;
+            let Some(found) = found else { return Ok(None) };
+            let (has, others): (Vec<_>, Vec<_>) = found.recipients.into_iter().partition(|one| one.why == Why::Has);
+            *counts.entry("delivered").or_default() += has.len() as u64;
+            for explained in self.explain(others).await {
+                let reason = explained.reason.map_or("delivered", Reason::name);
+                *counts.entry(reason).or_default() += 1;
+            }
+            match found.next {
+                Some(next) => after = next,
+                None => return Ok(Some(counts)),
+            }
+        }
+    }
+
+    async fn explain(&self, recipients: Vec<Recipient>) -> Vec<Explained> {
+        let mut in_sight: HashMap<DispatchId, HashMap<UserId, InSight>> = HashMap::new();
+        for recipient in &recipients {
+            if !in_sight.contains_key(&recipient.id) {
+                let same = recipients.iter().filter(|other| other.id == recipient.id);
+                let users = same.filter_map(|one| UserId::parse(&one.user).ok()).collect();
+                in_sight.insert(recipient.id, self.terminals().look(users, recipient.id).await);
+            }
+        }
+        let seen = |one: &Recipient| {
+            let user = UserId::parse(&one.user).ok()?;
+            in_sight.get(&one.id)?.get(&user).copied()
+        };
+        recipients
+            .into_iter()
+            .map(|one| {
+                let now = seen(&one);
+                explain(one, now)
+            })
+            .collect()
+    }
+}
+
+fn explain(recipient: Recipient, now: Option<InSight>) -> Explained {
+    let (reason, desc) = match recipient.why {
+        Why::Has => (None, String::new()),
+        Why::TooLarge => (Some(Reason::TooLarge), too_large(&recipient)),
+        Why::Refused => (Some(Reason::Refused), recipient.words.into_owned()),
+        Why::SetAside => (Some(Reason::SetAside), recipient.words.into_owned()),
+        Why::Left => (Some(Reason::Left), recipient.words.into_owned()),
+        Why::Expired => (Some(Reason::Expired), recipient.words.into_owned()),
+        Why::Cancelled => (Some(Reason::Cancelled), recipient.words.into_owned()),
+        Why::Owed => {
+            let (reason, desc) = owed(&recipient.seen, now);
+            (Some(reason), desc)
+        }
+    };
+    Explained {
+        user: recipient.user,
+        address: recipient.address,
+        state: recipient.state,
+        code: recipient.code,
+        reason,
+        desc,
+        at: recipient.at,
+        connected: now.is_some(),
+        last_seen: if now.is_some() { Some(clock::now()) } else { recipient.seen.at },
+    }
+}
+
+/// Why somebody has not got it who is owed it.
+fn owed(seen: &LastSeen, now: Option<InSight>) -> (Reason, String) {
+    match (now, &seen.behind) {
+        (Some(InSight { sent_at: Some(at) }), _) => {
+            (Reason::Sent, format!("sent at {}, and not acknowledged", clock::format_utc(at)))
+        }
+        (Some(_), Some(first)) => {
+            (Reason::Behind, format!("connected, and waits behind the push {first:?}, which is not acknowledged"))
+        }
+        (Some(_), None) => (Reason::Behind, "connected, and about to be sent it".into()),
+        (None, _) => match seen.at {
+            Some(at) => {
+                let why = seen.gone.as_ref().map(|gone| format!(": {gone}")).unwrap_or_default();
+                (Reason::Away, format!("away since {}{why}", clock::format_utc(at)))
+            }
+            None if seen.was_here => (Reason::Away, "away for longer than store.retention".into()),
+            None => (Reason::NeverConnected, "no terminal of this user was ever here".into()),
+        },
+    }
+}
+
+fn too_large(recipient: &Recipient) -> String {
+    let words = &recipient.words;
+    match recipient.seen.maximum_packet {
+        Some(most) if u64::from(most) < recipient.size => {
+            format!("too large: {} bytes, and its terminal takes packets of {most}", recipient.size)
+        }
+        Some(most) => format!("{words}: {} bytes and its headers; it takes packets of {most}", recipient.size),
+        None => format!("{words}: {} bytes", recipient.size),
+    }
+}

@@ -1,0 +1,123 @@
+//! Who has not got a push, and why: one device of each kind, asked about over HTTP and by the command.
+
+use serde_json::{Value, json};
+
+use crate::common::http::Pap;
+use crate::common::mqtt::{Connect, Raw};
+use crate::common::{Gateway, papcast, wait_for};
+
+/// A fleet of one device of each kind, and a push of 1,000 bytes to all of them.
+fn fleet() -> (Gateway, Vec<Raw>) {
+    let gateway = Gateway::start_with("mqtt.inflight = 1\n", &[]);
+    let http = gateway.http();
+    http.bind("fleet", "never");
+    let member = |name: &str| {
+        let mut raw = Raw::connect(gateway.mqtt, &Connect::v5(name, name).lasting());
+        raw.join("fleet");
+        raw
+    };
+    member("away").disconnect();
+    let mut got = member("got");
+    let mute = member("mute");
+    let mut refuses = member("refuses");
+    // Maximum Packet Size of 300 (MQTT 5.0 §3.1.2.11.4).
+    let small = Connect { properties: vec![0x27, 0, 0, 1, 44], ..Connect::v5("small", "small") };
+    let mut small = Raw::connect(gateway.mqtt, &small);
+    small.join("fleet");
+    let leaves = member("leaves");
+    let behind = member("behind");
+    // One that keeps the next waiting.
+    assert_eq!(http.pap(&Pap::new("first").to("user:behind")).pap_code(), 1001);
+    let mut behind = behind;
+    behind.publish_in();
+    assert_eq!(http.pap(&Pap::new("fw-17").to("group:fleet").text(&"x".repeat(1_000))).pap_code(), 1001);
+    got.push();
+    let push = refuses.publish_in();
+    // PUBACK 0x83: implementation specific error.
+    refuses.puback_reason(push.id, 0x83);
+    assert_eq!(http.json("DELETE", "/api/v1/groups/fleet/members/leaves", Value::Null).status, 204);
+    http.wait_outcome("fw-17", "pending", "1 of 8, 2 refused, 1 left the group");
+    (gateway, vec![got, mute, refuses, small, leaves, behind])
+}
+
+fn of<'a>(recipients: &'a [Value], user: &str) -> &'a Value {
+    recipients.iter().find(|one| one["user"] == user).unwrap_or_else(|| panic!("no {user} in {recipients:?}"))
+}
+
+#[test]
+fn each_who_has_not_got_it_is_listed_with_its_reason() {
+    let (gateway, mut terminals) = fleet();
+    // The second terminal has had it, and says nothing.
+    terminals[1].publish_in();
+    let http = gateway.http();
+    let list = |query: &str| {
+        let reply = http.get(&format!("/api/v1/pushes/fw-17/recipients?{query}"));
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()
+    };
+    let all = wait_for("the one that went away to be written down", || {
+        let all = list("counts=true");
+        let recipients = all["recipients"].as_array().unwrap().clone();
+        of(&recipients, "away")["last_seen"].is_string().then_some(all)
+    });
+    let recipients = all["recipients"].as_array().unwrap().clone();
+    for (user, reason, state, connected, words) in [
+        ("got", Value::Null, "delivered", true, "OK"),
+        ("never", "never-connected".into(), "pending", false, "no terminal of this user was ever here"),
+        ("away", "away".into(), "pending", false, "it said goodbye"),
+        ("mute", "sent".into(), "pending", true, ", and not acknowledged"),
+        ("behind", "behind".into(), "pending", true, "connected, and "),
+        ("small", "too-large".into(), "aborted", true, "too large: 1000 bytes, and its terminal takes packets of 300"),
+        ("refuses", "refused".into(), "aborted", true, "refused by the terminal"),
+        ("leaves", "left".into(), "undeliverable", true, "left the group"),
+    ] {
+        let one = of(&recipients, user);
+        assert_eq!((&one["reason"], &one["state"]), (&reason, &json!(state)), "{one}");
+        assert_eq!(one["connected"], connected, "{one}");
+        assert!(one["desc"].as_str().unwrap().contains(words), "{one}");
+        assert_eq!(one["last_seen"].is_string(), user != "never", "{one}");
+    }
+    assert_eq!(
+        all["counts"],
+        json!({"delivered": 1, "never-connected": 1, "away": 1, "sent": 1, "behind": 1, "too-large": 1, "refused": 1, "left": 1})
+    );
+    // Filters, and pages of them.
+    let names = |listed: &Value| -> Vec<String> {
+        listed["recipients"].as_array().unwrap().iter().map(|one| one["user"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&list("reason=away")), ["away"]);
+    assert_eq!(names(&list("reason=too-large&missing=true")), ["small"]);
+    assert_eq!(names(&list("missing=true")).len(), 7);
+    assert_eq!(names(&list("reason=away&state=delivered")), Vec::<String>::new());
+    let first = list("missing=true&limit=3");
+    let rest = list(&format!("missing=true&after={}", first["next"].as_str().unwrap()));
+    assert_eq!(names(&first).len() + names(&rest).len(), 7);
+    let bad = http.get("/api/v1/pushes/fw-17/recipients?reason=lazy");
+    assert!(bad.status == 400 && bad.body.contains("never-connected"), "{bad:?}");
+    // Over: what was owed is expired, or cancelled.
+    assert_eq!(http.send("DELETE", "/api/v1/pushes/fw-17", "text/plain", b"").status, 200);
+    let cancelled = list("reason=cancelled");
+    assert!(names(&cancelled).contains(&"never".to_owned()), "{cancelled}");
+}
+
+#[test]
+fn the_command_says_how_many_have_it_and_why_the_others_have_not() {
+    let (gateway, _terminals) = fleet();
+    let at = format!("http://{}", gateway.http);
+    let who = |more: &[&str]| {
+        let output = papcast(&[&["who", "fw-17", "--gateway", &at], more].concat());
+        assert_eq!(output.code, Some(0), "{output:?}");
+        output
+    };
+    let missing = who(&["--missing"]);
+    assert!(missing.err.starts_with("1 of 8 have it; 1 "), "{}", missing.err);
+    assert_eq!(missing.out.lines().count(), 7, "{}", missing.out);
+    let line = missing.out.lines().find(|line| line.starts_with("never\t")).unwrap();
+    assert_eq!(line.split('\t').collect::<Vec<_>>()[1], "never-connected");
+    let small = who(&["--reason", "too-large"]);
+    assert!(small.out.starts_with("small\ttoo-large\tconnected\ttoo large: 1000 bytes"), "{}", small.out);
+    let all: Value = serde_json::from_str(&who(&["--json"]).out).unwrap();
+    assert_eq!((all["recipients"].as_array().unwrap().len(), &all["counts"]["delivered"]), (8, &json!(1)));
+    let unknown = papcast(&["who", "fw-18", "--gateway", &at]);
+    assert!(unknown.code == Some(1) && unknown.err.contains("there is no push \"fw-18\""), "{unknown:?}");
+}
