@@ -162,7 +162,8 @@ CREATE TABLE sessions (
     user       TEXT    NOT NULL,
     lasting    INTEGER NOT NULL,             -- 0: ends with its connection, and so with the gateway's process
     expiry     INTEGER NOT NULL,             -- milliseconds it may stay away
-    away_since INTEGER                       -- null while connected
+    away_since INTEGER,                      -- null while connected
+    by_jwt     INTEGER NOT NULL DEFAULT 0    -- 1: its user signed in with a token that somebody else has signed
 ) STRICT;
 CREATE INDEX sessions_user ON sessions (user);
 CREATE INDEX sessions_away ON sessions (away_since + expiry) WHERE away_since IS NOT NULL;

@@ -17,9 +17,10 @@ use crate::entrances::Entrances;
 use crate::feed::Feed;
 use crate::gateway::{self, Gateway};
 use crate::http::{self, Live, Readiness, Site};
-use crate::listeners::{Upgraded, Upgrades};
+use crate::listeners::Upgraded;
 use crate::metrics::Metrics;
 use crate::mqtt;
+use crate::open_files;
 use crate::reload::{Load, Reloader, Running};
 use crate::store::Store;
 use crate::supervision::Health;
@@ -41,14 +42,20 @@ pub struct App {
     config: Config,
     store: Store,
     gateway: Arc<Gateway>,
-    metrics: Arc<Metrics>,
     readiness: Readiness,
-    live: Arc<Live>,
-    upgrades: Upgrades,
+    lives: Lives,
     upgraded: Receiver<Upgraded>,
     mqtt: Arc<mqtt::Server>,
     watchdog: Watchdog,
     health: Health,
+}
+
+/// What each kind of HTTP port serves.
+#[derive(Debug)]
+struct Lives {
+    http: Arc<Live>,
+    websocket: Arc<Live>,
+    metrics: Arc<Live>,
 }
 
 impl App {
@@ -58,7 +65,7 @@ impl App {
         // Listeners first: an address in use is the first error.
         let certificates = Certificates::load(&config.tls)?.map(Arc::new);
         let entrances = Entrances::open(&config, certificates.as_ref())?;
-        raise_file_limit(&config);
+        open_files::raise_limit(&config);
         let health = Health::default();
         let settings = broker::Settings {
             max_topics: config.broker.max_topics,
@@ -88,12 +95,18 @@ impl App {
         let readiness = Readiness::new(store.clone(), watchdog.pulse(), health.clone());
         let (upgrades, upgraded) = tokio::sync::mpsc::channel(UPGRADES);
         let site = Site::new(Arc::clone(&gateway), readiness.clone(), Arc::clone(&metrics), upgrades.clone());
-        let live = Arc::new(Live::new(http::router(&site, &config), &config.http, &metrics));
+        let live = |router| Arc::new(Live::new(router, &config.http, &metrics));
+        let lives = Lives {
+            http: live(http::router(&site, &config)),
+            websocket: live(http::websocket_router(upgrades, config.auth.mode)),
+            metrics: live(http::metrics_router(&metrics)),
+        };
         let running = Running {
             gateway: Arc::clone(&gateway),
             mqtt: Arc::clone(&mqtt),
             site,
-            http: Arc::clone(&live),
+            http: Arc::clone(&lives.http),
+            lives: vec![Arc::clone(&lives.http), Arc::clone(&lives.websocket), Arc::clone(&lives.metrics)],
             certificates,
         };
         let reloader = Reloader::new(load, running, config.clone());
@@ -104,10 +117,8 @@ impl App {
             config,
             store,
             gateway,
-            metrics,
             readiness,
-            live,
-            upgrades,
+            lives,
             upgraded,
             mqtt,
             watchdog,
@@ -135,14 +146,10 @@ impl App {
         let tasks = Tasks { tracker: TaskTracker::new(), health: self.health.clone() };
         let http_stop = http::Stop { begin: intake.clone(), end: CancellationToken::new() };
         let Entrances { http, mqtt, websocket, metrics, .. } = self.entrances;
-        let settings = &self.config.http;
-        let for_websocket = http::websocket_router(self.upgrades, self.config.auth.mode);
-        let for_metrics = http::metrics_router(&self.metrics);
-        let live = |router| Arc::new(Live::new(router, settings, &self.metrics));
         let http = [
-            ("http", http, self.live),
-            ("mqtt-websocket", websocket, live(for_websocket)),
-            ("metrics", metrics, live(for_metrics)),
+            ("http", http, self.lives.http),
+            ("mqtt-websocket", websocket, self.lives.websocket),
+            ("metrics", metrics, self.lives.metrics),
         ];
         for (part, listeners, live) in http.into_iter().filter(|(_, listeners, _)| !listeners.is_empty()) {
             tasks.spawn(part, http::serve(listeners, live, self.config.tls.client_name, http_stop.clone()));
@@ -231,26 +238,4 @@ async fn drain(tracker: &TaskTracker, mqtt: &mqtt::Server, http: &http::Stop, st
     tracker.wait().await;
     let store = store.clone();
     let _ = tokio::task::spawn_blocking(move || store.close()).await;
-}
-
-/// A limit on open files below this is low, whatever was asked for.
-const FEW_FILES: u64 = 4_096;
-
-/// One file descriptor for each connection: as many as the system gives. That these are fewer than the default allows for is
-/// so on most machines, and matters where somebody has asked for a number of connections.
-fn raise_file_limit(config: &Config) {
-    let wanted = (config.mqtt.max_connections + config.http.max_connections + 256) as u64;
-    match rlimit::increase_nofile_limit(wanted) {
-        Ok(files) if files < wanted => {
-            let built_in = crate::config::load(None, [], &[]).map(|default| default.mqtt.max_connections);
-            if files < FEW_FILES || built_in.is_ok_and(|number| number != config.mqtt.max_connections) {
-                let text = "the limit on open files is lower than what the connections need; raise it (ulimit -n, LimitNOFILE)";
-                tracing::warn!(files, wanted, "{text}");
-            } else {
-                tracing::debug!(files, wanted, "fewer open files than connections are allowed");
-            }
-        }
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "the limit on open files could not be raised"),
-    }
 }

@@ -45,8 +45,9 @@ impl Role {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Login {
     pub kind: Kind,
-    pub name: String,
-    /// One token of it; none means all.
+    /// None: whoever has that token.
+    pub name: Option<String>,
+    /// One token of it, or the key that has signed it; none means all.
     pub hash: Option<[u8; 32]>,
 }
 

@@ -139,7 +139,7 @@ impl Credentials {
     async fn remove(&self, kind: Kind, name: &str) -> Result<Login, Error> {
         let name = checked(kind, name)?;
         let removed = self.store.remove_credential(kind, name.clone()).await?;
-        if removed { Ok(Login { kind, name, hash: None }) } else { Err(Error::Unknown { kind, name }) }
+        if removed { Ok(Login { kind, name: Some(name), hash: None }) } else { Err(Error::Unknown { kind, name }) }
     }
 
     async fn list(&self, kind: Kind, after: &str, limit: usize) -> Result<Vec<Listed>, Error> {

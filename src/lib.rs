@@ -23,7 +23,7 @@
 //! | [`entrances`], [`listeners`], [`proxy_protocol`], [`tls`] | addresses to listen on, proxies before them, and certificates |
 //! | [`parcel`] | what travels: one push on its way to one destination |
 //! | [`config`], [`telemetry`], [`metrics`] | settings, logs, counters |
-//! | [`supervision`], [`faults`], [`log_limit`], [`rate_limit`], [`client_address`], [`budget`], [`clock`], [`ids`] | which parts live, faults for tests, repeated log lines, how often, what is one address, shared bounds, time, names |
+//! | [`supervision`], [`open_files`], [`faults`], [`log_limit`], [`rate_limit`], [`client_address`], [`budget`], [`clock`], [`ids`] | which parts live, how many connections the system allows, faults for tests, repeated log lines, how often, what is one address, shared bounds, time, names |
 
 pub mod address_resolution;
 pub mod app;
@@ -47,6 +47,7 @@ pub mod listeners;
 pub mod log_limit;
 pub mod metrics;
 pub mod mqtt;
+pub mod open_files;
 pub mod pap;
 pub mod parcel;
 pub mod pattern;

@@ -6,8 +6,8 @@ use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Those who are told apart; beyond that, the ones whose buckets are full again are forgotten, and if there are none everybody
-/// new shares what is left.
+/// Those who are told apart in each of two generations; beyond it the older one is forgotten. So nobody is kept out because many
+/// others came, and no look walks through all of them.
 const REMEMBERED: usize = 10_000;
 
 /// One bucket.
@@ -46,12 +46,18 @@ impl Rate {
 /// Buckets by whose they are. The rate comes with each question: it may have changed since the last one.
 #[derive(Debug)]
 pub struct RateLimits<K> {
-    known: Mutex<HashMap<K, Option<Bucket>>>,
+    known: Mutex<Generations<K>>,
+}
+
+#[derive(Debug)]
+struct Generations<K> {
+    young: HashMap<K, Option<Bucket>>,
+    old: HashMap<K, Option<Bucket>>,
 }
 
 impl<K> Default for RateLimits<K> {
     fn default() -> Self {
-        Self { known: Mutex::default() }
+        Self { known: Mutex::new(Generations { young: HashMap::new(), old: HashMap::new() }) }
     }
 }
 
@@ -63,14 +69,17 @@ impl<K: Hash + Eq> RateLimits<K> {
 
     fn pass_at(&self, rate: Rate, key: K, now: Instant) -> Result<(), Duration> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED && !known.contains_key(&key) {
-            let full = f64::from(rate.most);
-            known.retain(|_, bucket| bucket.is_some_and(|bucket| rate.filled(&bucket, now) < full));
-            if known.len() >= REMEMBERED {
-                return Err(rate.window);
-            }
+        let Generations { young, old } = &mut *known;
+        if let Some(bucket) = young.get_mut(&key) {
+            return rate.take(bucket, now);
         }
-        rate.take(known.entry(key).or_default(), now)
+        let mut bucket = old.remove(&key).flatten();
+        if young.len() >= REMEMBERED {
+            *old = std::mem::take(young);
+        }
+        let taken = rate.take(&mut bucket, now);
+        young.insert(key, bucket);
+        taken
     }
 }
 
@@ -94,12 +103,15 @@ mod tests {
     }
 
     #[test]
-    fn so_many_are_remembered_and_who_rests_is_forgotten() {
+    fn however_many_come_newcomers_pass_and_so_many_are_remembered() {
         let limits = RateLimits::default();
         let begin = Instant::now();
-        (0..REMEMBERED).for_each(|one| assert_eq!(limits.pass_at(RATE, one, begin), Ok(())));
-        assert_eq!(limits.pass_at(RATE, REMEMBERED, begin), Err(RATE.window));
-        assert_eq!(limits.pass_at(RATE, REMEMBERED, begin + RATE.window), Ok(()));
-        assert_eq!(limits.known.lock().unwrap().len(), 1);
+        (0..10).for_each(|_| assert_eq!(limits.pass_at(RATE, 0, begin), Ok(())));
+        // As many as one generation holds: the first one is not forgotten.
+        (1..=REMEMBERED).for_each(|one| assert_eq!(limits.pass_at(RATE, one, begin), Ok(())));
+        assert!(limits.pass_at(RATE, 0, begin).is_err());
+        (0..5 * REMEMBERED).for_each(|one| assert_eq!(limits.pass_at(RATE, 1_000_000 + one, begin), Ok(())));
+        let known = limits.known.lock().unwrap();
+        assert!(known.young.len() + known.old.len() <= 2 * REMEMBERED);
     }
 }

@@ -10,6 +10,7 @@ use crate::gateway::Gateway;
 use crate::http::{self, Live, Site};
 use crate::jwt::Jwt;
 use crate::mqtt;
+use crate::open_files;
 use crate::telemetry;
 use crate::tls::Certificates;
 
@@ -32,6 +33,8 @@ pub struct Running {
     pub mqtt: Arc<mqtt::Server>,
     pub site: Site,
     pub http: Arc<Live>,
+    /// That one, and those of the other ports.
+    pub lives: Vec<Arc<Live>>,
     pub certificates: Option<Arc<Certificates>>,
 }
 
@@ -64,16 +67,19 @@ impl Reloader {
             return Err(format!("log.level: {:?} is no level and no filter", fresh.log.level));
         }
         let applied = apply(&current, &fresh);
-        let Running { gateway, mqtt, site, http, certificates } = &*self.running;
+        let Running { gateway, mqtt, site, http, lives, certificates } = &*self.running;
         // First what may fail.
         let jwt = Jwt::load(&applied.jwt).map_err(|error| error.to_string())?;
         if let Some(certificates) = certificates {
             certificates.reload().map_err(|error| error.to_string())?;
         }
+        let router = http::router(site, &applied);
         telemetry::set_level(&applied.log.level);
+        open_files::raise_limit(&applied);
         gateway.follow(&applied, jwt);
         mqtt.follow(&applied);
-        http.follow(http::router(site, &applied), &applied.http);
+        http.follow(router);
+        lives.iter().for_each(|live| live.follow_limits(&applied.http));
         let needs_restart = differ(&applied, &fresh);
         *current = applied;
         let mut reloaded = RELOADED.to_vec();
@@ -98,16 +104,11 @@ impl Reloader {
     /// Reads certificates and keys again whose files have changed.
     pub fn follow_files(&self) {
         let Running { gateway, certificates, .. } = &*self.running;
+        gateway.follow_jwt_files();
         if let Some(certificates) = certificates.as_ref().filter(|certificates| certificates.has_changed()) {
             match certificates.reload() {
                 Ok(()) => tracing::info!("the certificates were read again; connections that begin now get them"),
                 Err(error) => tracing::error!(%error, "the certificates stay as they are"),
-            }
-        }
-        if let Some(jwt) = gateway.jwt().filter(|jwt| jwt.has_changed()) {
-            match jwt.reload() {
-                Ok(()) => tracing::info!("the keys of JSON Web Tokens were read again"),
-                Err(error) => tracing::error!(%error, "the keys of JSON Web Tokens stay as they are"),
             }
         }
     }
@@ -139,7 +140,6 @@ fn apply(current: &Config, fresh: &Config) -> Config {
             ..then.mqtt
         },
         store: config::Store { path: now.store.path, readers: now.store.readers, ..then.store },
-        auth: config::Auth { mode: now.auth.mode, ..then.auth },
         log: config::Log { format: now.log.format, ..then.log },
         broker: now.broker,
         tls: now.tls,
@@ -147,7 +147,9 @@ fn apply(current: &Config, fresh: &Config) -> Config {
         groups: then.groups,
         push: then.push,
         pap: then.pap,
-        jwt: then.jwt,
+        // It means something in one of the modes only, and the mode needs a restart.
+        jwt: if then.auth.mode == now.auth.mode { then.jwt } else { now.jwt },
+        auth: config::Auth { mode: now.auth.mode, ..then.auth },
         aliases: then.aliases,
         initiators: then.initiators,
         devices: then.devices,
@@ -158,7 +160,7 @@ fn apply(current: &Config, fresh: &Config) -> Config {
 /// Keys and sections that say something else and need a restart: those that [`apply`] leaves as they are.
 fn differ(applied: &Config, fresh: &Config) -> Vec<&'static str> {
     let texts = |config: &Config| {
-        let Config { http, mqtt, store, broker, auth, tls, notify, log, .. } = config;
+        let Config { http, mqtt, store, broker, auth, tls, notify, jwt, log, .. } = config;
         [
             ("http.listen", format!("{:?}", http.listen)),
             ("http.tls_listen", format!("{:?}", http.tls_listen)),
@@ -176,6 +178,7 @@ fn differ(applied: &Config, fresh: &Config) -> Vec<&'static str> {
             ("auth.mode", format!("{:?}", auth.mode)),
             ("log.format", format!("{:?}", log.format)),
             ("broker", format!("{broker:?}")),
+            ("jwt", format!("{jwt:?}")),
             ("tls", format!("{tls:?}")),
             ("notify", format!("{notify:?}")),
         ]

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use super::out;
 use crate::config;
 use crate::control::{self, Order, Reply};
+use crate::jwt;
 use crate::telemetry;
 use crate::tls;
 
@@ -58,6 +59,7 @@ fn check(file: Option<&Path>, json: bool) -> anyhow::Result<()> {
     // What `serve` reads besides.
     tls::Certificates::load(&config.tls)?;
     tls::Trust::new(config.notify.ca.as_deref(), "notify.ca")?;
+    jwt::check(&config.jwt)?;
     let name = file.map_or("the built-in default".into(), |file| file.display().to_string());
     if json {
         out::json(&serde_json::json!({ "file": file, "valid": true, "warnings": warnings }));

@@ -127,10 +127,11 @@ impl Config {
             }
         }
         for path in self.pap.endpoints.keys() {
-            let free = !["/api", "/healthz", "/readyz", "/metrics", "/console", "/mqtt"]
+            let is_plain = path.split('/').all(|level| !level.starts_with(':'));
+            let free = !["/api", "/healthz", "/readyz", "/metrics", "/console", "/mqtt", "/debug"]
                 .iter()
                 .any(|own| path.starts_with(own));
-            if !path.starts_with('/') || path.contains(['{', '}', '*']) || !free {
+            if !path.starts_with('/') || path.contains(['{', '}', '*']) || !is_plain || !free {
                 return no(
                     &format!("pap.endpoints.{path:?}"),
                     "a path that starts with \"/\", has no pattern and is not papcast's own".into(),

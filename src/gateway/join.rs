@@ -217,6 +217,11 @@ impl Gateway {
         });
         match self.store.subscribe(client.to_owned(), user.clone(), wishes.collect(), clock::now()).await {
             Ok(answers) => {
+                for bound in answers.iter().flatten() {
+                    if let Bound::LimitReached(limit) = bound {
+                        self.over_limit(limit.key(), user);
+                    }
+                }
                 self.in_force(user, answers.iter().flatten()).await;
                 let granted = |bound: &Option<Bound>| matches!(bound, None | Some(Bound::Member { .. }));
                 let outcome =

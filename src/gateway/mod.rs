@@ -144,11 +144,14 @@ impl Gateway {
     }
 
     /// From now on what this configuration says of groups, pushes and rules holds; who is in a group already stays there.
-    pub fn follow(&self, config: &Config, jwt: Option<Jwt>) {
+    pub fn follow(self: &Arc<Self>, config: &Config, jwt: Option<Jwt>) {
         let policy = Policy::new(config.initiators.clone(), config.devices.clone());
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Rules::of(config));
+        let before = self.jwt().map(|jwt| jwt.keys()).unwrap_or_default();
+        let after = jwt.as_ref().map(Jwt::keys).unwrap_or_default();
         *self.jwt.write().unwrap_or_else(PoisonError::into_inner) = jwt.map(Arc::new);
+        self.end_jwt_keys(before.difference(&after).copied().collect());
     }
 
     /// The rules of the configuration as they are now.
@@ -157,8 +160,7 @@ impl Gateway {
     }
 
     /// Tokens that somebody else has signed, where they are taken.
-    #[must_use]
-    pub fn jwt(&self) -> Option<Arc<Jwt>> {
+    fn jwt(&self) -> Option<Arc<Jwt>> {
         self.jwt.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

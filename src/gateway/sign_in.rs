@@ -1,6 +1,7 @@
 //! Who is who: one answer for every door.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Gateway;
@@ -149,9 +150,33 @@ impl Gateway {
         jwt::is_one(token) && self.jwt().is_some()
     }
 
-    /// Whether the user of a session, which is not here, can sign in again.
-    pub async fn may_come_back(&self, user: &str) -> Result<bool, crate::store::Error> {
-        Ok(self.jwt().is_some() || self.is_device(user).await?)
+    /// Whether the user of a session, which is not here, can sign in again. `by_jwt`: it signed in with a token that somebody
+    /// else has signed.
+    pub async fn may_come_back(&self, user: &str, by_jwt: bool) -> Result<bool, crate::store::Error> {
+        Ok((by_jwt && self.requires_sign_in() && self.jwt().is_some()) || self.is_device(user).await?)
+    }
+
+    /// Keys that verify nothing any more end the connections that they let in.
+    pub(super) fn end_jwt_keys(self: &Arc<Self>, gone: Vec<Hash>) {
+        if gone.is_empty() {
+            return;
+        }
+        let gateway = Arc::clone(self);
+        let ended = gone.into_iter().map(|key| Login { kind: Kind::Device, name: None, hash: Some(key) });
+        let ended: Vec<Login> = ended.collect();
+        tokio::spawn(async move { gateway.sign_out_all(ended).await });
+    }
+
+    /// Reads the keys of JSON Web Tokens again where their files have changed.
+    pub fn follow_jwt_files(self: &Arc<Self>) {
+        let Some(jwt) = self.jwt().filter(|jwt| jwt.has_changed()) else { return };
+        match jwt.reload() {
+            Ok(gone) => {
+                tracing::info!("the keys of JSON Web Tokens were read again");
+                self.end_jwt_keys(gone);
+            }
+            Err(error) => tracing::error!(%error, "the keys of JSON Web Tokens stay as they are"),
+        }
     }
 
     /// Whose token this is, or why it is nobody's.
@@ -164,7 +189,7 @@ impl Gateway {
                     return Err(NO_USER_ID);
                 }
                 let until = Some(verified.until.saturating_mul(1_000));
-                Ok(SignedIn { kind: Kind::Device, name, role: None, hash: [0; 32], until })
+                Ok(SignedIn { kind: Kind::Device, name, role: None, hash: verified.key, until })
             }));
         }
         self.find_own(token).await.map(|found| found.ok_or(UNKNOWN))
@@ -222,7 +247,7 @@ impl Gateway {
     }
 
     async fn sign_out(&self, login: Login) {
-        let (kind, name) = (login.kind.name(), &login.name);
+        let (kind, name) = (login.kind.name(), login.name.as_deref());
         tracing::info!(kind, name, "a token works no more; the connections that it let in end");
         self.removals.fetch_add(1, Ordering::SeqCst);
         self.terminals().sign_out(login).await;

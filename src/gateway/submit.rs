@@ -197,10 +197,12 @@ impl Gateway {
             return bad("a push needs an address".into());
         }
         if request.addresses.len() > self.rules().max_addresses {
+            self.over_limit("push.max_addresses", request.caller.initiator());
             return bad(format!("a push has {} addresses at most (push.max_addresses)", self.rules().max_addresses));
         }
         let size = request.content.body.len();
         if size > self.rules().max_content {
+            self.over_limit("push.max_content", request.caller.initiator());
             return bad(format!(
                 "the content has {size} bytes, more than {} (push.max_content)",
                 self.rules().max_content

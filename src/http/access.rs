@@ -78,28 +78,26 @@ pub(super) struct Access {
     open_metrics: bool,
     sessions: Arc<Sessions>,
     rate: Rate,
-    rates: RateLimits<Asker>,
+    rates: Arc<RateLimits<Asker>>,
 }
 
 /// Whose requests are counted together.
 #[derive(Debug, PartialEq, Eq, Hash)]
-enum Asker {
+pub(super) enum Asker {
     Name(&'static str, String),
     Address(IpAddr),
 }
 
 impl Access {
-    pub(super) fn new(gateway: Arc<Gateway>, sessions: Arc<Sessions>, config: &Config) -> Self {
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        sessions: Arc<Sessions>,
+        rates: Arc<RateLimits<Asker>>,
+        config: &Config,
+    ) -> Self {
         let in_query = config.pap.endpoints.iter().map(|(path, endpoint)| (path.clone(), endpoint.query_credentials));
         let rate = Rate { most: config.http.max_requests_per_second, window: Duration::from_secs(1) };
-        Self {
-            gateway,
-            pap: in_query.collect(),
-            open_metrics: config.auth.open_metrics,
-            rate,
-            rates: RateLimits::default(),
-            sessions,
-        }
+        Self { gateway, pap: in_query.collect(), open_metrics: config.auth.open_metrics, rate, rates, sessions }
     }
 
     /// Whether this caller has asked too often; then, for how long he should not.

@@ -90,7 +90,8 @@ impl Slots {
         let place = match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => place,
             Err(_) => {
-                self.cut_longest();
+                // Those that are to go as well: their places are not given to anybody.
+                (0..=self.most.to_forget.load(Ordering::Relaxed)).for_each(|_| self.cut_longest());
                 Arc::clone(&self.places).acquire_owned().await.ok()?
             }
         };
@@ -193,6 +194,32 @@ mod tests {
         let _next = next.await.unwrap();
         drop((first, served));
         assert_eq!(slots.waiting().since.len(), 1);
+    }
+
+    /// The places that a reload had taken away were waited for, and nobody was asked to give them up.
+    #[tokio::test]
+    async fn with_fewer_places_than_connections_nobody_new_was_let_in() {
+        let (slots, cut) = (Slots::new(4, 100, Arc::default()), CancellationToken::new());
+        let mut there = Vec::new();
+        for _ in 0..4 {
+            there.push(slots.take(&cut, HERE).await.unwrap());
+        }
+        slots.follow(2, 100);
+        let mut next = std::pin::pin!(slots.take(&cut, HERE));
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, next.as_mut()).await.is_err());
+        assert_eq!(
+            there.iter().filter(|slot| slot.cut().is_cancelled()).count(),
+            3,
+            "two too many, and one for the new one"
+        );
+        there.retain(|slot| !slot.cut().is_cancelled());
+        let next = next.await.unwrap();
+        assert_eq!(slots.places.available_permits(), 0, "two places, and two connections");
+        // Raised again: as many as it says, and none that was to go.
+        slots.follow(3, 100);
+        assert_eq!(slots.places.available_permits(), 1);
+        drop((there, next));
+        assert_eq!(slots.places.available_permits(), 3);
     }
 
     #[tokio::test]

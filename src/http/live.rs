@@ -39,9 +39,15 @@ impl Live {
         Self { serving: RwLock::new(Serving::of(router, config)), slots }
     }
 
-    /// From now on this.
-    pub fn follow(&self, router: Router, config: &config::Http) {
-        *self.serving.write().unwrap_or_else(PoisonError::into_inner) = Serving::of(router, config);
+    /// From now on requests go here.
+    pub fn follow(&self, router: Router) {
+        self.serving.write().unwrap_or_else(PoisonError::into_inner).router = router;
+    }
+
+    /// From now on these limits hold.
+    pub fn follow_limits(&self, config: &config::Http) {
+        let mut serving = self.serving.write().unwrap_or_else(PoisonError::into_inner);
+        (serving.timeout, serving.patience) = (config.header_timeout, config.body_timeout);
         self.slots.follow(config.max_connections, config.max_connections_per_address);
     }
 

@@ -51,10 +51,12 @@ pub use health::Readiness;
 pub use live::Live;
 pub use server::{Stop, serve};
 
+use crate::budget::Budget;
 use crate::config::{AuthMode, Config};
 use crate::gateway::{Accepted, Gateway, PushRequest, Refused};
 use crate::listeners::Upgrades;
 use crate::metrics::Metrics;
+use crate::rate_limit::RateLimits;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -79,18 +81,29 @@ pub struct Site {
     observer: pap::Observer,
     upgrades: Upgrades,
     sessions: Arc<console::Sessions>,
+    /// How often who has asked, and the bytes of bodies that are under way: a new router goes on with them.
+    rates: Arc<RateLimits<access::Asker>>,
+    under_way: Budget,
 }
 
 impl Site {
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, readiness: Readiness, metrics: Arc<Metrics>, upgrades: Upgrades) -> Self {
-        Self { gateway, readiness, observer: pap::Observer::new(metrics), upgrades, sessions: Arc::default() }
+        Self {
+            gateway,
+            readiness,
+            observer: pap::Observer::new(metrics),
+            upgrades,
+            sessions: Arc::default(),
+            rates: Arc::default(),
+            under_way: Budget::new(0),
+        }
     }
 }
 
 /// All paths.
 pub fn router(site: &Site, config: &Config) -> Router {
-    let Site { gateway, readiness, observer, upgrades, sessions } = site.clone();
+    let Site { gateway, readiness, observer, upgrades, sessions, rates, under_way } = site.clone();
     let limits = crate::pap::Limits {
         addresses: config.push.max_addresses,
         depth: config.pap.max_depth,
@@ -101,8 +114,8 @@ pub fn router(site: &Site, config: &Config) -> Router {
         header_line: config.pap.max_header_line,
         strict: false,
     };
-    let intake = request_body::Intake::new(&config.http, readiness.clone(), Arc::clone(&observer.metrics));
-    let access = access::Access::new(Arc::clone(&gateway), Arc::clone(&sessions), config);
+    let intake = request_body::Intake::new(&config.http, readiness.clone(), Arc::clone(&observer.metrics), under_way);
+    let access = access::Access::new(Arc::clone(&gateway), Arc::clone(&sessions), rates, config);
     let api = Api { gateway, readiness, limits, observer, sessions };
     let mut endpoints = HashMap::new();
     let mut router = Router::new()

@@ -31,14 +31,9 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(config: &config::Http, readiness: Readiness, metrics: Arc<Metrics>) -> Self {
-        Self {
-            readiness,
-            size: config.max_body,
-            time: config.body_timeout,
-            under_way: Budget::new(config.max_under_way),
-            metrics,
-        }
+    pub(super) fn new(config: &config::Http, readiness: Readiness, metrics: Arc<Metrics>, under_way: Budget) -> Self {
+        under_way.set_most(config.max_under_way);
+        Self { readiness, size: config.max_body, time: config.body_timeout, under_way, metrics }
     }
 
     /// No new work once the stop has begun; who only looks is still answered.
@@ -90,6 +85,7 @@ pub(super) async fn collect(State(intake): State<Arc<Intake>>, request: Request,
             last(Problem::bad_request(format!("the request body could not be read: {error}")))
         }
         Err(_) => {
+            intake.over_limit("http.body_timeout", Remote::of(&parts.extensions));
             let text = "the request body did not come in time (http.body_timeout)";
             last(Problem::new(StatusCode::REQUEST_TIMEOUT, text))
         }

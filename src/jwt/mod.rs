@@ -3,6 +3,7 @@
 
 mod signature_check;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -32,10 +33,15 @@ pub struct Error {
     why: String,
 }
 
+/// What a key is known by.
+pub type Fingerprint = [u8; 32];
+
 /// Whom a token names, and until when (seconds since 1970 UTC).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     pub user: String,
+    /// Which key has signed it: see [`Jwt::keys`].
+    pub key: Fingerprint,
     pub until: i64,
 }
 
@@ -58,6 +64,12 @@ struct Key {
     id: Option<String>,
     algorithm: Algorithm,
     key: DecodingKey,
+}
+
+impl Key {
+    fn fingerprint(&self) -> Fingerprint {
+        signature_check::fingerprint(self.algorithm, &self.key)
+    }
 }
 
 /// Without the key: it may be a secret.
@@ -84,15 +96,23 @@ impl Jwt {
         Ok(Some(Self { settings: settings.clone(), current }))
     }
 
-    /// Reads the files again. Where one is faulty everything stays as it is.
-    pub fn reload(&self) -> Result<(), Error> {
+    /// The keys that verify something.
+    #[must_use]
+    pub fn keys(&self) -> HashSet<Fingerprint> {
+        fingerprints(&self.current.read().unwrap_or_else(PoisonError::into_inner).keys)
+    }
+
+    /// Reads the files again; answers the keys that verify nothing any more. Where a file is faulty everything stays as it is.
+    pub fn reload(&self) -> Result<Vec<Fingerprint>, Error> {
         let stamps = stamps(&self.settings);
         let fresh = read(&self.settings);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         // What was faulty is looked at again when it has changed again.
         current.stamps = stamps;
+        let before = fingerprints(&current.keys);
         current.keys = fresh?.keys;
-        Ok(())
+        let after = fingerprints(&current.keys);
+        Ok(before.difference(&after).copied().collect())
     }
 
     /// Whether a file is another one than when it was looked at.
@@ -107,6 +127,9 @@ impl Jwt {
             return Err("the JWT is too long");
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| "it is no JWT that can be read")?;
+        if header.crit.is_some() {
+            return Err("the JWT asks for extensions that nobody here knows (crit)");
+        }
         let keys = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).keys);
         let fits = |key: &&Key| {
             key.algorithm == header.alg && (key.id.is_none() || header.kid.is_none() || key.id == header.kid)
@@ -114,7 +137,7 @@ impl Jwt {
         let mut why = "no key fits the algorithm and the key id of the JWT";
         for key in keys.iter().filter(fits) {
             match jsonwebtoken::decode::<Map<String, Value>>(token, &key.key, &self.validation(header.alg)) {
-                Ok(decoded) => return self.named(&decoded.claims),
+                Ok(decoded) => return self.named(&decoded.claims, key.fingerprint()),
                 Err(error) => why = words(error.kind()),
             }
         }
@@ -141,7 +164,7 @@ impl Jwt {
         validation
     }
 
-    fn named(&self, claims: &Map<String, Value>) -> Result<Verified, &'static str> {
+    fn named(&self, claims: &Map<String, Value>, key: Fingerprint) -> Result<Verified, &'static str> {
         let user = claims.get(&self.settings.claim).and_then(Value::as_str);
         let user = user.ok_or("the JWT does not have the claim that names the user ID (jwt.claim), or not as text")?;
         // A number in JSON may have a fraction (RFC 7519 §2).
@@ -153,7 +176,7 @@ impl Jwt {
         if clock::now() >= until.saturating_mul(1_000) {
             return Err(EXPIRED);
         }
-        Ok(Verified { user: user.to_owned(), until })
+        Ok(Verified { user: user.to_owned(), key, until })
     }
 }
 
@@ -169,6 +192,10 @@ fn words(error: &ErrorKind) -> &'static str {
         ErrorKind::InvalidAudience => "the JWT has another audience than jwt.audience",
         _ => "the JWT cannot be read",
     }
+}
+
+fn fingerprints(keys: &[Key]) -> HashSet<Fingerprint> {
+    keys.iter().map(Key::fingerprint).collect()
 }
 
 /// All files, with the keys of the configuration that name them.
@@ -189,7 +216,7 @@ fn read(settings: &config::Jwt) -> Result<Current, Error> {
     for (key, path) in files(settings) {
         let found = std::fs::read(path).map_err(|error| error.to_string()).and_then(|bytes| match key {
             "jwt.jwks" => of_set(&bytes),
-            "jwt.keys" => of_pem(&bytes).map(|key| vec![key]),
+            "jwt.keys" => blocks(&bytes)?.into_iter().map(of_pem).collect(),
             _ => of_secret(&bytes).map(|key| vec![key]),
         });
         keys.extend(found.map_err(|why| Error { key, path: path.clone(), why })?);
@@ -210,6 +237,23 @@ fn of_secret(bytes: &[u8]) -> Result<Key, String> {
     Ok(Key { id: None, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(bytes) })
 }
 
+/// The blocks of a PEM file: while keys are changed there may be several. A private key is nothing that belongs here.
+fn blocks(bytes: &[u8]) -> Result<Vec<&[u8]>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is no PEM file".to_owned())?;
+    if text.contains("PRIVATE KEY-----") {
+        return Err("there is a private key in it: only its public key is needed, and belongs here".into());
+    }
+    const BEGIN: &str = "-----BEGIN ";
+    let starts: Vec<usize> = text.match_indices(BEGIN).map(|(at, _)| at).collect();
+    if starts.is_empty() {
+        return Err(NO_KEY.into());
+    }
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    Ok(starts.iter().zip(ends).map(|(start, end)| text[*start..end].as_bytes()).collect())
+}
+
+const NO_KEY: &str = "there is no public key of RSA, EC P-256 or Ed25519 in it (PEM)";
+
 fn of_pem(bytes: &[u8]) -> Result<Key, String> {
     let kinds = [
         (Algorithm::RS256, DecodingKey::from_rsa_pem(bytes)),
@@ -217,7 +261,7 @@ fn of_pem(bytes: &[u8]) -> Result<Key, String> {
         (Algorithm::EdDSA, DecodingKey::from_ed_pem(bytes)),
     ];
     let found = kinds.into_iter().find_map(|(algorithm, key)| Some((algorithm, key.ok()?)));
-    let (algorithm, key) = found.ok_or("there is no public key of RSA, EC P-256 or Ed25519 in it (PEM)")?;
+    let (algorithm, key) = found.ok_or(NO_KEY)?;
     let key = Key { id: None, algorithm, key };
     if signature_check::is_usable(key.algorithm, &key.key) { Ok(key) } else { Err(UNUSABLE.into()) }
 }

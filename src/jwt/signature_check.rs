@@ -3,7 +3,7 @@
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
-use ring::{hmac, signature};
+use ring::{digest, hmac, signature};
 
 static RING: CryptoProvider =
     CryptoProvider { signer_factory: sign, verifier_factory: verify, key_utils: KeyUtils::new_unimplemented() };
@@ -40,6 +40,16 @@ pub(super) fn is_usable(algorithm: Algorithm, key: &DecodingKey) -> bool {
         Algorithm::HS256 => true,
         _ => false,
     }
+}
+
+/// What a key is known by: SHA-256 of it and of what it is for.
+pub(super) fn fingerprint(algorithm: Algorithm, key: &DecodingKey) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(format!("{algorithm:?} ").as_bytes());
+    context.update(key.try_get_as_bytes().unwrap_or_default());
+    let mut print = [0; 32];
+    print.copy_from_slice(context.finish().as_ref());
+    print
 }
 
 /// An RSA key as `ring` takes it: `RSAPublicKey` in DER (RFC 8017 §A.1.1).

@@ -41,12 +41,15 @@ fn a_token_names_its_user_until_it_expires_and_a_wrong_one_nobody() {
     std::fs::write(&path, [SECRET, b"\n"].concat()).unwrap();
     let jwt = Jwt::load(&settings(&path)).unwrap().unwrap();
     let good = token(HS256, &claims(""));
-    assert_eq!(jwt.verify(good.as_bytes()), Ok(Verified { user: "sip:a@b".into(), until: LATER }));
+    let verified = jwt.verify(good.as_bytes()).unwrap();
+    assert_eq!((verified.user.as_str(), verified.until), ("sip:a@b", LATER));
+    assert!(jwt.keys().contains(&verified.key));
     let forged = format!("{}x.{}", &good[..good.rfind('.').unwrap()], good.rsplit('.').next().unwrap());
     for (bad, why) in [
         (forged, "signature"),
         (token(r#"{"alg":"none"}"#, &claims("")), "no JWT that can be read"),
         (token(r#"{"alg":"HS512"}"#, &claims("")), "no key fits"),
+        (token(r#"{"alg":"HS256","crit":["b64"]}"#, &claims("")), "extensions"),
         (token(r#"{"alg":"RS256"}"#, &claims("")), "no key fits"),
         (token(HS256, r#"{"sub":"a","exp":1}"#), "expired"),
         (token(HS256, r#"{"sub":"a"}"#), "lacks a claim"),
@@ -122,4 +125,23 @@ fn a_faulty_file_is_named_and_changes_nothing() {
     assert!(Jwt::load(&set).unwrap_err().to_string().contains("no public key"));
     let set = config::Jwt { jwks: Some(path.clone()), secret: None, ..settings(&path) };
     assert!(Jwt::load(&set).unwrap_err().to_string().contains("no JSON Web Key Set"));
+}
+
+#[test]
+fn a_file_may_have_several_public_keys_and_no_private_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys.pem");
+    let pair = || {
+        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        (pair.public_key_pem(), pair.serialize_pem())
+    };
+    let ((old, _), (new, private)) = (pair(), pair());
+    std::fs::write(&path, format!("{old}\n{new}")).unwrap();
+    let set = config::Jwt { keys: vec![path.clone()], secret: None, ..settings(&path) };
+    let jwt = Jwt::load(&set).unwrap().unwrap();
+    assert_eq!(jwt.keys().len(), 2);
+    std::fs::write(&path, &new).unwrap();
+    assert_eq!(jwt.reload().unwrap().len(), 1, "the old one verifies nothing any more");
+    std::fs::write(&path, private).unwrap();
+    assert!(Jwt::load(&set).unwrap_err().to_string().contains("there is a private key in it"));
 }

@@ -13,7 +13,7 @@ use super::worker::Worker;
 use super::{attach, client_messages, sign_in, subscribe, wildcard_watch};
 use crate::ids::UserId;
 use crate::policy::{self, Action};
-use crate::store::{Arrival, Aside, Error};
+use crate::store::{Arrival, Aside, Error, SessionOwner};
 
 /// Longest client id; the specification asks for 23 characters at least.
 const CLIENT_ID_MAX: usize = 1_024;
@@ -124,7 +124,9 @@ async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Resu
     if let Some(user) = user.as_ref().filter(|_| !connect.clean) {
         subscribe::reclaim(worker, &client_id, user).await;
     }
-    let start = Start { connect, client_id: client_id.clone(), assigned, user: user.clone(), expiry, resume, will };
+    let by_jwt = conn.state.borrow().signed_in.as_ref().is_some_and(|one| one.until.is_some());
+    let start =
+        Start { connect, client_id: client_id.clone(), assigned, user: user.clone(), expiry, resume, will, by_jwt };
     let begun = match &user {
         Some(user) => {
             // The wait for this user's turn ends with the connection; what comes after it does not.
@@ -248,11 +250,12 @@ async fn end_former_session(
     clean: bool,
 ) -> Result<Former, Error> {
     let now = crate::clock::now();
-    let Some((owner, lasting)) = worker.gateway.store().session_owner(client_id.to_owned(), now).await? else {
+    let Some(former) = worker.gateway.store().session_owner(client_id.to_owned(), now).await? else {
         return Ok(Former::Stays);
     };
+    let SessionOwner { user: owner, lasting, by_jwt } = former;
     let is_own = user.is_some_and(|user| user.as_str() == owner);
-    if lasting && !is_own && worker.gateway.may_come_back(&owner).await? {
+    if lasting && !is_own && worker.gateway.may_come_back(&owner, by_jwt).await? {
         return Ok(Former::IsOthers);
     }
     let resumed = lasting && !clean && is_own;
@@ -273,6 +276,8 @@ struct Start {
     expiry: i64,
     resume: Resume,
     will: Option<KeptWill>,
+    /// It signed in with a token that somebody else has signed.
+    by_jwt: bool,
 }
 
 impl Start {
@@ -353,8 +358,8 @@ impl Start {
         worker.gateway.session_found(&self.client_id);
         if present || self.expiry > 0 {
             // Served all the same: what is there for it shall not wait for somebody to make room on the disk.
-            let most = worker.settings().max_sessions;
-            match store.keep_session(self.client_id.clone(), user.clone(), self.expiry, most).await {
+            let (most, by_jwt) = (worker.settings().max_sessions, self.by_jwt);
+            match store.keep_session(self.client_id.clone(), user.clone(), self.expiry, by_jwt, most).await {
                 Ok(true) => {}
                 Ok(false) => {
                     let limit = "mqtt.max_sessions_per_user";

@@ -232,7 +232,8 @@ impl Close {
 
     /// Whether it says something about what the client did: it does not where we end it for a reason of our own.
     pub(super) fn is_the_client_s(self) -> bool {
-        !matches!(self, Self::Reason(reason::TAKEN_OVER | reason::SHUTTING_DOWN))
+        let ours = [reason::TAKEN_OVER, reason::SHUTTING_DOWN, reason::NOT_AUTHORIZED, reason::MAXIMUM_CONNECT_TIME];
+        !matches!(self, Self::Reason(reason) if ours.contains(&reason))
     }
 
     /// What the session's successor does not need to be told.

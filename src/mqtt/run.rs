@@ -191,7 +191,8 @@ fn sign_out(worker: &Worker, login: &Login) {
     for conn in worker.all_conns() {
         let is_its = |signed_in: &SignedIn| {
             let is_token = login.hash.is_none_or(|hash| hash == signed_in.hash);
-            signed_in.kind == login.kind && signed_in.name == login.name && is_token
+            let is_name = login.name.as_ref().is_none_or(|name| *name == signed_in.name);
+            signed_in.kind == login.kind && is_name && is_token
         };
         let ends = conn.state.borrow().signed_in.as_deref().is_some_and(is_its);
         if ends {

@@ -31,7 +31,8 @@ pub(super) async fn sign_in(
     }
     let token = connect.password.as_ref();
     // What somebody else has signed names the user ID and not a login that many share.
-    let is_client_id = worker.settings().user_id == UserIdFrom::ClientId
+    let is_client_id = !is_operator
+        && worker.settings().user_id == UserIdFrom::ClientId
         && token.is_some_and(|token| worker.gateway.takes_jwt(token.reveal()));
     let name = if is_client_id { Some(client_id) } else { name };
     let name =

@@ -26,10 +26,12 @@ pub(super) fn over_limit(tx: &Tx<'_>, push: &Submission) -> Result<Option<Limit>
     let known = query.query_row([&push.initiator], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
     let (pending, of, pushes): (i64, i64, i64) = known.unwrap_or_default();
     let addresses = i64::try_from(push.addresses.len()).unwrap_or(i64::MAX);
-    if pending.saturating_add(addresses) > limits.pending {
+    // What replaces a push takes the place of its addresses.
+    if push.replace.is_none() && pending.saturating_add(addresses) > limits.pending {
         return Ok(Some(Limit::PendingOfInitiator));
     }
-    let is_too_much = |most: u32| of == day(push.now) && pushes >= i64::from(most);
+    let today = if of == day(push.now) { pushes } else { 0 };
+    let is_too_much = |most: u32| today >= i64::from(most);
     Ok(limits.per_day.is_some_and(is_too_much).then_some(Limit::PushesOfDay))
 }
 

@@ -120,9 +120,8 @@ fn over_limit(tx: &Tx<'_>, bind: &Bind, group: Option<FlowId>, free: bool) -> Re
         return Ok(Some(Limit::Users));
     }
     let makes = group.is_none() && matches!(bind.source, Source::Join | Source::Subscribe);
-    if let Some(user) = user.filter(|_| makes)
-        && destinations::count_made(tx.sql, user)? >= limits.made
-    {
+    let made = |user: Option<FlowId>| user.map_or(Ok(0), |user| destinations::count_made(tx.sql, user));
+    if makes && made(user)? >= limits.made {
         return Ok(Some(Limit::GroupsMade));
     }
     let waits = match (group, user) {

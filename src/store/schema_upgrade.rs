@@ -125,6 +125,7 @@ const STEPS: &[&str] = &[
      UPDATE counter SET user_count = (SELECT count(*) FROM flows WHERE kind = 1);
      ALTER TABLE flows ADD COLUMN maker INTEGER;
      CREATE INDEX flows_maker ON flows (maker) WHERE maker IS NOT NULL;
+     ALTER TABLE sessions ADD COLUMN by_jwt INTEGER NOT NULL DEFAULT 0;
      CREATE TABLE initiators (
          name    TEXT    PRIMARY KEY,
          pending INTEGER NOT NULL DEFAULT 0,

@@ -6,7 +6,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::closing::Closing;
 use super::writer::Tx;
-use super::{Arrival, Bind, Bound, Fate, Result, Source, Store, StoredSession, join, memberships, set_aside};
+use super::{
+    Arrival, Bind, Bound, Fate, Result, SessionOwner, Source, Store, StoredSession, join, memberships, set_aside,
+};
 use crate::clock::Millis;
 use crate::ids::UserId;
 use crate::parcel::BindingId;
@@ -71,13 +73,16 @@ impl Store {
         .await
     }
 
-    /// The user a client's session belongs to, and whether that session may be resumed.
-    pub async fn session_owner(&self, client: String, now: Millis) -> Result<Option<(String, bool)>> {
+    /// The user a client's session belongs to.
+    pub async fn session_owner(&self, client: String, now: Millis) -> Result<Option<SessionOwner>> {
         self.read(move |sql| {
             let mut query = sql.prepare_cached(
-                "SELECT user, lasting AND coalesce(away_since + expiry > ?2, 1) FROM sessions WHERE client = ?1",
+                "SELECT user, lasting AND coalesce(away_since + expiry > ?2, 1), by_jwt FROM sessions WHERE client = ?1",
             )?;
-            Ok(query.query_row(params![client, now], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+            let owner = |row: &rusqlite::Row<'_>| {
+                Ok(SessionOwner { user: row.get(0)?, lasting: row.get(1)?, by_jwt: row.get(2)? })
+            };
+            Ok(query.query_row(params![client, now], owner).optional()?)
         })
         .await
     }
@@ -104,7 +109,14 @@ impl Store {
 
     /// Begins or resumes a session; with an `expiry` it may be resumed after its connection ends. `false`: its user has `most`
     /// of them, and it is not stored.
-    pub async fn keep_session(&self, client: String, user: UserId, expiry: Millis, most: u32) -> Result<bool> {
+    pub async fn keep_session(
+        &self,
+        client: String,
+        user: UserId,
+        expiry: Millis,
+        by_jwt: bool,
+        most: u32,
+    ) -> Result<bool> {
         self.write(move |tx| {
             if find(tx.sql, &client)?.is_none() && count(tx.sql, &user, most)? >= i64::from(most) {
                 return Ok(false);
@@ -112,9 +124,9 @@ impl Store {
             let id = ensure(tx, &client, &user)?;
             tx.sql
                 .prepare_cached(
-                    "UPDATE sessions SET user = ?2, lasting = ?3, expiry = ?4, away_since = NULL WHERE id = ?1",
+                    "UPDATE sessions SET user = ?2, lasting = ?3, expiry = ?4, by_jwt = ?5, away_since = NULL WHERE id = ?1",
                 )?
-                .execute(params![id, user.as_str(), expiry > 0, expiry])?;
+                .execute(params![id, user.as_str(), expiry > 0, expiry, by_jwt])?;
             Ok(true)
         })
         .await

@@ -173,3 +173,74 @@ fn keys_are_read_again_and_a_client_id_is_the_user_where_that_is_set() {
     raw.disconnect();
     Raw::connect(gateway.mqtt, &connect);
 }
+
+/// Whoever has a stolen key gives himself an `exp` of his own: only to take the key away helps.
+#[test]
+fn a_key_that_was_taken_away_kept_the_connections_it_had_let_in() {
+    if !has_openssl() {
+        return;
+    }
+    let (gateway, dir) = start(ALL);
+    let token = hs256(dir.path(), "alice", now_seconds() + 1_000_000);
+    let mut stolen = Raw::connect(gateway.mqtt, &Connect::v5("c", "alice").password(&token));
+    stolen.ping();
+    // Another key is changed, and nobody minds.
+    openssl(dir.path(), &["genpkey", "-algorithm", "ED25519", "-out", "ed"]);
+    openssl(dir.path(), &["pkey", "-in", "ed", "-pubout", "-out", "ed.pem"]);
+    gateway.signal("HUP");
+    wait_for("the reload", || gateway.log().contains("read again").then_some(()));
+    stolen.ping();
+    std::fs::write(dir.path().join("secret"), "x".repeat(40)).unwrap();
+    gateway.signal("HUP");
+    // Not authorized.
+    assert_eq!(stolen.wait_closed(), Some(0x87));
+    assert_eq!(refused(&gateway, "alice", &token), BAD_PASSWORD);
+}
+
+#[test]
+fn a_device_came_in_as_nobody_under_the_name_of_an_operator() {
+    if !has_openssl() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("secret"), SECRET).unwrap();
+    let settings = format!(
+        "auth.mode = \"required\"\nmqtt.user_id = \"client_id\"\njwt.secret = {:?}\n",
+        dir.path().join("secret")
+    );
+    let gateway = Gateway::start_with(&settings, &[]);
+    let token = hs256(dir.path(), "ann", now_seconds() + 3_600);
+    let connect = Connect::v5("ann", "$operator/ann").password(&token);
+    assert_eq!(Raw::try_connect(gateway.mqtt, &connect).2, BAD_PASSWORD);
+    Raw::connect(gateway.mqtt, &Connect::v5("ann", "whatever").password(&token));
+}
+
+/// While its token could be had again, its session waits; the session of a device that was removed does not.
+#[test]
+fn the_client_id_of_a_removed_device_stayed_blocked_where_others_sign_in_with_jwt() {
+    if !has_openssl() {
+        return;
+    }
+    let (gateway, dir) = start(ALL);
+    let command = |args: &[&str]| {
+        let output = Command::new(crate::common::PAPCAST)
+            .args(args)
+            .args(["--json", "--config", "broker.toml"])
+            .current_dir(gateway.dir.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let alice = command(&["device", "add", "alice"])["token"].as_str().unwrap().to_owned();
+    let bob = hs256(dir.path(), "bob", now_seconds() + 3_600);
+    let lasting = |client, user, token: &str| {
+        Raw::try_connect(gateway.mqtt, &Connect::v5(client, user).password(token).lasting()).2
+    };
+    assert_eq!(lasting("meter-7", "alice", &alice), 0);
+    wait_for("alice to be gone", || (lasting("meter-7", "bob", &bob) == 0x85).then_some(()));
+    command(&["device", "remove", "alice"]);
+    wait_for("her client id", || (lasting("meter-7", "bob", &bob) == 0).then_some(()));
+    let carol = hs256(dir.path(), "carol", now_seconds() + 3_600);
+    assert_eq!(lasting("meter-7", "carol", &carol), 0x85, "bob may come back");
+}

@@ -347,3 +347,37 @@ fn aliases_rules_and_limits_are_read_again_without_a_restart() {
     reload("");
     http.push("p4", "group:all", "as it was");
 }
+
+/// A path that the router cannot have ended the reload half-way, and with it every later one.
+#[test]
+fn a_path_that_cannot_be_served_is_refused_before_anything_changes() {
+    let gateway = Gateway::start();
+    let file = gateway.dir.path().join("broker.toml");
+    for path in ["/:x", "/a/:b/c", "/debug/x", "/console/x"] {
+        std::fs::write(&file, format!("[pap.endpoints]\n{path:?} = {{ profile = \"spec\" }}\n")).unwrap();
+        let checked = crate::common::papcast(&["config", "check", file.to_str().unwrap()]);
+        assert!(checked.code == Some(1) && checked.err.contains("has no pattern"), "{path}: {checked:?}");
+    }
+    gateway.signal("HUP");
+    wait_for("the complaint", || gateway.log().contains("nothing was read again").then_some(()));
+    std::fs::write(&file, "log.level = \"debug\"\n").unwrap();
+    gateway.signal("HUP");
+    wait_for("the next reload", || gateway.log().contains("INFO papcast::reload: read again").then_some(()));
+}
+
+/// The mode needs a restart, and so does what means something in one of the modes only: a fleet was shut out.
+#[test]
+fn keys_of_json_web_tokens_stay_while_the_mode_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "x".repeat(40)).unwrap();
+    let gateway = Gateway::start_with(&format!("auth.mode = \"required\"\njwt.secret = {secret:?}\n"), &[]);
+    std::fs::write(gateway.dir.path().join("broker.toml"), "").unwrap();
+    let output = Command::new(PAPCAST)
+        .args(["config", "reload", "--config", "broker.toml", "--json"])
+        .current_dir(gateway.dir.path())
+        .output()
+        .unwrap();
+    let done: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(done["needs_restart"], serde_json::json!(["auth.mode", "jwt"]), "{done}");
+}

@@ -30,13 +30,15 @@ fn assert_counted(gateway: &Gateway, limit: &str) {
 
 #[test]
 fn an_initiator_has_a_rate_and_a_quota_of_its_own() {
-    let rules = "[[initiators]]\nmatch = \"fast\"\npushes_per_minute = 3\n\
+    let rules = "[[initiators]]\nmatch = \"none\"\npushes_per_day = 0\n[[initiators]]\nmatch = \"fast\"\npushes_per_minute = 3\n\
                  [[initiators]]\nmatch = \"daily*\"\npushes_per_day = 2\n";
     let mut gateway = Gateway::start_with(&format!("{REQUIRED}{rules}"), &[]);
     let operator = gateway.http().bearer(&token(&gateway, "operator", "ann"));
     operator.bind("news", "alice");
     let [fast, daily, free] =
         ["fast", "daily-1", "free"].map(|name| gateway.http().bearer(&token(&gateway, "initiator", name)));
+    let none = gateway.http().bearer(&token(&gateway, "initiator", "none"));
+    assert_eq!(json_push(none, "1").status, 429, "0 a day let the first one of each day pass");
     for id in ["1", "2", "3"] {
         assert_eq!(json_push(fast, id).status, 202);
     }
@@ -79,11 +81,15 @@ fn what_one_initiator_has_under_way_is_bounded_and_what_is_over_makes_room() {
     assert_eq!(http.pap(&Pap::new("p4").to("group:news")).pap_code(), 4001);
     assert_eq!(http.basic("other", "x").pap(&Pap::new("p4").to("group:news")).pap_code(), 1001, "another one's");
     assert_counted(&gateway, "push.max_pending_per_initiator");
+    // What takes the place of a push needs no room.
+    let instead =
+        Pap::new("p3b").to("group:news").attribute("replace-push-id", "p3").attribute("replace-method", "all");
+    assert_eq!(http.pap(&instead).pap_code(), 1001);
     // One is delivered, and one is cancelled.
     let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
     (0..3).for_each(|_| drop(alice.push()));
     wait_for("room for one", || (http.pap(&Pap::new("p5").to("user:alice")).pap_code() == 1001).then_some(()));
-    assert_eq!(http.send("DELETE", "/api/v1/pushes/p3", "text/plain", b"").status, 200);
+    assert_eq!(http.send("DELETE", "/api/v1/pushes/p3b", "text/plain", b"").status, 200);
     wait_for("room for another", || (http.pap(&Pap::new("p6").to("user:bob")).pap_code() == 1001).then_some(()));
 }
 
@@ -145,4 +151,16 @@ fn a_store_that_is_large_enough_takes_nothing_more_and_delivers_what_it_has() {
     let answer = alice.request("$push/join/more", "");
     assert!(answer["desc"].as_str().unwrap().contains("store.max_size"), "{answer}");
     http.wait_outcome("0", "delivered", "1 of 1");
+}
+
+/// A user that nobody knew made a group although no join may make one.
+#[test]
+fn where_joins_make_no_groups_a_newcomer_makes_none_either() {
+    let gateway = Gateway::start_with("groups.max_made_per_user = 0\n", &[]);
+    let mut raw = Raw::connect(gateway.mqtt, &Connect::v5("a", "newcomer"));
+    assert_eq!(raw.request("$push/join/new", "")["reason"], "limit-reached");
+    assert_eq!(raw.subscribe(&[("groups/new", 1)]), [0x87]);
+    let text = gateway.http().get("/metrics").body;
+    let counted = "papcast_over_limit_total{limit=\"groups.max_made_per_user\"} 2";
+    assert!(text.contains(counted), "a SUBSCRIBE is counted as well: {text}");
 }

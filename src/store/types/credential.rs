@@ -18,7 +18,7 @@ pub struct SignedIn {
 
 impl From<SignedIn> for Login {
     fn from(signed_in: SignedIn) -> Self {
-        Self { kind: signed_in.kind, name: signed_in.name, hash: Some(signed_in.hash) }
+        Self { kind: signed_in.kind, name: Some(signed_in.name), hash: Some(signed_in.hash) }
     }
 }
 

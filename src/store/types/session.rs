@@ -58,3 +58,13 @@ pub struct TerminalSeen {
     /// Why its last connection ended; none while it is connected.
     pub gone: Option<String>,
 }
+
+/// Whose session a client id has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionOwner {
+    pub user: String,
+    /// It may be resumed.
+    pub lasting: bool,
+    /// The user signed in with a token that somebody else has signed.
+    pub by_jwt: bool,
+}
