@@ -105,6 +105,9 @@ pub fn check_name(name: &str) -> Result<(), String> {
     if name.contains(':') || name.starts_with('$') || name.chars().any(char::is_control) {
         return Err(format!("the name {name:?} has a colon, a control character or a \"$\" at its beginning"));
     }
+    if name == "*" {
+        return Err("\"*\" stands for all initiators".to_owned());
+    }
     if name == ANONYMOUS {
         return Err(format!("{ANONYMOUS:?} stands for those who do not say who they are"));
     }
@@ -120,7 +123,7 @@ mod tests {
         for good in ["billing", "Müller & Söhne", "a/b", &"x".repeat(64)] {
             assert_eq!(check_name(good), Ok(()), "{good}");
         }
-        for bad in ["", "a:b", "$operator/x", "a\nb", "anonymous", &"x".repeat(65)] {
+        for bad in ["", "*", "a:b", "$operator/x", "a\nb", "anonymous", &"x".repeat(65)] {
             assert!(check_name(bad).is_err(), "{bad}");
         }
     }

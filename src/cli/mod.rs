@@ -17,6 +17,7 @@ mod names;
 mod pap_check;
 mod pap_explain;
 mod push;
+mod pushes;
 mod serve;
 mod signals;
 mod status;
@@ -47,6 +48,7 @@ enum Command {
     Push(push::Args),
     Status(status::Args),
     Cancel(cancel::Args),
+    Pushes(pushes::Args),
     Who(who::Args),
     Terminal(terminal::Args),
     Group(group::Args),
@@ -92,6 +94,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Push(args) => block_on(push::run(args)),
         Command::Status(args) => block_on(status::run(args)),
         Command::Cancel(args) => block_on(cancel::run(args)),
+        Command::Pushes(args) => block_on(pushes::run(args)),
         Command::Who(args) => block_on(who::run(args)),
         Command::Terminal(args) => block_on(terminal::run(args)),
         Command::Group(args) => block_on(group::run(args)),

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -58,6 +60,9 @@ pub(super) struct Args {
     /// With --replace: only those who have not got the earlier push get the new one.
     #[arg(long, requires = "replace")]
     pending_only: bool,
+    /// Send nothing; say whom the push would reach, connected or away, and who cannot take its size.
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
     /// Wait until every address has its outcome, and print it: as long as a member is away, up to deliver-before.
     #[arg(long)]
     wait: bool,
@@ -92,6 +97,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 async fn push(args: &Args) -> anyhow::Result<()> {
     let body = content(args)?;
     let Endpoint { gateway, path, json } = &args.endpoint;
+    if args.dry_run {
+        return dry_run(args, &body).await;
+    }
     let push_id = args.push_id.clone().unwrap_or_else(|| format!("{}@papcast", uuid::Uuid::new_v4()));
     let message = message(args, &push_id);
     let answer = submit(gateway, path, message, &args.content_type, &body).await?;
@@ -114,6 +122,30 @@ async fn push(args: &Args) -> anyhow::Result<()> {
             nobody(&shown).for_each(|address| eprintln!("nobody is in {address}"));
         }
     }
+    Ok(())
+}
+
+/// Asks whom the push would reach; that is no question of PAP's.
+async fn dry_run(args: &Args, body: &[u8]) -> anyhow::Result<()> {
+    let Endpoint { gateway, json, .. } = &args.endpoint;
+    let to = [&args.addresses[..], &args.to[..]].concat();
+    let asked = json!({
+        "to": to,
+        "content_type": args.content_type,
+        "body_base64": STANDARD.encode(body),
+        "dry_run": true,
+    });
+    let reach = gateway.json(Method::POST, "/api/v1/pushes", Some(asked)).await?;
+    if *json {
+        out::json(&reach);
+        return Ok(());
+    }
+    let counted = ["recipients", "connected", "away", "too_large"];
+    let unknown = reach["unknown"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut rows: Vec<Vec<String>> =
+        counted.iter().map(|name| vec![name.replace('_', " "), reach[*name].to_string()]).collect();
+    rows.extend(unknown.map(|address| vec!["unknown".to_owned(), address.to_owned()]));
+    out::table(&["who", "how many"], &rows);
     Ok(())
 }
 

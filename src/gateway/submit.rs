@@ -171,7 +171,7 @@ impl Gateway {
 
     /// What may be wrong with a push although the same one was accepted before: time has passed, or the configuration is
     /// another.
-    fn check(&self, request: &mut PushRequest, now: Millis) -> Result<(Millis, Vec<Address>), Refused> {
+    pub(super) fn check(&self, request: &mut PushRequest, now: Millis) -> Result<(Millis, Vec<Address>), Refused> {
         self.check_notify(request)?;
         Ok((self.deadline(request, now)?, self.resolve(request)?))
     }
@@ -185,7 +185,7 @@ impl Gateway {
         known.map_err(|error| Refused::from(&error))
     }
 
-    fn check_size(&self, request: &PushRequest) -> Result<(), Refused> {
+    pub(super) fn check_size(&self, request: &PushRequest) -> Result<(), Refused> {
         let bad = |text: String| Err(Refused::BadRequest(text));
         if request.push_id.is_empty() || request.push_id.len() > PUSH_ID_MAX {
             return bad(format!("a push-id has 1 to {PUSH_ID_MAX} bytes"));

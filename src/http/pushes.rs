@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{Extensions, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::Error as _;
@@ -48,6 +49,9 @@ pub(super) struct NewPush {
     replace_push_id: Option<String>,
     #[serde(default)]
     replace_method: ReplaceMethod,
+    /// Nothing is sent; the answer says whom it would reach.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, Hash, Deserialize)]
@@ -118,7 +122,7 @@ pub(super) async fn submit(
     caller: Caller,
     extensions: Extensions,
     body: Result<Body<NewPush>, Problem>,
-) -> Result<(StatusCode, Json<Taken>), Problem> {
+) -> Result<Response, Problem> {
     let taken = match body {
         Ok(Body(push)) => take(&api, caller.clone(), push).await,
         Err(problem) => Err(problem),
@@ -133,12 +137,16 @@ pub(super) async fn submit(
 
 const PATH: &str = "/api/v1/pushes";
 
-async fn take(api: &Api, caller: Caller, push: NewPush) -> Result<(StatusCode, Json<Taken>), Problem> {
+async fn take(api: &Api, caller: Caller, push: NewPush) -> Result<Response, Problem> {
     let digest = digest(&push);
+    let dry_run = push.dry_run;
     let request = request(caller, push, digest)?;
+    if dry_run {
+        return Ok(Json(api.gateway.dry_run(request).await?).into_response());
+    }
     let gateway = Arc::clone(&api.gateway);
     let accepted = super::submit(gateway, request).await??;
-    Ok((StatusCode::ACCEPTED, Json(Taken { push_id: accepted.push_id, code: 1001 })))
+    Ok((StatusCode::ACCEPTED, Json(Taken { push_id: accepted.push_id, code: 1001 })).into_response())
 }
 
 fn bad(detail: impl Into<String>) -> Problem {
@@ -279,13 +287,23 @@ pub(super) struct Whose {
 /// What no initiator is called: there is nothing of it.
 const NO_INITIATOR: &str = "";
 
+/// In a list: the pushes of all initiators.
+const EVERYBODY: &str = "*";
+
 impl Whose {
+    /// Whether the pushes of all are meant, and may be seen.
+    fn is_everybody(&self, caller: &Caller) -> bool {
+        self.initiator.as_deref() == Some(EVERYBODY) && policy::may(caller, Action::SeeAllPushes)
+    }
+
     /// Whose pushes are meant: the caller's own, or those of another one, where the caller may. What he may not see looks like
     /// what there is not.
     pub(super) fn of(self, caller: &Caller, of_others: Action) -> String {
         let own = caller.initiator();
         match self.initiator {
             None => own,
+            // Who sees nobody else's sees his own of all.
+            Some(named) if named == EVERYBODY => own,
             Some(named) if named == own || policy::may(caller, of_others) => named,
             Some(_) => NO_INITIATOR.to_owned(),
         }
@@ -381,8 +399,8 @@ pub(super) async fn list(
         Some(Ok(row)) => Some(row),
         Some(Err(_)) => return Err(Problem::bad_request("after= takes what an earlier answer named as next")),
     };
-    let (views, more) =
-        api.gateway.store().pushes(whose.of(&caller, Action::SeeAllPushes), before, page.limit()).await?;
+    let whose = if whose.is_everybody(&caller) { None } else { Some(whose.of(&caller, Action::SeeAllPushes)) };
+    let (views, more) = api.gateway.store().pushes(whose, before, page.limit()).await?;
     let next = views.last().filter(|_| more).map(|view| view.key.to_string());
     Ok(Json(Pushes { pushes: views.into_iter().map(Into::into).collect(), next }))
 }

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`submit`], [`duplicates`], [`admission`], [`replace`], [`cancel`], [`address_lookup`], [`initiators`] | taking pushes, and taking them back |
 //! | [`delivery_state`], [`schedule_and_expiry`], [`notification_queue`] | what becomes of a push with time, and who is told |
-//! | [`backlog`], [`acknowledge`], [`set_aside`], [`recipients`] | what is owed, what was answered, and who has what |
+//! | [`backlog`], [`acknowledge`], [`set_aside`], [`recipients`], [`reach`] | what is owed, what was answered, and who has what |
 //! | [`memberships`], [`closing`], [`groups`], [`delete_group`], [`pending_joins`], [`late_answers`], [`destinations`] | groups and their members |
 //! | [`sessions`], [`terminals`] | MQTT sessions and devices |
 //! | [`credentials`] | who signs in with which token |
@@ -43,6 +43,7 @@ mod notification_queue;
 mod numbers;
 mod open_file;
 mod pending_joins;
+mod reach;
 mod reader;
 mod recipients;
 mod replace;

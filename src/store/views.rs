@@ -32,13 +32,18 @@ impl Store {
         .await
     }
 
-    /// Pushes of an initiator, newest first, older than the row `before`; with them whether there may be more. A page also
+    /// Pushes of an initiator, or of all, newest first, older than the row `before`; with them whether there may be more. A page also
     /// ends where its pushes have very many addresses.
-    pub async fn pushes(&self, initiator: String, before: Option<i64>, limit: usize) -> Result<(Vec<PushView>, bool)> {
+    pub async fn pushes(
+        &self,
+        initiator: Option<String>,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<(Vec<PushView>, bool)> {
         self.read(move |sql| {
-            let mut query =
-                sql.prepare_cached(&format!("{PUSH} WHERE initiator = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"))?;
-            let mut rows = query.query(params![initiator, before.unwrap_or(i64::MAX), limit as i64])?;
+            let of = if initiator.is_some() { "initiator = ?3 AND" } else { "?3 IS NULL AND" };
+            let mut query = sql.prepare_cached(&format!("{PUSH} WHERE {of} id < ?1 ORDER BY id DESC LIMIT ?2"))?;
+            let mut rows = query.query(params![before.unwrap_or(i64::MAX), limit as i64, initiator])?;
             let (mut views, mut addresses) = (Vec::new(), 0);
             while let Some(row) = rows.next()? {
                 let view = with_addresses(sql, push_row(row)?)?;

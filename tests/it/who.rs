@@ -121,3 +121,38 @@ fn the_command_says_how_many_have_it_and_why_the_others_have_not() {
     let unknown = papcast(&["who", "fw-18", "--gateway", &at]);
     assert!(unknown.code == Some(1) && unknown.err.contains("there is no push \"fw-18\""), "{unknown:?}");
 }
+
+#[test]
+fn a_dry_run_says_whom_a_push_would_reach_and_sends_nothing() {
+    let (gateway, mut terminals) = fleet();
+    let http = gateway.http();
+    let ask = |to: Value, body: &str| {
+        let push = json!({"to": to, "body": body, "dry_run": true});
+        let reply = http.json("POST", "/api/v1/pushes", push);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()
+    };
+    let reach = |recipients: u64, connected: u64, too_large: u64, unknown: Value| {
+        json!({"recipients": recipients, "connected": connected, "away": recipients - connected,
+               "too_large": too_large, "unknown": unknown})
+    };
+    // Seven are left of eight: five are here, one is away and one was never here.
+    assert_eq!(ask(json!(["group:fleet"]), "brief"), reach(7, 5, 0, json!([])));
+    assert_eq!(ask(json!(["group:fleet"]), &"x".repeat(300)), reach(7, 5, 1, json!([])));
+    // Whom two addresses reach counts once, and what names nobody is named.
+    let both = json!(["group:fleet", "user:got", "user:nobody", "group:nothing"]);
+    assert_eq!(ask(both, "brief"), reach(7, 5, 0, json!(["user:nobody", "group:nothing"])));
+    assert_eq!(http.json("POST", "/api/v1/pushes", json!({"to": [], "body": "x", "dry_run": true})).status, 400);
+    terminals[0].assert_nothing_before_a_push(http, "user:got");
+    let pushes = http.get("/api/v1/pushes").json();
+    assert_eq!(pushes["pushes"].as_array().unwrap().len(), 3, "two of the fleet's, and the probe");
+    // The same by the command, which lists pushes as well: those of every initiator.
+    let at = format!("http://{}", gateway.http);
+    let said = papcast(&["push", "group:fleet", "--text", "x", "--dry-run", "--gateway", &at]);
+    assert!(said.out.starts_with("recipients\t7\nconnected\t5\naway\t2\n"), "{said:?}");
+    http.basic("press", "x").push("of-press", "group:fleet", "x");
+    let listed = papcast(&["pushes", "--gateway", &at]);
+    let first = listed.out.lines().next().unwrap();
+    assert!(first.starts_with("of-press\tpress\t") && first.contains("\tgroup:fleet\tpending\t"), "{listed:?}");
+    assert_eq!(papcast(&["pushes", "--initiator", "press", "--gateway", &at]).out.lines().count(), 1);
+}

@@ -49,7 +49,7 @@ function pushRows(push) {
 }
 
 async function refresh() {
-  const [groups, pushes] = await Promise.all([ask("GET", "/api/v1/groups?limit=50"), ask("GET", "/api/v1/pushes?limit=50")]);
+  const [groups, pushes] = await Promise.all([ask("GET", "/api/v1/groups?limit=50"), ask("GET", "/api/v1/pushes?limit=50&initiator=*")]);
   at("groups").replaceChildren(...groups.groups.map((group) => row(group.id, group.policy, group.members)));
   at("pushes").replaceChildren(...pushes.pushes.flatMap(pushRows));
 }

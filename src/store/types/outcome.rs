@@ -7,7 +7,7 @@ use super::submission::{Notify, Priority};
 use crate::clock::Millis;
 use crate::ids::Target;
 use crate::pap::address::{self, Address, Client, Kind};
-use crate::parcel::{DispatchId, PushKey};
+use crate::parcel::{DispatchId, FlowId, PushKey};
 
 /// A result notification that is due.
 #[derive(Debug, Clone)]
@@ -114,6 +114,16 @@ pub struct LastSeen {
     pub was_here: bool,
     /// The push-id of the first push to the same group or user that it owes an answer for, where that is another one.
     pub behind: Option<String>,
+}
+
+/// Somebody whom a push would reach.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    /// Where the page after this one begins.
+    pub key: FlowId,
+    pub user: String,
+    /// Bytes of the largest packet that the terminal seen last takes, where it said so.
+    pub maximum_packet: Option<u32>,
 }
 
 /// Which recipients are asked for.

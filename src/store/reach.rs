@@ -1,0 +1,68 @@
+//! Whom a push would reach: members of a group and users, with what is known of their terminals. Nothing is stored.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Reached, Result, Store, credentials, destinations};
+use crate::ids::Target;
+use crate::parcel::FlowId;
+
+impl Store {
+    /// Some of those whom a push to this target would reach, after this one; `None`: it names nothing known. `connected`: a user
+    /// that is known because it is connected.
+    pub async fn reach(
+        &self,
+        target: Target,
+        connected: bool,
+        after: FlowId,
+        limit: usize,
+    ) -> Result<Option<Vec<Reached>>> {
+        self.read(move |sql| match &target {
+            Target::Group(group) => {
+                let Some(flow) = destinations::find(sql, destinations::GROUP, group.as_str())? else { return Ok(None) };
+                members(sql, flow, after, limit).map(Some)
+            }
+            Target::User(user) => {
+                let bound = sql
+                    .prepare_cached(
+                        "SELECT id FROM flows f WHERE kind = 1 AND name = ?1
+                         AND EXISTS (SELECT 1 FROM bindings WHERE user = f.id AND flow <> f.id AND left_seq IS NULL)",
+                    )?
+                    .query_row([user.as_str()], |row| row.get::<_, FlowId>(0))
+                    .optional()?;
+                if !connected && bound.is_none() && !credentials::has_device(sql, user.as_str())? {
+                    return Ok(None);
+                }
+                let maximum_packet = maximum_packet(sql, user.as_str())?;
+                let name = user.to_string();
+                Ok(Some(if after == 0 {
+                    vec![Reached { key: FlowId::MAX, user: name, maximum_packet }]
+                } else {
+                    vec![]
+                }))
+            }
+        })
+        .await
+    }
+}
+
+fn members(sql: &Connection, group: FlowId, after: FlowId, limit: usize) -> Result<Vec<Reached>> {
+    let mut query = sql.prepare_cached(
+        "SELECT b.user, f.name FROM bindings b JOIN flows f ON f.id = b.user
+         WHERE b.flow = ?1 AND b.user > ?2 AND b.left_seq IS NULL ORDER BY b.user LIMIT ?3",
+    )?;
+    let mut rows = query.query(params![group, after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let user: String = row.get(1)?;
+        let maximum_packet = maximum_packet(sql, &user)?;
+        found.push(Reached { key: row.get(0)?, user, maximum_packet });
+    }
+    Ok(found)
+}
+
+/// What the terminal takes that was seen last.
+fn maximum_packet(sql: &Connection, user: &str) -> Result<Option<u32>> {
+    let mut query =
+        sql.prepare_cached("SELECT maximum_packet FROM terminals WHERE user = ?1 ORDER BY seen_at DESC LIMIT 1")?;
+    Ok(query.query_row([user], |row| row.get(0)).optional()?.flatten())
+}
