@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::mqtt;
 use crate::open_files;
 use crate::reload::{Load, Reloader, Running};
-use crate::store::Store;
+use crate::store::{Event, Store};
 use crate::supervision::Health;
 use crate::tls::Certificates;
 
@@ -76,13 +76,7 @@ impl App {
         let (broker, watchdog) = Broker::start(settings, &health)?;
         let feed = Feed::default();
         let observer = gateway::announce(feed.clone(), broker.publisher());
-        let store = Store::open(&config.store.path, config.store.readers, &health, observer)?;
-        let ended = store.begin_sessions(clock::now()).await.with_context(|| {
-            format!("{}: sessions of the last process cannot be ended", config.store.path.display())
-        })?;
-        if ended > 0 {
-            tracing::info!(sessions = ended, "sessions that ended with the last process were cleared");
-        }
+        let store = open_store(&config, &health, observer).await?;
         let credentials = Credentials::open(&store).await.context("the key of the credentials cannot be read")?;
         let metrics = Arc::<Metrics>::default();
         let gateway = Arc::new(Gateway::new(store.clone(), feed, credentials, Arc::clone(&metrics), &config)?);
@@ -189,6 +183,22 @@ impl App {
             (None, Err(_)) => Err(anyhow::anyhow!("stopping took longer than {} seconds", GRACE.as_secs())),
         }
     }
+}
+
+/// The store, without the sessions that ended with the last process.
+async fn open_store(
+    config: &Config,
+    health: &Health,
+    observer: impl Fn(Vec<Event>) + Send + 'static,
+) -> anyhow::Result<Store> {
+    let path = &config.store.path;
+    let store = Store::open(path, config.store.readers, health, observer)?;
+    let ended = store.begin_sessions(clock::now()).await;
+    let ended = ended.with_context(|| format!("{}: sessions of the last process cannot be ended", path.display()))?;
+    if ended > 0 {
+        tracing::info!(sessions = ended, "sessions that ended with the last process were cleared");
+    }
+    Ok(store)
 }
 
 /// Connections that wait to go from the HTTP side to the MQTT side.

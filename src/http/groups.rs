@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 
+use super::listing::{Page, next};
 use super::problem::{Body, Path, Problem, Query, object};
-use super::pushes::{Page, next};
 use super::{Api, to_the_end};
 use crate::clock;
 use crate::ids::{GroupId, JoinPolicy, UserId};

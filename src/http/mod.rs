@@ -13,7 +13,7 @@
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
 //! | [`websocket`] | `/mqtt`: connections that go on to the MQTT side |
-//! | [`query_parameters`] | the query parameters that each of them knows |
+//! | [`query_parameters`], [`listing`] | the query parameters that each of them knows; pages |
 //! | [`repeat_digest`] | what tells a repeated submission from another one |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
 
@@ -24,6 +24,7 @@ mod console;
 mod folded_headers;
 mod groups;
 mod health;
+mod listing;
 mod live;
 mod origin;
 mod pap;

@@ -9,9 +9,9 @@ use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+use super::listing::{Page, Whose};
 use super::pap::Sender;
 use super::problem::{Body, Path, Problem, Query, Told};
 use super::remote::Remote;
@@ -19,7 +19,7 @@ use super::{Api, repeat_digest, to_the_end};
 use crate::caller::Caller;
 use crate::clock::{self, Millis};
 use crate::gateway::{Content, PushRequest, Replace};
-use crate::policy::{self, Action};
+use crate::policy::Action;
 use crate::store::{AddressView, DeliveryMethod, Digest, NotificationView, Notify, Priority, PushView};
 
 /// A push as it is posted.
@@ -238,76 +238,6 @@ fn time(name: &str, text: Option<String>) -> Result<Option<Millis>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let at = clock::parse_rfc3339(&text);
     at.map(Some).ok_or_else(|| bad(format!("{name}: {text:?} is not an RFC 3339 timestamp")))
-}
-
-/// `limit=` and `after=` of every list.
-#[derive(Debug, Deserialize)]
-pub(super) struct Page {
-    #[serde(default, deserialize_with = "whole_number")]
-    pub(super) limit: Option<usize>,
-    #[serde(default)]
-    pub(super) after: Option<String>,
-}
-
-impl Page {
-    /// 100 where nothing is said, 1,000 at most.
-    pub(super) fn limit(&self) -> usize {
-        self.limit.unwrap_or(100).clamp(1, 1_000)
-    }
-
-    /// `after=` of a list that goes by a number of ours.
-    pub(super) fn key(&self) -> Result<i64, Problem> {
-        let Some(after) = &self.after else { return Ok(0) };
-        after.parse().map_err(|_| Problem::bad_request(format!("after: {after:?} is not the \"next\" of a page")))
-    }
-}
-
-/// A whole number; one that is too small or too large for anything counts as the nearest that is not.
-fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let digits = text.strip_prefix('-').unwrap_or(&text);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        let shown: String = text.chars().take(64).collect();
-        return Err(D::Error::custom(format!("expected a whole number, found {shown:?}")));
-    }
-    Ok(Some(if text.starts_with('-') { 0 } else { digits.parse().unwrap_or(usize::MAX) }))
-}
-
-/// Where the next page begins: after the last entry of a full one.
-pub(super) fn next<T>(page: &[T], limit: usize, key: impl Fn(&T) -> String) -> Option<String> {
-    page.last().filter(|_| page.len() >= limit).map(key)
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Whose {
-    #[serde(default)]
-    initiator: Option<String>,
-}
-
-/// What no initiator is called: there is nothing of it.
-const NO_INITIATOR: &str = "";
-
-/// In a list: the pushes of all initiators.
-const EVERYBODY: &str = "*";
-
-impl Whose {
-    /// Whether the pushes of all are meant, and may be seen.
-    fn is_everybody(&self, caller: &Caller) -> bool {
-        self.initiator.as_deref() == Some(EVERYBODY) && policy::may(caller, Action::SeeAllPushes)
-    }
-
-    /// Whose pushes are meant: the caller's own, or those of another one, where the caller may. What he may not see looks like
-    /// what there is not.
-    pub(super) fn of(self, caller: &Caller, of_others: Action) -> String {
-        let own = caller.initiator();
-        match self.initiator {
-            None => own,
-            // Who sees nobody else's sees his own of all.
-            Some(named) if named == EVERYBODY => own,
-            Some(named) if named == own || policy::may(caller, of_others) => named,
-            Some(_) => NO_INITIATOR.to_owned(),
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]

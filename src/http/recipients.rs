@@ -9,8 +9,8 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
+use super::listing::{Page, Whose};
 use super::problem::{Path, Problem, Query};
-use super::pushes::{Page, Whose};
 use crate::caller::Caller;
 use crate::clock;
 use crate::gateway::{Asked, Explained, MissingReason};

@@ -95,17 +95,21 @@ fn client_id(connect: &Connect) -> Result<(String, bool), Refusal> {
     Ok((id.clone(), false))
 }
 
-async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Result<(), Close> {
-    let Arriving { connect, client_id, assigned, user, will } = arriving;
-    let version = connect.version;
+/// How long the session may outlive its connection, in milliseconds.
+fn expiry(worker: &Worker, connect: &Connect) -> i64 {
     let longest = worker.settings().max_session_expiry;
-    let expiry = match connect.session_expiry {
+    match connect.session_expiry {
         Some(seconds) => (i64::from(seconds) * 1000).min(longest),
         None if connect.clean => 0,
         None => longest,
-    };
+    }
+}
+
+async fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, arriving: Arriving) -> Result<(), Close> {
+    let Arriving { connect, client_id, assigned, user, will } = arriving;
+    let version = connect.version;
     // Without a user nothing is stored, so nothing can be resumed.
-    let expiry = if user.is_some() { expiry } else { 0 };
+    let expiry = if user.is_some() { expiry(worker, &connect) } else { 0 };
     // From here on it may have to wait for others.
     conn.has_arrived();
     let resume = match claim(worker, conn, &client_id, user.as_ref()).await? {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::codec::reason;
-use super::connection::Conn;
+use super::connection::{Arrival, Conn};
 use super::directory::{Command, Layers, Registry};
 use super::transport::Transport;
 use super::worker::Worker;
@@ -97,14 +97,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
         faults::trip("mqtt-worker");
         match command {
             Command::Accept { remote, .. } if stopping => worker.registry.close_socket(remote.ip()),
-            Command::Accept { stream, remote, layers, arrival } => {
-                if let Some(socket) = transport(worker, stream, remote, layers) {
-                    let conn = worker.take_in(socket, remote, arrival);
-                    tokio::task::spawn_local(connection_task::serve(Rc::clone(worker), conn));
-                } else {
-                    worker.registry.close_socket(remote.ip());
-                }
-            }
+            Command::Accept { stream, remote, layers, arrival } => accept(worker, stream, remote, layers, arrival),
             Command::TakeOver { conn } => {
                 // One that has gone meanwhile has given its client id back.
                 if let Some(conn) = worker.conn(conn) {
@@ -145,6 +138,15 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
             }
         }
     }
+}
+
+/// A socket becomes a connection with a task of its own.
+fn accept(worker: &Rc<Worker>, stream: std::net::TcpStream, remote: SocketAddr, layers: Layers, arrival: Arrival) {
+    let Some(socket) = transport(worker, stream, remote, layers) else {
+        return worker.registry.close_socket(remote.ip());
+    };
+    let conn = worker.take_in(socket, remote, arrival);
+    tokio::task::spawn_local(connection_task::serve(Rc::clone(worker), conn));
 }
 
 /// The socket as this worker's runtime has it, with what its listener has above it.

@@ -92,6 +92,12 @@ fn clean(value: &str) -> String {
 }
 
 /// The header lines of a part and where its body begins.
+/// Whether so many lines are headers all the same: headers end in a blank line, which a payload of `key: value` lines need not have.
+fn are_headers(lines: &[&[u8]], rest: &[u8]) -> bool {
+    let ends = rest.windows(2).any(|pair| pair == b"\n\n") || rest.windows(3).any(|end| end == b"\n\r\n");
+    ends || lines.iter().all(|line| is_entity_header(line))
+}
+
 fn header_lines<'a>(
     part: &'a [u8],
     limits: &Limits,
@@ -135,10 +141,7 @@ fn header_lines<'a>(
             return body_without_blank(part, lines, &starts, at, repairs);
         }
         if lines.len() >= limits.header_lines {
-            // Headers end in a blank line; a payload of `key: value` lines need not have one.
-            let rest = &part[at..];
-            let ends = rest.windows(2).any(|pair| pair == b"\n\n") || rest.windows(3).any(|end| end == b"\n\r\n");
-            if ends || lines.iter().all(|line| is_entity_header(line)) {
+            if are_headers(&lines, &part[at..]) {
                 return Err(EntityError::TooManyHeaders(limits.header_lines));
             }
             return body_without_blank(part, lines, &starts, at, repairs);

@@ -70,6 +70,23 @@ pub fn read<'a>(text: &'a str, limits: &Limits, repairs: &mut Repairs) -> Result
 }
 
 /// Likewise; `place` is left at the markup where a fault lies.
+/// What stands between elements: nothing that PAP has, so it is noted, or not XML at this place.
+fn pass_over(reader: &Reader<&[u8]>, event: &Event<'_>, repairs: &mut Repairs) -> Result<(), XmlError> {
+    match event {
+        Event::DocType(_) => return Err(misplaced(reader, "a DOCTYPE")),
+        Event::Decl(_) => return Err(misplaced(reader, "an XML declaration")),
+        Event::GeneralRef(name) if reference(&format!("{};", &**name)).is_none() => {
+            return Err(XmlError::UnknownEntity(shorten(&format!("&{};", &**name))));
+        }
+        Event::Text(text) if is_blank(text) => {}
+        Event::GeneralRef(_) | Event::Text(_) | Event::CData(_) => repairs.note(Repair::Unknown),
+        Event::Comment(comment) => check_comment(comment, repairs),
+        Event::PI(instruction) => check_instruction(instruction, repairs),
+        Event::Start(_) | Event::Empty(_) | Event::End(_) | Event::Eof => return Err(XmlError::Truncated),
+    }
+    Ok(())
+}
+
 pub(super) fn read_at<'a>(
     text: &'a str,
     limits: &Limits,
@@ -104,34 +121,10 @@ pub(super) fn read_at<'a>(
                 let element = open.pop().ok_or(XmlError::Truncated)?;
                 close(&mut open, element)
             }
-            Event::DocType(_) => return Err(misplaced(&reader, "a DOCTYPE")),
-            Event::Eof => return Err(XmlError::Truncated),
-            Event::GeneralRef(name) => {
-                if reference(&format!("{};", &*name)).is_none() {
-                    return Err(XmlError::UnknownEntity(shorten(&format!("&{};", &*name))));
-                }
-                repairs.note(Repair::Unknown);
+            other => {
+                pass_over(&reader, &other, repairs)?;
                 None
             }
-            Event::Text(text) => {
-                if !is_blank(&text) {
-                    repairs.note(Repair::Unknown);
-                }
-                None
-            }
-            Event::CData(_) => {
-                repairs.note(Repair::Unknown);
-                None
-            }
-            Event::Comment(comment) => {
-                check_comment(&comment, repairs);
-                None
-            }
-            Event::PI(instruction) => {
-                check_instruction(&instruction, repairs);
-                None
-            }
-            Event::Decl(_) => return Err(misplaced(&reader, "an XML declaration")),
         };
         if count > max_elements {
             return Err(XmlError::TooManyElements(max_elements));
