@@ -189,6 +189,11 @@ impl Gateway {
         self.terminals().is_here(user)
     }
 
+    /// Ends the connections that act for a user, or the one with this client id among them; answers how many.
+    pub async fn disconnect(&self, user: crate::ids::UserId, client: Option<String>) -> usize {
+        self.terminals().disconnect(user, client).await
+    }
+
     /// Who acts for a user right now.
     #[must_use]
     pub fn connections(&self, user: &crate::ids::UserId) -> Vec<Connection> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{Gateway, InSight};
 use crate::clock::{self, Millis};
 use crate::ids::UserId;
-use crate::parcel::DispatchId;
+use crate::parcel::PushKey;
 use crate::store::{Error, LastSeen, Recipient, State, Wanted, Why};
 
 /// Why somebody has not got a push.
@@ -105,6 +105,9 @@ pub struct Page {
     pub next: Option<(i64, i64)>,
 }
 
+/// Pushes that others wait behind which are named in one answer.
+const NAMED: usize = 100;
+
 /// Members that one look at the store finds where few of them are wanted, and such looks for one answer.
 const LOOK: usize = 1_000;
 const LOOKS: usize = 10;
@@ -174,25 +177,32 @@ impl Gateway {
     }
 
     async fn explain(&self, recipients: Vec<Recipient>) -> Vec<Explained> {
-        let mut in_sight: HashMap<DispatchId, HashMap<UserId, InSight>> = HashMap::new();
-        for recipient in &recipients {
-            if !in_sight.contains_key(&recipient.id) {
-                let same = recipients.iter().filter(|other| other.id == recipient.id);
-                let users = same.filter_map(|one| UserId::parse(&one.user).ok()).collect();
-                in_sight.insert(recipient.id, self.terminals().look(users, recipient.id).await);
+        let whom = |one: &Recipient| Some((UserId::parse(&one.user).ok()?, one.id));
+        let in_sight = self.terminals().look(recipients.iter().filter_map(whom).collect()).await;
+        let seen = |one: &Recipient| in_sight.get(&whom(one)?).copied();
+        // What keeps them waiting may be a push to somebody else, too: their terminals have one window for all.
+        let oldest = in_sight.values().filter(|seen| seen.sent_at.is_none());
+        let names = self.push_ids(oldest.filter_map(|seen| seen.oldest).collect()).await;
+        let explain_one = |mut one: Recipient| {
+            let now = seen(&one);
+            let oldest = now.and_then(|seen| seen.oldest).and_then(|push| names.get(&push));
+            one.seen.behind = one.seen.behind.take().or_else(|| oldest.cloned());
+            explain(one, now)
+        };
+        recipients.into_iter().map(explain_one).collect()
+    }
+
+    /// The push-ids of some pushes, as far as the store can answer now: they are for people.
+    async fn push_ids(&self, mut pushes: Vec<PushKey>) -> HashMap<PushKey, String> {
+        pushes.sort_unstable();
+        pushes.dedup();
+        let mut names = HashMap::new();
+        for push in pushes.into_iter().take(NAMED) {
+            if let Ok(Some(name)) = self.store.push_id(push).await {
+                names.insert(push, name);
             }
         }
-        let seen = |one: &Recipient| {
-            let user = UserId::parse(&one.user).ok()?;
-            in_sight.get(&one.id)?.get(&user).copied()
-        };
-        recipients
-            .into_iter()
-            .map(|one| {
-                let now = seen(&one);
-                explain(one, now)
-            })
-            .collect()
+        names
     }
 }
 
@@ -226,13 +236,15 @@ fn explain(recipient: Recipient, now: Option<InSight>) -> Explained {
 /// Why somebody has not got it who is owed it.
 fn owed(seen: &LastSeen, now: Option<InSight>) -> (Reason, String) {
     match (now, &seen.behind) {
-        (Some(InSight { sent_at: Some(at) }), _) => {
+        (Some(InSight { sent_at: Some(at), .. }), _) => {
             (Reason::Sent, format!("sent at {}, and not acknowledged", clock::format_utc(at)))
         }
         (Some(_), Some(first)) => {
             (Reason::Behind, format!("connected, and waits behind the push {first:?}, which is not acknowledged"))
         }
-        (Some(_), None) => (Reason::Behind, "connected, and about to be sent it".into()),
+        (Some(_), None) => {
+            (Reason::Behind, "connected; it is about to be sent, or its acknowledgement to be written down".into())
+        }
         (None, _) => match seen.at {
             Some(at) => {
                 let why = seen.gone.as_ref().map(|gone| format!(": {gone}")).unwrap_or_default();

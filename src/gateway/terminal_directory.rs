@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::caller::Login;
 use crate::clock::Millis;
 use crate::ids::UserId;
-use crate::parcel::{BindingId, DispatchId};
+use crate::parcel::{BindingId, DispatchId, PushKey};
 use crate::store::PendingReply;
 
 /// A boxed future: these calls cross to the workers' threads and are rare.
@@ -30,10 +30,12 @@ pub struct Connection {
 }
 
 /// A user who is connected, as far as one push is concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InSight {
     /// When it went out to one of the user's terminals, which has not answered.
     pub sent_at: Option<Millis>,
+    /// The push that a terminal has left unanswered for longest: others wait behind it.
+    pub oldest: Option<PushKey>,
 }
 
 /// The terminals that are connected, by the user they act for.
@@ -44,8 +46,8 @@ pub trait Terminals: Send + Sync + std::fmt::Debug {
     /// Whether anybody acts for a user now.
     fn is_here(&self, user: &UserId) -> bool;
 
-    /// Those of these users who are connected, and whether a push is under way to them.
-    fn look(&self, users: Vec<UserId>, id: DispatchId) -> Later<'_, HashMap<UserId, InSight>>;
+    /// Those of these users who are connected, each with a push, and whether that is under way to them.
+    fn look(&self, whom: Vec<(UserId, DispatchId)>) -> Later<'_, HashMap<(UserId, DispatchId), InSight>>;
 
     /// Whether a connection has this client id, or is about to.
     fn is_connected(&self, client: &str) -> bool;
@@ -66,6 +68,9 @@ pub trait Terminals: Send + Sync + std::fmt::Debug {
     /// Ends the connections that signed in with this credential, which is one no more.
     fn sign_out(&self, login: Login) -> Later<'_, ()>;
 
+    /// Ends the connections of a user, or the one with this client id among them; answers how many.
+    fn disconnect(&self, user: UserId, client: Option<String>) -> Later<'_, usize>;
+
     /// Writes down every acknowledgement there is.
     fn settle_all(&self) -> Later<'_, ()>;
 }
@@ -81,7 +86,7 @@ impl Terminals for Nobody {
     fn is_here(&self, _: &UserId) -> bool {
         false
     }
-    fn look(&self, _: Vec<UserId>, _: DispatchId) -> Later<'_, HashMap<UserId, InSight>> {
+    fn look(&self, _: Vec<(UserId, DispatchId)>) -> Later<'_, HashMap<(UserId, DispatchId), InSight>> {
         Box::pin(std::future::ready(HashMap::new()))
     }
     fn is_connected(&self, _: &str) -> bool {
@@ -99,6 +104,9 @@ impl Terminals for Nobody {
     fn forget_session(&self, _: &str) {}
     fn sign_out(&self, _: Login) -> Later<'_, ()> {
         Box::pin(std::future::ready(()))
+    }
+    fn disconnect(&self, _: UserId, _: Option<String>) -> Later<'_, usize> {
+        Box::pin(std::future::ready(0))
     }
     fn settle_all(&self) -> Later<'_, ()> {
         Box::pin(std::future::ready(()))

@@ -38,7 +38,7 @@ impl Terminals for Stub {
     fn is_here(&self, user: &UserId) -> bool {
         self.here.lock().unwrap().contains(user)
     }
-    fn look(&self, _: Vec<UserId>, _: DispatchId) -> Later<'_, HashMap<UserId, InSight>> {
+    fn look(&self, _: Vec<(UserId, DispatchId)>) -> Later<'_, HashMap<(UserId, DispatchId), InSight>> {
         ready(HashMap::new())
     }
     fn is_connected(&self, _: &str) -> bool {
@@ -57,6 +57,9 @@ impl Terminals for Stub {
     fn forget_session(&self, _: &str) {}
     fn sign_out(&self, _: crate::caller::Login) -> Later<'_, ()> {
         Box::pin(std::future::ready(()))
+    }
+    fn disconnect(&self, _: UserId, _: Option<String>) -> Later<'_, usize> {
+        ready(0)
     }
     fn settle_all(&self) -> Later<'_, ()> {
         self.settled.fetch_add(1, Ordering::Relaxed);

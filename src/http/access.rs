@@ -64,6 +64,8 @@ const NEEDS: &[(Method, &str, Need)] = &[
     (Method::GET, "/api/v1/groups/{group}/requests", GROUPS),
     (Method::POST, "/api/v1/groups/{group}/requests/{user}", CHANGE),
     (Method::GET, "/api/v1/users/{user}", GROUPS),
+    (Method::DELETE, "/api/v1/users/{user}/connections", CHANGE),
+    (Method::DELETE, "/api/v1/users/{user}/connections/{client_id}", CHANGE),
     (Method::POST, "/api/v1/group-requests", &[Action::JoinGroups, Action::JoinGroupsForOthers]),
     #[cfg(debug_assertions)]
     (Method::POST, "/debug/faults/{name}", EVERYBODY),

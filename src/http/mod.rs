@@ -46,7 +46,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 
 pub use health::Readiness;
 pub use live::Live;
@@ -138,6 +138,8 @@ pub fn router(site: &Site, config: &Config) -> Router {
         .route("/api/v1/groups/{group}/requests", get(groups::requests))
         .route("/api/v1/groups/{group}/requests/{user}", post(groups::decide))
         .route("/api/v1/users/{user}", get(users::show))
+        .route("/api/v1/users/{user}/connections", delete(users::disconnect))
+        .route("/api/v1/users/{user}/connections/{client_id}", delete(users::disconnect_one))
         .route("/api/v1/group-requests", post(users::group_request))
         .route_layer(axum::middleware::from_fn(query_parameters::check));
     #[cfg(debug_assertions)]

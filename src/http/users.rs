@@ -46,6 +46,33 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) ->
     Ok(Json(ShownUser { user: user.to_string(), groups: groups.collect(), connections }))
 }
 
+/// How many connections were ended.
+#[derive(Debug, Serialize)]
+pub(super) struct Disconnected {
+    disconnected: usize,
+}
+
+/// Ends all connections of a user; they may come back at once.
+pub(super) async fn disconnect(
+    State(api): State<Arc<Api>>,
+    Path(user): Path<String>,
+) -> Result<Json<Disconnected>, Problem> {
+    let user = user_id(&user)?;
+    Ok(Json(Disconnected { disconnected: api.gateway.disconnect(user, None).await }))
+}
+
+/// Ends one of them.
+pub(super) async fn disconnect_one(
+    State(api): State<Arc<Api>>,
+    Path((user, client)): Path<(String, String)>,
+) -> Result<Json<Disconnected>, Problem> {
+    let user = user_id(&user)?;
+    match api.gateway.disconnect(user, Some(client)).await {
+        0 => Err(Problem::not_found("the user has no connection with this client id")),
+        disconnected => Ok(Json(Disconnected { disconnected })),
+    }
+}
+
 /// The group request of a terminal without MQTT. It is answered with what an MQTT terminal would get; the HTTP code says
 /// the same to those who only look at that.
 pub(super) async fn group_request(

@@ -249,7 +249,7 @@ fn blocks(bytes: &[u8]) -> Result<Vec<&[u8]>, String> {
         return Err(NO_KEY.into());
     }
     let ends = starts.iter().skip(1).copied().chain([text.len()]);
-    Ok(starts.iter().zip(ends).map(|(start, end)| text[*start..end].as_bytes()).collect())
+    Ok(starts.iter().zip(ends).map(|(start, end)| &text.as_bytes()[*start..end]).collect())
 }
 
 const NO_KEY: &str = "there is no public key of RSA, EC P-256 or Ed25519 in it (PEM)";

@@ -27,6 +27,8 @@ pub(super) enum Close {
     Gone,
     /// It said DISCONNECT; the will is published only where it asked for that.
     Asked { with_will: bool },
+    /// It left pushes unanswered for too long.
+    Unanswered,
     /// We end it; MQTT 5 is told this reason.
     Reason(u8),
 }
@@ -232,13 +234,20 @@ impl Close {
 
     /// Whether it says something about what the client did: it does not where we end it for a reason of our own.
     pub(super) fn is_the_client_s(self) -> bool {
-        let ours = [reason::TAKEN_OVER, reason::SHUTTING_DOWN, reason::NOT_AUTHORIZED, reason::MAXIMUM_CONNECT_TIME];
+        let ours = [
+            reason::TAKEN_OVER,
+            reason::SHUTTING_DOWN,
+            reason::NOT_AUTHORIZED,
+            reason::MAXIMUM_CONNECT_TIME,
+            reason::ADMINISTRATIVE,
+        ];
         !matches!(self, Self::Reason(reason) if ours.contains(&reason))
     }
 
     /// What the session's successor does not need to be told.
     pub(super) fn reason(self) -> Option<u8> {
         match self {
+            Self::Unanswered => Some(reason::ADMINISTRATIVE),
             Self::Reason(reason) if reason != reason::SUCCESS => Some(reason),
             _ => None,
         }

@@ -257,7 +257,7 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         worker.registry.leave(user, at);
     }
     if close.is_the_client_s() {
-        set_aside::note(worker, &mut session, close == Close::Reason(reason::ADMINISTRATIVE)).await;
+        set_aside::note(worker, &mut session, close == Close::Unanswered).await;
     }
     let resume = if expiry > 0 { session.into_resume(received) } else { Resume::default() };
     if let Some(user) = user.filter(|_| stored) {
@@ -281,7 +281,8 @@ fn words(close: Close) -> &'static str {
         Close::Asked { .. } => "it said goodbye",
         Close::Reason(reason::TAKEN_OVER) => "another connection has taken over its client id",
         Close::Reason(reason::KEEP_ALIVE_TIMEOUT) => "it was silent for longer than its keep-alive",
-        Close::Reason(reason::ADMINISTRATIVE) => "it left a push unacknowledged for longer than mqtt.ack_timeout",
+        Close::Unanswered => "it left a push unacknowledged for longer than mqtt.ack_timeout",
+        Close::Reason(reason::ADMINISTRATIVE) => "an operator has disconnected it",
         Close::Reason(reason::MAXIMUM_CONNECT_TIME) => "the time of its JWT is up",
         Close::Reason(reason::QUOTA_EXCEEDED) => "the packets that have not come whole exceed mqtt.max_unfinished",
         Close::Reason(reason::SHUTTING_DOWN) => "the gateway stopped",
@@ -291,7 +292,7 @@ fn words(close: Close) -> &'static str {
 
 fn log_end(conn: &Conn, client: &str, close: Close) {
     let told = [reason::TAKEN_OVER, reason::KEEP_ALIVE_TIMEOUT, reason::ADMINISTRATIVE, reason::QUOTA_EXCEEDED];
-    if !matches!(close, Close::Reason(code) if told.contains(&code)) {
+    if close != Close::Unanswered && !matches!(close, Close::Reason(code) if told.contains(&code)) {
         return tracing::debug!(client, reason = ?close, "disconnected");
     }
     let words = words(close);

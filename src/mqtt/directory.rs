@@ -7,82 +7,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::Settings;
-use super::connection::Arrival;
-use super::connection_id::{ConnId, ConnRef};
+use super::connection_id::ConnRef;
 use super::detached_sessions::Parked;
 use super::inflight_window::Resume;
+use super::orders::{Command, WorkerHandle};
 use super::take_over::{Claimed, Claims};
 use super::unanswered_pushes::Unanswered;
 use super::wills::Wills;
 use crate::budget::Budget;
 use crate::caller::Login;
 use crate::client_address::subscriber;
-use crate::clock::Millis;
 use crate::gateway::{Connection, InSight, Later, Terminals};
 use crate::ids::UserId;
 use crate::parcel::{BindingId, DispatchId};
 use crate::rate_limit::{Rate, RateLimits};
 use crate::store::PendingReply;
-
-/// An order to a worker.
-#[derive(Debug)]
-pub(super) enum Command {
-    Accept {
-        stream: std::net::TcpStream,
-        remote: std::net::SocketAddr,
-        layers: Layers,
-        arrival: Arrival,
-    },
-    /// Another connection wants this client id. It gets it when the old one is gone and all it knew is stored.
-    TakeOver {
-        conn: ConnId,
-    },
-    Settle {
-        reply: oneshot::Sender<()>,
-    },
-    /// Ends the connections that signed in with this credential.
-    SignOut {
-        login: Login,
-        reply: oneshot::Sender<()>,
-    },
-    Answer {
-        conn: ConnId,
-        reply: PendingReply,
-        payload: Vec<u8>,
-    },
-    /// Who of these users has this push under way, and since when.
-    Look {
-        users: Arc<[UserId]>,
-        id: DispatchId,
-        reply: oneshot::Sender<Vec<(UserId, Millis)>>,
-    },
-    /// The configuration says something else from now on.
-    Follow {
-        settings: Box<Settings>,
-    },
-    Stop {
-        reply: oneshot::Sender<()>,
-    },
-}
-
-/// What a connection has above TCP.
-#[derive(Debug)]
-pub(super) enum Layers {
-    None,
-    /// TLS that begins.
-    Tls(Arc<rustls::ServerConfig>),
-    /// WebSocket, over TLS that is under way or none, with what has been read already.
-    WebSocket {
-        tls: Option<Box<rustls::ServerConnection>>,
-        read: Bytes,
-    },
-}
-
-pub(super) type WorkerHandle = mpsc::UnboundedSender<Command>;
 
 /// What the configuration says all connections may hold together.
 #[derive(Debug, Clone, Copy)]
@@ -304,15 +246,15 @@ impl Registry {
         }
     }
 
-    /// Those of them who are connected, and the workers that have them.
-    fn here(&self, users: Vec<UserId>) -> (Arc<[UserId]>, Vec<usize>) {
+    /// Those of them whose users are connected, and the workers that have these.
+    fn here<T>(&self, all: Vec<T>, user: impl Fn(&T) -> &UserId) -> (Vec<T>, Vec<usize>) {
         let inner = self.inner();
-        let here: Vec<UserId> = users.into_iter().filter(|user| inner.users.contains_key(user)).collect();
-        let present = here.iter().filter_map(|user| inner.users.get(user)).flatten();
+        let here: Vec<T> = all.into_iter().filter(|one| inner.users.contains_key(user(one))).collect();
+        let present = here.iter().filter_map(|one| inner.users.get(user(one))).flatten();
         let mut workers: Vec<usize> = present.map(|(at, _)| at.worker).collect();
         workers.sort_unstable();
         workers.dedup();
-        (here.into(), workers)
+        (here, workers)
     }
 
     fn present(&self, user: &UserId) -> Vec<ConnRef> {
@@ -365,20 +307,21 @@ impl Terminals for Registry {
         self.inner().users.contains_key(user)
     }
 
-    fn look(&self, users: Vec<UserId>, id: DispatchId) -> Later<'_, HashMap<UserId, InSight>> {
+    fn look(&self, whom: Vec<(UserId, DispatchId)>) -> Later<'_, HashMap<(UserId, DispatchId), InSight>> {
         Box::pin(async move {
-            let (here, workers) = self.here(users);
-            let mut found: HashMap<UserId, InSight> =
-                here.iter().map(|user| (user.clone(), InSight { sent_at: None })).collect();
+            let (here, workers) = self.here(whom, |(user, _)| user);
+            let mut found: HashMap<_, _> = here.iter().map(|one| (one.clone(), InSight::default())).collect();
+            let whom: Arc<[(UserId, DispatchId)]> = here.into();
             let asked = workers.into_iter().map(|worker| {
                 let (reply, answer) = oneshot::channel();
-                self.send(worker, Command::Look { users: Arc::clone(&here), id, reply });
+                self.send(worker, Command::Look { whom: Arc::clone(&whom), reply });
                 answer
             });
             for answer in asked.collect::<Vec<_>>() {
-                for (user, at) in answer.await.unwrap_or_default() {
-                    let in_sight = found.entry(user).or_insert(InSight { sent_at: None });
-                    in_sight.sent_at = in_sight.sent_at.max(Some(at));
+                for (one, seen) in answer.await.unwrap_or_default() {
+                    let in_sight = found.entry(one).or_default();
+                    in_sight.sent_at = in_sight.sent_at.max(seen.sent_at);
+                    in_sight.oldest = in_sight.oldest.or(seen.oldest);
                 }
             }
             found
@@ -422,6 +365,22 @@ impl Terminals for Registry {
 
     fn sign_out(&self, login: Login) -> Later<'_, ()> {
         Box::pin(async move { self.order_workers(|reply| Command::SignOut { login: login.clone(), reply }).await })
+    }
+
+    fn disconnect(&self, user: UserId, client: Option<String>) -> Later<'_, usize> {
+        Box::pin(async move {
+            let (_, workers) = self.here(vec![user.clone()], |user| user);
+            let asked = workers.into_iter().map(|worker| {
+                let (reply, answer) = oneshot::channel();
+                self.send(worker, Command::Disconnect { user: user.clone(), client: client.clone(), reply });
+                answer
+            });
+            let mut ended = 0;
+            for answer in asked.collect::<Vec<_>>() {
+                ended += answer.await.unwrap_or(0);
+            }
+            ended
+        })
     }
 
     fn settle_all(&self) -> Later<'_, ()> {

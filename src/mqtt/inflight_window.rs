@@ -263,6 +263,15 @@ impl Window {
         self.inflight.iter().filter_map(|entry| entry.load.push()).chain(resumed)
     }
 
+    /// The push that went out first of those that are not answered.
+    pub(super) fn oldest_push(&self) -> Option<PushKey> {
+        let push = |entry: &InFlight| match &entry.load {
+            Load::Push(sent) => Some(sent.push),
+            Load::Open { .. } => None,
+        };
+        self.inflight.iter().find_map(push)
+    }
+
     /// When a dispatch went out on this connection that is not answered.
     pub(super) fn sent_at(&self, binding: BindingId, id: DispatchId) -> Option<Instant> {
         let is_it = |entry: &&InFlight| entry.load.push() == Some((binding, id));

@@ -26,7 +26,7 @@ pub(super) fn check_clocks(worker: &Rc<Worker>) {
                 Some(session) => session
                     .stuck_since()
                     .filter(|since| now.duration_since(*since) > worker.settings().ack_timeout)
-                    .map(|_| Close::Reason(reason::ADMINISTRATIVE)),
+                    .map(|_| Close::Unanswered),
             }
         };
         if has_expired(&conn, clock) {

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`codec`], [`publish_frame`], [`shared_frames`], [`topic_filters`], [`acl`], [`client_publish`] | bytes, names, and who may use which topics |
 //! | [`session`], [`delivery_cursor`], [`inflight_window`], [`paused_deliveries`] | delivery to one client: the one rule, the cursor, QoS 1, what is taken back |
-//! | [`connection_id`], [`take_over`], [`detached_sessions`], [`unanswered_pushes`], [`wills`], [`directory`] | what the workers share: who has which client id and which user |
+//! | [`connection_id`], [`take_over`], [`detached_sessions`], [`unanswered_pushes`], [`wills`], [`orders`], [`directory`] | what the workers share: who has which client id and which user |
 //! | [`connection`], [`transport`], [`send_buffer`], [`routes`], [`wildcard_watch`], [`flush`], [`feed_position`], [`worker`] | a worker's state: its connections, who wants what, what is to be written down |
 //! | [`catch_up`], [`attach`], [`client_messages`], [`subscribe`], [`group_requests`], [`answer_size`] | what connections and packets ask for |
 //! | [`connect`], [`sign_in`], [`connect_refusal`], [`packets`], [`set_aside`], [`connection_task`] | one connection: its CONNECT, who it is, its packets, what it cannot take, its task |
@@ -38,6 +38,7 @@ mod keep_alive;
 mod missed_pushes;
 #[cfg(test)]
 mod model;
+mod orders;
 mod packets;
 mod paused_deliveries;
 mod publish_frame;
@@ -75,7 +76,8 @@ use crate::rate_limit::Rate;
 use crate::supervision::Health;
 use acl::Acl;
 use connection::Arrival;
-use directory::{Bounds, Command, Layers, Registry};
+use directory::{Bounds, Registry};
+use orders::{Command, Layers};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

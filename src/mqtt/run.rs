@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 
 use super::codec::reason;
 use super::connection::{Arrival, Conn};
-use super::directory::{Command, Layers, Registry};
+use super::directory::Registry;
+use super::orders::{Command, Layers};
 use super::transport::Transport;
 use super::worker::Worker;
 use super::{Settings, connection_task, fan_out, feed_follower, group_requests, keep_alive};
@@ -17,7 +18,7 @@ use crate::broker::Feed;
 use crate::caller::Login;
 use crate::clock::{self, Millis};
 use crate::faults;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, InSight};
 use crate::ids::UserId;
 use crate::parcel::DispatchId;
 use crate::store::SignedIn;
@@ -120,10 +121,13 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
                     group_requests::send_answer(&conn, &reply, payload);
                 }
             }
-            Command::Look { users, id, reply } => {
+            Command::Disconnect { user, client, reply } => {
+                let _ = reply.send(disconnect(worker, &user, client.as_deref()));
+            }
+            Command::Look { whom, reply } => {
                 let worker = Rc::clone(worker);
                 tokio::task::spawn_local(async move {
-                    let _ = reply.send(look(&worker, &users, id).await);
+                    let _ = reply.send(look(&worker, &whom).await);
                 });
             }
             Command::Follow { settings } => worker.follow(*settings),
@@ -168,21 +172,42 @@ fn transport(worker: &Worker, stream: std::net::TcpStream, remote: SocketAddr, l
     }
 }
 
+/// An operator has asked for it. What the connections have said until now counts.
+fn disconnect(worker: &Worker, user: &UserId, client: Option<&str>) -> usize {
+    let is_meant = |conn: &Rc<Conn>| {
+        let state = conn.state.borrow();
+        let session = state.session.as_ref();
+        session.is_some_and(|session| client.is_none_or(|client| session.client_id == client))
+    };
+    let meant: Vec<Rc<Conn>> = worker.connections(user).into_iter().filter(is_meant).collect();
+    meant.iter().for_each(|conn| conn.dismiss(reason::ADMINISTRATIVE));
+    meant.len()
+}
+
 /// Users that are looked up before others have their turn.
 const LOOK: usize = 500;
 
-/// Who of these users has this push under way, and since when.
-async fn look(worker: &Worker, users: &[UserId], id: DispatchId) -> Vec<(UserId, Millis)> {
+/// Who of these users has this push under way, and since when, or another one that keeps it waiting.
+async fn look(worker: &Worker, whom: &[(UserId, DispatchId)]) -> Vec<((UserId, DispatchId), InSight)> {
     let (now, clock) = (Instant::now(), clock::now());
+    let at = |since: Instant| {
+        let ago = now.saturating_duration_since(since).as_millis();
+        clock.saturating_sub(Millis::try_from(ago).unwrap_or(Millis::MAX))
+    };
     let mut found = Vec::new();
-    for (at, user) in users.iter().enumerate() {
-        if at % LOOK == LOOK - 1 {
+    for (number, (user, id)) in whom.iter().enumerate() {
+        if number % LOOK == LOOK - 1 {
             tokio::task::yield_now().await;
         }
-        let sent = |conn: &Rc<Conn>| conn.state.borrow().session.as_ref().and_then(|session| session.sent_at(id));
-        if let Some(since) = worker.connections(user).iter().filter_map(sent).max() {
-            let ago = Millis::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(Millis::MAX);
-            found.push((user.clone(), clock.saturating_sub(ago)));
+        let mut seen = InSight::default();
+        for conn in worker.connections(user) {
+            let state = conn.state.borrow();
+            let Some(session) = &state.session else { continue };
+            seen.sent_at = seen.sent_at.max(session.sent_at(*id).map(at));
+            seen.oldest = seen.oldest.or(session.oldest_push());
+        }
+        if seen != InSight::default() {
+            found.push(((user.clone(), *id), seen));
         }
     }
     found

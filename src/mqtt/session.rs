@@ -169,6 +169,11 @@ impl Session {
         self.window.pushes().filter(|(binding, id)| !self.aside.is_mine(*binding, *id)).collect()
     }
 
+    /// The push that went out first of those that are not answered.
+    pub(super) fn oldest_push(&self) -> Option<PushKey> {
+        self.window.oldest_push()
+    }
+
     /// When a dispatch went out on this connection that is not answered.
     pub(super) fn sent_at(&self, id: DispatchId) -> Option<Instant> {
         self.window.sent_at(self.binding_of(id.flow)?, id)

@@ -348,6 +348,31 @@ fn aliases_rules_and_limits_are_read_again_without_a_restart() {
     http.push("p4", "group:all", "as it was");
 }
 
+#[test]
+fn an_operator_disconnects_a_user_or_one_of_his_devices() {
+    use crate::common::mqtt::{Connect, Raw};
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    let [mut phone, mut watch] =
+        ["phone", "wa/tch"].map(|client| Raw::connect(gateway.mqtt, &Connect::v5(client, "alice")));
+    let mut bob = Raw::connect(gateway.mqtt, &Connect::v5("bob", "bob"));
+    let end = |path: &str| {
+        let reply = http.send("DELETE", &format!("/api/v1/users/alice/connections{path}"), "text/plain", b"");
+        (reply.status, reply.json()["disconnected"].as_u64())
+    };
+    assert_eq!(end("/bob"), (404, None), "it is another one's");
+    assert_eq!(end("/wa%2Ftch"), (200, Some(1)));
+    // MQTT 5.0 §3.14.2.1: administrative action.
+    assert_eq!(watch.wait_closed(), Some(0x98));
+    phone.ping();
+    let mut watch = Raw::connect(gateway.mqtt, &Connect::v5("wa/tch", "alice"));
+    assert_eq!(end(""), (200, Some(2)));
+    assert_eq!((phone.wait_closed(), watch.wait_closed()), (Some(0x98), Some(0x98)));
+    assert_eq!(end(""), (200, Some(0)));
+    bob.ping();
+    wait_for("a line in the log", || gateway.log().contains("an operator has disconnected it").then_some(()));
+}
+
 /// A path that the router cannot have ended the reload half-way, and with it every later one.
 #[test]
 fn a_path_that_cannot_be_served_is_refused_before_anything_changes() {

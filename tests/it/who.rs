@@ -66,7 +66,7 @@ fn each_who_has_not_got_it_is_listed_with_its_reason() {
         ("never", "never-connected".into(), "pending", false, "no terminal of this user was ever here"),
         ("away", "away".into(), "pending", false, "it said goodbye"),
         ("mute", "sent".into(), "pending", true, ", and not acknowledged"),
-        ("behind", "behind".into(), "pending", true, "connected, and "),
+        ("behind", "behind".into(), "pending", true, "waits behind the push \"first\""),
         ("small", "too-large".into(), "aborted", true, "too large: 1000 bytes, and its terminal takes packets of 300"),
         ("refuses", "refused".into(), "aborted", true, "refused by the terminal"),
         ("leaves", "left".into(), "undeliverable", true, "left the group"),
