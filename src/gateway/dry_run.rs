@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Gateway, PushRequest, Refused};
 use crate::clock;
 use crate::ids::{Target, UserId};
+use crate::parcel::FlowId;
 use crate::store::{Address, Error, Reached};
 
 /// Whom it would reach.
@@ -29,6 +30,10 @@ const OVERHEAD: usize = 64;
 impl Gateway {
     /// What would become of this push now. Refused like a push in earnest where that would be.
     pub async fn dry_run(&self, mut request: PushRequest) -> Result<Reach, Refused> {
+        self.check_rate(&request.caller)?;
+        if request.replace.is_some() {
+            return Err(Refused::BadRequest("a dry run replaces nothing: ask without replace_push_id".into()));
+        }
         self.check_size(&request)?;
         // Every address counts for itself here.
         request.skip_unknown = true;
@@ -61,7 +66,7 @@ impl Gateway {
                 is_known = true;
                 found.iter().for_each(|one| self.count(one, size, counted));
                 match found.last() {
-                    Some(last) if found.len() >= LOOK => after = last.key,
+                    Some(last) if found.len() >= LOOK => after = last.id,
                     _ => break,
                 }
             }
@@ -73,7 +78,8 @@ impl Gateway {
     }
 
     fn count(&self, one: &Reached, size: usize, counted: &mut Counted) {
-        if counted.many && !counted.seen.insert(one.user.clone()) {
+        // Who has no row yet is in no group, and named once.
+        if counted.many && one.id != 0 && !counted.seen.insert(one.id) {
             return; // By another address.
         }
         let is_here = UserId::parse(&one.user).is_ok_and(|user| self.is_here(&user));
@@ -88,7 +94,7 @@ impl Gateway {
 /// Those who have been counted. Whom two addresses reach counts once.
 struct Counted {
     reach: Reach,
-    seen: HashSet<String>,
+    seen: HashSet<FlowId>,
     /// There is more than one address.
     many: bool,
 }

@@ -89,6 +89,8 @@ pub struct Gateway {
     notify: notify::Rules,
     locks: UserLocks,
     unstored: sessions::Unstored,
+    /// Who asks how many have a push waits for whoever asks that just now.
+    counting: tokio::sync::Mutex<()>,
     /// One group at a time is cleared away.
     deleting: tokio::sync::Mutex<()>,
     terminals: OnceLock<Arc<dyn Terminals>>,
@@ -120,6 +122,7 @@ impl Gateway {
             notify,
             locks: UserLocks::default(),
             unstored: sessions::Unstored::default(),
+            counting: tokio::sync::Mutex::default(),
             deleting: tokio::sync::Mutex::default(),
             terminals: OnceLock::new(),
         })

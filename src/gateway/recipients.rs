@@ -134,7 +134,7 @@ impl Gateway {
             let found = self.store.recipients(initiator.into(), push_id.into(), wanted, after, look).await?;
             let Some(found) = found else { return Ok(None) };
             let places: Vec<(i64, i64)> = found.recipients.iter().map(|recipient| recipient.place).collect();
-            for (explained, place) in self.explain(found.recipients).await.into_iter().zip(places) {
+            for (explained, place) in self.explain(initiator, found.recipients).await.into_iter().zip(places) {
                 if asked.reason.is_some_and(|reason| explained.reason != Some(reason)) {
                     continue;
                 }
@@ -159,15 +159,20 @@ impl Gateway {
         initiator: &str,
         push_id: &str,
     ) -> Result<Option<BTreeMap<&'static str, u64>>, Error> {
-        let (mut counts, mut after) = (BTreeMap::new(), (0, 0));
+        // One at a time: it looks at all members.
+        let _turn = self.counting.lock().await;
+        let Some(push) = self.store.push(initiator.into(), push_id.into()).await? else { return Ok(None) };
+        let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+        counts.insert("delivered", push.addresses.iter().map(|address| address.delivered).sum());
+        let mut after = (0, 0);
         loop {
-            let found = self.store.recipients(initiator.into(), push_id.into(), Wanted::All, after, usize::MAX).await?;
+            let look = self.store.recipients(initiator.into(), push_id.into(), Wanted::Missing, after, usize::MAX);
+            let found = look.await?;
             let Some(found) = found else { return Ok(None) };
-            let (has, others): (Vec<_>, Vec<_>) = found.recipients.into_iter().partition(|one| one.why == Why::Has);
-            *counts.entry("delivered").or_default() += has.len() as u64;
-            for explained in self.explain(others).await {
-                let reason = explained.reason.map_or("delivered", Reason::name);
-                *counts.entry(reason).or_default() += 1;
+            for explained in self.explain(initiator, found.recipients).await {
+                if let Some(reason) = explained.reason {
+                    *counts.entry(reason.name()).or_default() += 1;
+                }
             }
             match found.next {
                 Some(next) => after = next,
@@ -176,29 +181,28 @@ impl Gateway {
         }
     }
 
-    async fn explain(&self, recipients: Vec<Recipient>) -> Vec<Explained> {
+    async fn explain(&self, initiator: &str, recipients: Vec<Recipient>) -> Vec<Explained> {
         let whom = |one: &Recipient| Some((UserId::parse(&one.user).ok()?, one.id));
         let in_sight = self.terminals().look(recipients.iter().filter_map(whom).collect()).await;
         let seen = |one: &Recipient| in_sight.get(&whom(one)?).copied();
         // What keeps them waiting may be a push to somebody else, too: their terminals have one window for all.
         let oldest = in_sight.values().filter(|seen| seen.sent_at.is_none());
-        let names = self.push_ids(oldest.filter_map(|seen| seen.oldest).collect()).await;
-        let explain_one = |mut one: Recipient| {
+        let names = self.push_ids(initiator, oldest.filter_map(|seen| seen.oldest).collect()).await;
+        let explain_one = |one: Recipient| {
             let now = seen(&one);
-            let oldest = now.and_then(|seen| seen.oldest).and_then(|push| names.get(&push));
-            one.seen.behind = one.seen.behind.take().or_else(|| oldest.cloned());
-            explain(one, now)
+            let first = now.and_then(|seen| seen.oldest).and_then(|push| names.get(&push));
+            explain(one, now, first.map(String::as_str))
         };
         recipients.into_iter().map(explain_one).collect()
     }
 
-    /// The push-ids of some pushes, as far as the store can answer now: they are for people.
-    async fn push_ids(&self, mut pushes: Vec<PushKey>) -> HashMap<PushKey, String> {
+    /// The push-ids of those of some pushes that are this initiator's own: nobody is told of another one's.
+    async fn push_ids(&self, initiator: &str, mut pushes: Vec<PushKey>) -> HashMap<PushKey, String> {
         pushes.sort_unstable();
         pushes.dedup();
         let mut names = HashMap::new();
         for push in pushes.into_iter().take(NAMED) {
-            if let Ok(Some(name)) = self.store.push_id(push).await {
+            if let Ok(Some(name)) = self.store.own_push_id(initiator.into(), push).await {
                 names.insert(push, name);
             }
         }
@@ -206,7 +210,8 @@ impl Gateway {
     }
 }
 
-fn explain(recipient: Recipient, now: Option<InSight>) -> Explained {
+/// `first`: the push that keeps its terminals busy, where that may be named.
+fn explain(recipient: Recipient, now: Option<InSight>, first: Option<&str>) -> Explained {
     let (reason, desc) = match recipient.why {
         Why::Has => (None, String::new()),
         Why::TooLarge => (Some(Reason::TooLarge), too_large(&recipient)),
@@ -216,7 +221,7 @@ fn explain(recipient: Recipient, now: Option<InSight>) -> Explained {
         Why::Expired => (Some(Reason::Expired), recipient.words.into_owned()),
         Why::Cancelled => (Some(Reason::Cancelled), recipient.words.into_owned()),
         Why::Owed => {
-            let (reason, desc) = owed(&recipient.seen, now);
+            let (reason, desc) = owed(&recipient.seen, now, first);
             (Some(reason), desc)
         }
     };
@@ -234,13 +239,16 @@ fn explain(recipient: Recipient, now: Option<InSight>) -> Explained {
 }
 
 /// Why somebody has not got it who is owed it.
-fn owed(seen: &LastSeen, now: Option<InSight>) -> (Reason, String) {
-    match (now, &seen.behind) {
+fn owed(seen: &LastSeen, now: Option<InSight>, first: Option<&str>) -> (Reason, String) {
+    match (now, first) {
         (Some(InSight { sent_at: Some(at), .. }), _) => {
             (Reason::Sent, format!("sent at {}, and not acknowledged", clock::format_utc(at)))
         }
         (Some(_), Some(first)) => {
             (Reason::Behind, format!("connected, and waits behind the push {first:?}, which is not acknowledged"))
+        }
+        (Some(InSight { oldest: Some(_), .. }), None) => {
+            (Reason::Behind, "connected, and waits behind another push, which is not acknowledged".into())
         }
         (Some(_), None) => {
             (Reason::Behind, "connected; it is about to be sent, or its acknowledgement to be written down".into())

@@ -137,7 +137,7 @@ impl Gateway {
         }
     }
 
-    fn check_rate(&self, caller: &Caller) -> Result<(), Refused> {
+    pub(super) fn check_rate(&self, caller: &Caller) -> Result<(), Refused> {
         let Some(most) = self.policy().quota(caller).per_minute else { return Ok(()) };
         let rate = Rate { most, window: Duration::from_secs(60) };
         self.pushes.pass(rate, caller.initiator()).map_err(|wait| {

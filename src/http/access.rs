@@ -128,7 +128,7 @@ impl Access {
         Some(listed.map_or(UNLISTED, |(_, _, need)| need))
     }
 
-    /// What a request shows: its Authorization counts first, then its query, then its certificate, then its cookie.
+    /// What a request shows: its Authorization counts first, then its query, then its cookie, then its certificate.
     fn shown(&self, request: &Request) -> Shown {
         match Shown::of(request.headers()) {
             Shown::Nothing => {}
@@ -137,11 +137,11 @@ impl Access {
         if let Some((name, token)) = self.in_query(request) {
             return Shown::Name(name, token);
         }
-        if let Some(Certified(name)) = request.extensions().get() {
-            return Shown::Certificate(name.clone());
+        if let Some(session) = console::named_in(request.headers()).and_then(|id| self.sessions.find(id)) {
+            return Shown::Session(session);
         }
-        let session = console::named_in(request.headers()).and_then(|id| self.sessions.find(id));
-        session.map_or(Shown::Nothing, Shown::Session)
+        let certified = request.extensions().get();
+        certified.map_or(Shown::Nothing, |Certified(name): &Certified| Shown::Certificate(name.clone()))
     }
 
     /// `?username=…&password=…`, where an endpoint allows that: Kannel's clients sign in so.
@@ -202,13 +202,34 @@ fn basic(pair: &str) -> Option<Shown> {
     Some(Shown::Name(name.to_owned(), token.to_owned()))
 }
 
-pub(super) async fn check(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+/// What the script of the console sends with everything it asks for.
+const SCRIPT: &str = "x-requested-with";
+
+pub(super) async fn check(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+    let by_script = request.headers().contains_key(SCRIPT);
+    let mut response = decide(&access, request, next).await;
+    if by_script {
+        // A browser would ask for name and password by itself, and keep them, where the page has a form for that.
+        response.headers_mut().remove(header::WWW_AUTHENTICATE);
+    }
+    response
+}
+
+async fn decide(access: &Access, mut request: Request, next: Next) -> Response {
     let changes = !request.method().is_safe();
     if changes && is_from_elsewhere(request.headers()) {
         let text = "a page of another host may not change anything here";
         return Problem::new(StatusCode::FORBIDDEN, text).with_code(2001).into_response();
     }
-    let Some(need) = access.need(&request).filter(|need| !need.is_empty()) else { return next.run(request).await };
+    let from = Remote::of(request.extensions()).map(|remote| remote.address.ip());
+    let Some(need) = access.need(&request).filter(|need| !need.is_empty()) else {
+        // Whoever signs in to the console is nobody yet.
+        let wait = if changes { access.is_too_often(&Caller::Stranger, from) } else { None };
+        return match wait {
+            Some(wait) => too_many(wait),
+            None => next.run(request).await,
+        };
+    };
     let shown = access.shown(&request);
     if changes && let Shown::Session(session) = &shown {
         let said = request.headers().get(CSRF).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -218,8 +239,7 @@ pub(super) async fn check(State(access): State<Arc<Access>>, mut request: Reques
             return Problem::new(StatusCode::FORBIDDEN, text).into_response();
         }
     }
-    let from = Remote::of(request.extensions()).map(|remote| remote.address.ip());
-    let caller = match identify(&access, &shown, from).await {
+    let caller = match identify(access, &shown, from).await {
         Ok(caller) => caller,
         // Whoever guesses is counted with his address.
         Err(problem) => {

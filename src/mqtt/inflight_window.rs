@@ -272,6 +272,12 @@ impl Window {
         self.inflight.iter().find_map(push)
     }
 
+    /// When a push went out by any of its addresses.
+    pub(super) fn push_sent_at(&self, push: PushKey) -> Option<Instant> {
+        let is_it = |entry: &&InFlight| matches!(&entry.load, Load::Push(sent) if sent.push == push);
+        self.inflight.iter().find(is_it).map(|entry| entry.since)
+    }
+
     /// When a dispatch went out on this connection that is not answered.
     pub(super) fn sent_at(&self, binding: BindingId, id: DispatchId) -> Option<Instant> {
         let is_it = |entry: &&InFlight| entry.load.push() == Some((binding, id));

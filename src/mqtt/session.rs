@@ -176,7 +176,11 @@ impl Session {
 
     /// When a dispatch went out on this connection that is not answered.
     pub(super) fn sent_at(&self, id: DispatchId) -> Option<Instant> {
-        self.window.sent_at(self.binding_of(id.flow)?, id)
+        let binding = self.binding_of(id.flow)?;
+        // The same push by another address is under way: this one waits for its answer (docs/ledger.md, rule 12).
+        let sibling = self.siblings.iter().find(|(_, of, seq)| (*of, *seq) == (binding, id.seq));
+        let by_sibling = || self.window.push_sent_at(sibling?.0);
+        self.window.sent_at(binding, id).or_else(by_sibling)
     }
 
     /// The binding to which a dispatch is under way: sent, here or on the connection before, and not answered.

@@ -34,11 +34,10 @@ impl Store {
                 }
                 let maximum_packet = maximum_packet(sql, user.as_str())?;
                 let name = user.to_string();
-                Ok(Some(if after == 0 {
-                    vec![Reached { key: FlowId::MAX, user: name, maximum_packet }]
-                } else {
-                    vec![]
-                }))
+                let id = destinations::find(sql, destinations::USER, &name)?.unwrap_or(0);
+                // One, on the first page.
+                let found = (after == 0).then_some(Reached { id, user: name, maximum_packet });
+                Ok(Some(found.into_iter().collect()))
             }
         })
         .await
@@ -55,7 +54,7 @@ fn members(sql: &Connection, group: FlowId, after: FlowId, limit: usize) -> Resu
     while let Some(row) = rows.next()? {
         let user: String = row.get(1)?;
         let maximum_packet = maximum_packet(sql, &user)?;
-        found.push(Reached { key: row.get(0)?, user, maximum_packet });
+        found.push(Reached { id: row.get(0)?, user, maximum_packet });
     }
     Ok(found)
 }

@@ -51,17 +51,19 @@ fn page(sql: &Connection, push: i64, wanted: Wanted, after: (i64, i64), limit: u
         let from = if dispatch.position == after.0 { after.1 } else { 0 };
         let mut query = sql.prepare_cached(
             "SELECT b.id, f.name, b.acked_seq, b.left_seq, b.exceptions, b.left_at, b.user, b.joined_seq
-             FROM bindings b JOIN flows f ON f.id = b.user
-             WHERE b.flow = ?1 AND b.id > ?2 AND b.joined_seq < ?3 AND (b.left_seq IS NULL OR b.left_seq >= ?3) ORDER BY b.id",
+             FROM bindings b JOIN flows f ON f.id = b.user WHERE b.flow = ?1 AND b.id > ?2 ORDER BY b.id",
         )?;
-        let mut rows = query.query(params![dispatch.flow, from, dispatch.seq])?;
+        let mut rows = query.query(params![dispatch.flow, from])?;
         let replaced =
             dispatch.replaces.map(|old| left_out::chain(sql, dispatch.flow, old)).transpose()?.unwrap_or_default();
         while let Some(row) = rows.next()? {
             let binding: i64 = row.get(0)?;
+            // Those are looked at as well whom it never was for: who joined later, and who had left before.
             looked += 1;
+            let (joined, left): (Seq, Option<Seq>) = (row.get(7)?, row.get(3)?);
+            let was_member = joined < dispatch.seq && left.is_none_or(|left| left >= dispatch.seq);
             let user: FlowId = row.get(6)?;
-            let left_out = left_out::has_any(sql, dispatch.flow, user, &replaced)?;
+            let left_out = !was_member || left_out::has_any(sql, dispatch.flow, user, &replaced)?;
             let stated = if row.get(4)? { exception(sql, binding, dispatch.seq)? } else { None };
             let acked: Seq = row.get(2)?;
             let mut recipient = recipient(&dispatch, binding, row.get(1)?, acked, stated, row.get(5)?);
@@ -69,10 +71,7 @@ fn page(sql: &Connection, push: i64, wanted: Wanted, after: (i64, i64), limit: u
                 if recipient.why == Why::SetAside {
                     recipient.words = set_aside::describe(sql, binding, dispatch.seq)?.into();
                 }
-                recipient.seen = last_seen(sql, &recipient.user, acked > row.get(7)?)?;
-                if recipient.why == Why::Owed {
-                    recipient.seen.behind = behind(sql, &dispatch, binding, acked)?;
-                }
+                recipient.seen = last_seen(sql, &recipient.user, acked > joined)?;
                 page.recipients.push(recipient);
             }
             if page.recipients.len() >= limit || looked >= LOOK {
@@ -194,21 +193,9 @@ fn last_seen(sql: &Connection, user: &str, has_answered: bool) -> Result<LastSee
     )?;
     let known = query.query_row([user], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
     if let Some((at, gone, maximum_packet)) = known {
-        return Ok(LastSeen { at: Some(at), gone, maximum_packet, was_here: true, behind: None });
+        return Ok(LastSeen { at: Some(at), gone, maximum_packet, was_here: true });
     }
     let mut query = sql.prepare_cached("SELECT EXISTS (SELECT 1 FROM sessions WHERE user = ?1)")?;
     let was_here = has_answered || query.query_row([user], |row| row.get(0))?;
     Ok(LastSeen { was_here, ..LastSeen::default() })
-}
-
-/// The first push before this one that its member owes an answer for.
-fn behind(sql: &Connection, dispatch: &Dispatch, binding: BindingId, acked: Seq) -> Result<Option<String>> {
-    let mut query = sql.prepare_cached(
-        "SELECT p.push_id FROM dispatches d JOIN pushes p ON p.id = d.push
-         WHERE d.flow = ?1 AND d.seq > ?2 AND d.seq < ?3 AND d.state = 1
-             AND NOT EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = ?4 AND e.seq <= d.seq AND e.upto >= d.seq)
-         ORDER BY d.seq LIMIT 1",
-    )?;
-    let found = query.query_row(params![dispatch.flow, acked, dispatch.seq, binding], |row| row.get(0)).optional()?;
-    Ok(found.map(super::duplicates::original))
 }

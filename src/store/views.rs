@@ -23,6 +23,16 @@ impl Store {
         .await
     }
 
+    /// The push-id of a push of this initiator; `None` for another one's, and once it is forgotten.
+    pub async fn own_push_id(&self, initiator: String, push: PushKey) -> Result<Option<String>> {
+        self.read(move |sql| {
+            let mut query = sql.prepare_cached("SELECT push_id FROM pushes WHERE id = ?1 AND initiator = ?2")?;
+            let found: Option<String> = query.query_row(params![push, initiator], |row| row.get(0)).optional()?;
+            Ok(found.map(super::duplicates::original))
+        })
+        .await
+    }
+
     /// The push-id of a push; `None` once it is forgotten.
     pub async fn push_id(&self, push: PushKey) -> Result<Option<String>> {
         self.read(move |sql| {

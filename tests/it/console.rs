@@ -53,7 +53,11 @@ fn an_operator_signs_in_with_a_token_and_out_again() {
     for file in ["/console/console.js", "/console/console.css"] {
         assert!(page.body.contains(file) && gateway.http().get(file).status == 200, "{file}");
     }
-    assert_eq!(gateway.http().get("/console/session").status, 401);
+    let stranger = gateway.http().get("/console/session");
+    assert_eq!((stranger.status, stranger.header("www-authenticate").is_some()), (401, true));
+    // A browser would ask for name and password by itself, and keep them.
+    let script = ask(&gateway, "GET", "/console/session", "X-Requested-With: papcast-console\r\n", &Value::Null);
+    assert_eq!((script.status, script.header("www-authenticate")), (401, None));
     let wrong = ask(&gateway, "POST", "/console/session", "", &json!({"token": "guess"}));
     assert_eq!((wrong.status, wrong.header("set-cookie")), (401, None));
     let (cookie, csrf) = sign_in(&gateway, &ann);

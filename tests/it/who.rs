@@ -143,6 +143,8 @@ fn a_dry_run_says_whom_a_push_would_reach_and_sends_nothing() {
     let both = json!(["group:fleet", "user:got", "user:nobody", "group:nothing"]);
     assert_eq!(ask(both, "brief"), reach(7, 5, 0, json!(["user:nobody", "group:nothing"])));
     assert_eq!(http.json("POST", "/api/v1/pushes", json!({"to": [], "body": "x", "dry_run": true})).status, 400);
+    let replacing = json!({"to": ["group:fleet"], "body": "x", "dry_run": true, "replace_push_id": "fw-17"});
+    assert_eq!(http.json("POST", "/api/v1/pushes", replacing).status, 400);
     terminals[0].assert_nothing_before_a_push(http, "user:got");
     let pushes = http.get("/api/v1/pushes").json();
     assert_eq!(pushes["pushes"].as_array().unwrap().len(), 3, "two of the fleet's, and the probe");
@@ -155,4 +157,45 @@ fn a_dry_run_says_whom_a_push_would_reach_and_sends_nothing() {
     let first = listed.out.lines().next().unwrap();
     assert!(first.starts_with("of-press\tpress\t") && first.contains("\tgroup:fleet\tpending\t"), "{listed:?}");
     assert_eq!(papcast(&["pushes", "--initiator", "press", "--gateway", &at]).out.lines().count(), 1);
+}
+
+/// A push by two addresses goes out once: the second one was said to be about to be sent, which never came.
+#[test]
+fn a_user_with_two_addresses_waits_for_one_answer() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    alice.join("news");
+    assert_eq!(http.pap(&Pap::new("p").to("group:news").to("user:alice")).pap_code(), 1001);
+    let push = alice.publish_in();
+    let listed = http.get("/api/v1/pushes/p/recipients?counts=true").json();
+    assert_eq!(listed["counts"], json!({"delivered": 0, "sent": 2}), "{listed}");
+    alice.puback(push.id);
+    http.wait_outcome("p", "delivered", "1 of 1");
+    wait_for("both to be written down", || {
+        let counts = http.get("/api/v1/pushes/p/recipients?counts=true").json()["counts"].clone();
+        (counts == json!({"delivered": 2})).then_some(())
+    });
+    // Whoever joins later was never meant.
+    http.bind("news", "later");
+    let listed = http.get("/api/v1/pushes/p/recipients").json();
+    assert_eq!(listed["recipients"].as_array().unwrap().len(), 2, "{listed}");
+}
+
+/// What belongs to another initiator looks like what there is not.
+#[test]
+fn the_push_ids_of_another_initiator_were_told_to_whoever_waits_behind_them() {
+    let gateway = Gateway::start_with("mqtt.inflight = 1\n", &[]);
+    let [payroll, news] = ["payroll", "news"].map(|name| gateway.http().basic(name, "x"));
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    alice.join("staff");
+    payroll.push("layoff-list", "group:staff", "x");
+    alice.publish_in();
+    news.push("lunch", "group:staff", "x");
+    let of_news = news.get("/api/v1/pushes/lunch/recipients").json();
+    let desc = of_news["recipients"][0]["desc"].as_str().unwrap();
+    assert_eq!(desc, "connected, and waits behind another push, which is not acknowledged");
+    payroll.push("second", "group:staff", "x");
+    let own = payroll.get("/api/v1/pushes/second/recipients").json();
+    assert!(own["recipients"][0]["desc"].as_str().unwrap().contains("behind the push \"layoff-list\""), "{own}");
 }

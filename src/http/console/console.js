@@ -6,7 +6,8 @@ const at = (id) => document.getElementById(id);
 let me = null;
 
 async function ask(method, path, body) {
-  const headers = {};
+  // So marked, a 401 asks no questions of the browser's own.
+  const headers = { "X-Requested-With": "papcast-console" };
   if (body) headers["Content-Type"] = "application/json";
   if (me && me.csrf) headers["X-CSRF-Token"] = me.csrf;
   const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
@@ -41,8 +42,8 @@ function cancelButton(push) {
 }
 
 function pushRows(push) {
+  const open = push.addresses.some((address) => ["pending", "scheduled"].includes(address.state));
   return push.addresses.map((address, number) => {
-    const open = ["pending", "scheduled"].includes(address.state);
     const last = open && number === 0 && me.role === "operator" ? cancelButton(push) : "";
     return row(push.push_id, push.initiator, push.created_at, address.address, address.state, address.desc || "", last);
   });
@@ -60,8 +61,8 @@ async function attempt(work) {
     at("message").textContent = "";
     await work();
   } catch (error) {
-    if (error.status === 401) show(null);
-    else at("message").textContent = error.message;
+    if (error.status === 401 || !me) show(null);
+    if (error.status !== 401) at("message").textContent = error.message;
   }
 }
 

@@ -9,8 +9,9 @@ use crate::token::{Hash, NoRandom, digest, random_text};
 
 /// How long one lasts.
 pub(in crate::http) const LASTS: Duration = Duration::from_secs(12 * 3_600);
-/// Sessions at a time; a new one takes the place of the oldest.
+/// Sessions at a time, in all and of one token; a new one takes the place of the oldest.
 const MOST: usize = 1_000;
+const OF_ONE: usize = 20;
 
 /// A session that lives.
 #[derive(Clone)]
@@ -45,8 +46,12 @@ impl Sessions {
         let now = Instant::now();
         let mut known = self.known();
         known.retain(|_, session| now.duration_since(session.since) < LASTS);
-        if known.len() >= MOST {
-            let oldest = known.iter().min_by_key(|(_, session)| session.since).map(|(id, _)| *id);
+        let its = |session: &Session| session.credential == credential;
+        let full = known.len() >= MOST;
+        if full || known.values().filter(|session| its(session)).count() >= OF_ONE {
+            // Nobody signs others out as long as there is one of his own to go.
+            let of_its = known.iter().filter(|(_, session)| its(session)).min_by_key(|(_, session)| session.since);
+            let oldest = of_its.or_else(|| known.iter().min_by_key(|(_, session)| session.since)).map(|(id, _)| *id);
             oldest.and_then(|oldest| known.remove(&oldest));
         }
         known.insert(digest(id.as_bytes()), Session { credential, csrf: csrf.clone(), since: now });
@@ -73,8 +78,16 @@ mod tests {
         let (first, csrf) = sessions.begin([1; 32]).unwrap();
         assert_eq!(sessions.find(&first).unwrap().csrf, csrf);
         assert!(sessions.find("guess").is_none());
-        for _ in 0..MOST {
+        // Another token's sessions take each other's places.
+        for _ in 0..2 * OF_ONE {
             sessions.begin([2; 32]).unwrap();
+        }
+        assert!(sessions.find(&first).is_some());
+        assert_eq!(sessions.known().len(), 1 + OF_ONE);
+        for number in 0..MOST {
+            let mut credential = [3; 32];
+            credential[..8].copy_from_slice(&number.to_be_bytes());
+            sessions.begin(credential).unwrap();
         }
         assert!(sessions.find(&first).is_none());
         assert_eq!(sessions.known().len(), MOST);

@@ -112,15 +112,13 @@ pub struct LastSeen {
     pub maximum_packet: Option<u32>,
     /// It has acknowledged something, or has a session: it was here, however long ago.
     pub was_here: bool,
-    /// The push-id of the first push to the same group or user that it owes an answer for, where that is another one.
-    pub behind: Option<String>,
 }
 
 /// Somebody whom a push would reach.
 #[derive(Debug, Clone)]
 pub struct Reached {
-    /// Where the page after this one begins.
-    pub key: FlowId,
+    /// The row of the user, after which the next page begins; 0 where it has none yet.
+    pub id: FlowId,
     pub user: String,
     /// Bytes of the largest packet that the terminal seen last takes, where it said so.
     pub maximum_packet: Option<u32>,
