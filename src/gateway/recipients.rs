@@ -184,7 +184,8 @@ impl Gateway {
     async fn explain(&self, initiator: &str, recipients: Vec<Recipient>) -> Vec<Explained> {
         let whom = |one: &Recipient| Some((UserId::parse(&one.user).ok()?, one.id));
         let in_sight = self.terminals().look(recipients.iter().filter_map(whom).collect()).await;
-        let seen = |one: &Recipient| in_sight.get(&whom(one)?).copied();
+        // Where nobody is here nobody has to be looked for.
+        let seen = |one: &Recipient| if in_sight.is_empty() { None } else { in_sight.get(&whom(one)?).copied() };
         // What keeps them waiting may be a push to somebody else, too: their terminals have one window for all.
         let oldest = in_sight.values().filter(|seen| seen.sent_at.is_none());
         let names = self.push_ids(initiator, oldest.filter_map(|seen| seen.oldest).collect()).await;

@@ -1,6 +1,6 @@
 //! Who has a push, who has not, and why: read from intervals, cursors and exceptions.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::{LastSeen, Recipient, RecipientPage, Result, State, Store, Wanted, Why, left_out, set_aside};
 use crate::parcel::{BindingId, DispatchId, FlowId, Seq};
@@ -47,6 +47,7 @@ impl Store {
 fn page(sql: &Connection, push: i64, wanted: Wanted, after: (i64, i64), limit: usize) -> Result<RecipientPage> {
     let mut page = RecipientPage::default();
     let mut looked = 0;
+    let mut seen = sql.prepare_cached(LAST_SEEN)?;
     for dispatch in dispatches(sql, push, after.0)? {
         let from = if dispatch.position == after.0 { after.1 } else { 0 };
         let mut query = sql.prepare_cached(
@@ -71,7 +72,7 @@ fn page(sql: &Connection, push: i64, wanted: Wanted, after: (i64, i64), limit: u
                 if recipient.why == Why::SetAside {
                     recipient.words = set_aside::describe(sql, binding, dispatch.seq)?.into();
                 }
-                recipient.seen = last_seen(sql, &recipient.user, acked > joined)?;
+                recipient.seen = last_seen(&mut seen, &recipient.user, acked > joined)?;
                 page.recipients.push(recipient);
             }
             if page.recipients.len() >= limit || looked >= LOOK {
@@ -186,16 +187,22 @@ fn recipient(
     Recipient { user, address, state, code, why, words: words.into(), at, id, place, size, seen }
 }
 
-/// The terminal of a user that was seen last. `has_answered`: one of them has acknowledged something.
-fn last_seen(sql: &Connection, user: &str, has_answered: bool) -> Result<LastSeen> {
-    let mut query = sql.prepare_cached(
-        "SELECT seen_at, gone, maximum_packet FROM terminals WHERE user = ?1 ORDER BY seen_at DESC LIMIT 1",
-    )?;
-    let known = query.query_row([user], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    if let Some((at, gone, maximum_packet)) = known {
-        return Ok(LastSeen { at: Some(at), gone, maximum_packet, was_here: true });
-    }
-    let mut query = sql.prepare_cached("SELECT EXISTS (SELECT 1 FROM sessions WHERE user = ?1)")?;
-    let was_here = has_answered || query.query_row([user], |row| row.get(0))?;
-    Ok(LastSeen { was_here, ..LastSeen::default() })
+/// The terminal of a user that was seen last, and whether it has a session.
+const LAST_SEEN: &str = "
+    SELECT t.seen_at, t.gone, t.maximum_packet, t.seen_at IS NOT NULL OR EXISTS (SELECT 1 FROM sessions WHERE user = ?1)
+    FROM (SELECT 1) LEFT JOIN
+        (SELECT seen_at, gone, maximum_packet FROM terminals WHERE user = ?1 ORDER BY seen_at DESC LIMIT 1) t";
+
+/// `has_answered`: a terminal of the user has acknowledged something.
+fn last_seen(query: &mut CachedStatement<'_>, user: &str, has_answered: bool) -> Result<LastSeen> {
+    let seen = query.query_row([user], |row| {
+        let was_here: bool = row.get(3)?;
+        Ok(LastSeen {
+            at: row.get(0)?,
+            gone: row.get(1)?,
+            maximum_packet: row.get(2)?,
+            was_here: was_here || has_answered,
+        })
+    });
+    Ok(seen?)
 }
