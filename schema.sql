@@ -25,6 +25,7 @@ CREATE TABLE flows (
     kept       INTEGER NOT NULL DEFAULT 0,   -- groups: 1 made on purpose, and not forgotten when it has been empty for long
     left_at    INTEGER NOT NULL DEFAULT 0,   -- groups: when a member left last
     maker      INTEGER,                      -- groups: the user whose join made it
+    welcome    INTEGER NOT NULL DEFAULT 0,   -- groups: 1 a new member gets the last live push
     UNIQUE (kind, name)
 ) STRICT;
 CREATE INDEX flows_deleted ON flows (id) WHERE policy = 3;
@@ -91,6 +92,7 @@ CREATE TABLE pushes (
     headers        TEXT    NOT NULL,         -- JSON: [["name","value"],…], lower-case names
     body           BLOB    NOT NULL,
     receiver       TEXT,                     -- host and port of notify: one that is slow shall not delay the others
+    request        TEXT,                     -- the X-Request-Id that it came with, or one made for it
     UNIQUE (initiator, push_id)
 ) STRICT;
 
@@ -117,7 +119,12 @@ CREATE TABLE dispatches (
     gone       INTEGER NOT NULL DEFAULT 0,   -- left while it was pending
     event_at   INTEGER,
     replaces   INTEGER,                      -- seq of the dispatch of this flow whose recipients are left out (replace, pending-only)
-    held       INTEGER NOT NULL DEFAULT 0    -- members for whom it was under way when it was replaced
+    held       INTEGER NOT NULL DEFAULT 0,   -- members for whom it was under way when it was replaced
+    first_at   INTEGER,                      -- when the first member had it,
+    half_at    INTEGER,                      -- half of them,
+    most_at    INTEGER,                      -- 95 of 100,
+    last_at    INTEGER,                      -- and the last one so far
+    welcome    INTEGER                       -- the group whose last push this gives to a new member; it is no address of the push
 ) STRICT;
 CREATE UNIQUE INDEX dispatches_flow ON dispatches (flow, seq);
 -- What may still be owed to somebody: a member who was away for long must not walk over all that has expired.
@@ -141,7 +148,7 @@ CREATE TABLE outbox (
 ) STRICT;
 CREATE INDEX outbox_due ON outbox (receiver, next_at) WHERE given_up = 0;
 CREATE TRIGGER dispatch_over AFTER UPDATE OF state ON dispatches
-WHEN OLD.state < 2 AND NEW.state >= 2 BEGIN
+WHEN OLD.state < 2 AND NEW.state >= 2 AND NEW.welcome IS NULL BEGIN
     INSERT INTO outbox (dispatch, next_at, begun_at, receiver)
         SELECT NEW.id, NEW.event_at, NEW.event_at, coalesce(receiver, notify) FROM pushes WHERE id = NEW.push AND notify IS NOT NULL;
     UPDATE initiators SET pending = pending - 1 WHERE name = (SELECT initiator FROM pushes WHERE id = NEW.push);
@@ -234,4 +241,37 @@ CREATE INDEX credentials_old  ON credentials (until) WHERE until IS NOT NULL;
 CREATE TABLE secrets (
     id        INTEGER PRIMARY KEY CHECK (id = 1),
     token_key BLOB NOT NULL
+) STRICT;
+
+-- When each member had a push that was for several: one row for each flush, with the rows of the bindings as numbers in
+-- LEB128. The oldest go when there are too many (history.delivery_times).
+CREATE TABLE delivery_times (
+    flow     INTEGER NOT NULL,
+    seq      INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    bindings BLOB    NOT NULL,
+    PRIMARY KEY (flow, seq, at)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX delivery_times_age ON delivery_times (at);
+
+-- Who came into a group and who left it, by whose hand. By names: rows of groups and users are forgotten.
+CREATE TABLE history (
+    id         INTEGER PRIMARY KEY,
+    at         INTEGER NOT NULL,
+    group_name TEXT    NOT NULL,
+    user       TEXT    NOT NULL,
+    act        INTEGER NOT NULL,              -- 0 joined, 1 left
+    hand       TEXT    NOT NULL               -- terminal, subscription, rule, gateway, or the operator's name after "operator "
+) STRICT;
+CREATE INDEX history_group ON history (group_name, at);
+CREATE INDEX history_user  ON history (user, group_name, at);
+
+-- What operators changed. Rows are added and, when they are old, removed; they are never changed.
+CREATE TABLE audit (
+    id     INTEGER PRIMARY KEY,
+    at     INTEGER NOT NULL,
+    hand   TEXT    NOT NULL,
+    act    TEXT    NOT NULL,
+    object TEXT    NOT NULL,
+    detail TEXT    NOT NULL
 ) STRICT;

@@ -176,7 +176,7 @@ fn acceptance(habit: Habit, initiators: usize, time: Duration, rounds: usize) {
 
 /// A store of so many bindings (1,000 groups) and pushes (all pending), written row by row.
 fn fill(path: &Path, bindings: i64, pushes: i64) {
-    drop(Store::open(path, 1, &papcast::supervision::Health::default(), |_| {}).unwrap());
+    drop(Store::open(path, 1, &papcast::supervision::Health::default(), |_| {}, Default::default()).unwrap());
     let mut sql = rusqlite::Connection::open(path).unwrap();
     let tx = sql.transaction().unwrap();
     let groups = 1_000;
@@ -239,7 +239,7 @@ fn large_store(bindings: i64, pushes: i64) {
         median(starts)
     );
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let store = Store::open(&path, 1, &papcast::supervision::Health::default(), |_| {}).unwrap();
+    let store = Store::open(&path, 1, &papcast::supervision::Health::default(), |_| {}, Default::default()).unwrap();
     // Every tenth member of every group acknowledges one more push than before, three times.
     let flushes: Vec<f64> = (1..=3)
         .map(|round| {

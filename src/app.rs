@@ -18,10 +18,10 @@ use crate::feed::Feed;
 use crate::gateway::{self, Gateway};
 use crate::http::{self, Live, Readiness, Site};
 use crate::listeners::Upgraded;
-use crate::metrics::Metrics;
 use crate::mqtt;
 use crate::open_files;
 use crate::reload::{Load, Reloader, Running};
+use crate::signals::{self, Signals};
 use crate::store::{Event, Store};
 use crate::supervision::Health;
 use crate::tls::Certificates;
@@ -75,11 +75,11 @@ impl App {
         };
         let (broker, watchdog) = Broker::start(settings, &health)?;
         let feed = Feed::default();
-        let observer = gateway::announce(feed.clone(), broker.publisher());
-        let store = open_store(&config, &health, observer).await?;
+        let signals = Arc::new(Signals::new(bounds(&config)));
+        let observer = gateway::announce(feed.clone(), broker.publisher(), Arc::clone(&signals));
+        let store = open_store(&config, &health, observer, &signals).await?;
         let credentials = Credentials::open(&store).await.context("the key of the credentials cannot be read")?;
-        let metrics = Arc::<Metrics>::default();
-        let gateway = Arc::new(Gateway::new(store.clone(), feed, credentials, Arc::clone(&metrics), &config)?);
+        let gateway = Arc::new(Gateway::new(store.clone(), feed, credentials, Arc::clone(&signals), &config)?);
         let control = control::Listener::bind(&config.store.path)
             .inspect_err(
                 |error| tracing::warn!(%error, "commands that look after credentials need the gateway to be stopped"),
@@ -88,12 +88,12 @@ impl App {
         let mqtt = Arc::new(mqtt::Server::start(&config, &broker, &gateway, &health)?);
         let readiness = Readiness::new(store.clone(), watchdog.pulse(), health.clone());
         let (upgrades, upgraded) = tokio::sync::mpsc::channel(UPGRADES);
-        let site = Site::new(Arc::clone(&gateway), readiness.clone(), Arc::clone(&metrics), upgrades.clone());
-        let live = |router| Arc::new(Live::new(router, &config.http, &metrics));
+        let site = Site::new(Arc::clone(&gateway), readiness.clone(), Arc::clone(&signals), upgrades.clone());
+        let live = |router| Arc::new(Live::new(router, &config.http, &signals));
         let lives = Lives {
             http: live(http::router(&site, &config)),
             websocket: live(http::websocket_router(upgrades, config.auth.mode)),
-            metrics: live(http::metrics_router(&metrics)),
+            metrics: live(http::metrics_router(&signals)),
         };
         let running = Running {
             gateway: Arc::clone(&gateway),
@@ -185,14 +185,20 @@ impl App {
     }
 }
 
+/// How much of what happens is kept in memory.
+fn bounds(config: &Config) -> signals::Bounds {
+    signals::Bounds { events: config.history.events, device_events: config.history.device_events }
+}
+
 /// The store, without the sessions that ended with the last process.
 async fn open_store(
     config: &Config,
     health: &Health,
     observer: impl Fn(Vec<Event>) + Send + 'static,
+    signals: &Arc<Signals>,
 ) -> anyhow::Result<Store> {
     let path = &config.store.path;
-    let store = Store::open(path, config.store.readers, health, observer)?;
+    let store = Store::open(path, config.store.readers, health, observer, Arc::clone(signals))?;
     let ended = store.begin_sessions(clock::now()).await;
     let ended = ended.with_context(|| format!("{}: sessions of the last process cannot be ended", path.display()))?;
     if ended > 0 {
@@ -228,6 +234,8 @@ impl Tasks {
         self.spawn("clock", async move { ours.keep_time(clock_stop).await });
         let (ours, house_stop) = (Arc::clone(gateway), stop.clone());
         self.spawn("housekeeping", async move { ours.keep_house(house_stop).await });
+        let (ours, gauge_stop) = (Arc::clone(gateway), stop.clone());
+        self.spawn("gauges", async move { ours.keep_gauges(gauge_stop).await });
         let (ours, forget_stop) = (Arc::clone(gateway), stop.clone());
         self.spawn("retention", async move { ours.forget_old(forget_stop).await });
     }

@@ -91,6 +91,16 @@ impl Caller {
             Self::Anybody { initiator: None } | Self::Stranger | Self::Device(_) => ANONYMOUS.to_owned(),
         }
     }
+
+    /// Who it is, for what is written down of his acts.
+    #[must_use]
+    pub fn hand(&self) -> String {
+        match self {
+            Self::Operator { name, .. } => name.clone(),
+            Self::Device(user) => user.to_string(),
+            other => other.initiator(),
+        }
+    }
 }
 
 /// Longest name of an initiator or an operator in bytes.

@@ -26,6 +26,14 @@ pub fn format_utc(at: Millis) -> String {
     to_datetime(at).format(&form).unwrap_or_default()
 }
 
+/// `2026-11-22T10:00:00.123Z`: RFC 3339 with milliseconds, UTC.
+#[must_use]
+pub fn format_utc_millis(at: Millis) -> String {
+    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
+    let millis = at.clamp(0, END_OF_TIME) % 1000;
+    to_datetime(at).format(&form).map(|text| format!("{text}.{millis:03}Z")).unwrap_or_default()
+}
+
 /// Reads an RFC 3339 timestamp (JSON API). `None` where it is not one.
 #[must_use]
 pub fn parse_rfc3339(text: &str) -> Option<Millis> {

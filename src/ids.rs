@@ -133,6 +133,17 @@ pub enum JoinPolicy {
     Closed,
 }
 
+impl JoinPolicy {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Approval => "approval",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// What a submission is whose push-id its initiator has used before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]

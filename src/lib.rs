@@ -22,7 +22,8 @@
 //! | [`caller`], [`policy`], [`pattern`] | who is asking, and may he |
 //! | [`entrances`], [`listeners`], [`proxy_protocol`], [`tls`] | addresses to listen on, proxies before them, and certificates |
 //! | [`parcel`] | what travels: one push on its way to one destination |
-//! | [`config`], [`telemetry`], [`metrics`] | settings, logs, counters |
+//! | [`signals`] | what happens, for those who look on: events, time lines of devices, numbers, log lines |
+//! | [`config`], [`telemetry`] | settings, and where the log goes |
 //! | [`supervision`], [`open_files`], [`faults`], [`log_limit`], [`rate_limit`], [`client_address`], [`budget`], [`clock`], [`ids`] | which parts live, how many connections the system allows, faults for tests, repeated log lines, how often, what is one address, shared bounds, time, names |
 
 pub mod address_resolution;
@@ -45,7 +46,6 @@ pub mod ids;
 pub mod jwt;
 pub mod listeners;
 pub mod log_limit;
-pub mod metrics;
 pub mod mqtt;
 pub mod open_files;
 pub mod pap;
@@ -55,6 +55,7 @@ pub mod policy;
 pub mod proxy_protocol;
 pub mod rate_limit;
 pub mod reload;
+pub mod signals;
 pub mod store;
 pub mod supervision;
 pub mod telemetry;

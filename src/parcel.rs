@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::clock::Millis;
-use crate::ids::Target;
+use crate::ids::{GroupId, Target};
 
 /// The place of a dispatch among those of its flow, in the order of dispatch. The first one has 1; 0 is before all.
 ///
@@ -86,8 +86,12 @@ pub struct Parcel {
     pub siblings: Siblings,
     /// QoS 1 towards the terminal and counted when acknowledged; else QoS 0 and counted when written.
     pub confirmed: bool,
+    /// Since when it may be sent.
+    pub since: Millis,
     /// Not to be sent from this moment on.
     pub deadline: Millis,
+    /// The group whose last push it is for a new member: to that one it comes on the group's topic.
+    pub welcome: Option<GroupId>,
     pub push_id: String,
     /// The address as the initiator wrote it.
     pub address: String,
@@ -101,6 +105,12 @@ impl Parcel {
     #[must_use]
     pub fn id(&self) -> DispatchId {
         DispatchId { flow: self.flow, seq: self.seq }
+    }
+
+    /// The topic on which it comes.
+    #[must_use]
+    pub fn topic(&self) -> String {
+        self.welcome.as_ref().map_or_else(|| self.target.topic(), GroupId::topic)
     }
 }
 

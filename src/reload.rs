@@ -115,8 +115,22 @@ impl Reloader {
 }
 
 /// Sections that are read again, but for what [`differ`] names.
-const RELOADED: [&str; 13] =
-    ["acl", "aliases", "auth", "devices", "groups", "http", "initiators", "jwt", "log", "mqtt", "pap", "push", "store"];
+const RELOADED: [&str; 14] = [
+    "acl",
+    "aliases",
+    "auth",
+    "devices",
+    "groups",
+    "history",
+    "http",
+    "initiators",
+    "jwt",
+    "log",
+    "mqtt",
+    "pap",
+    "push",
+    "store",
+];
 
 /// The configuration that the gateway can run with from now on: what is fresh, but for what needs a restart.
 fn apply(current: &Config, fresh: &Config) -> Config {
@@ -145,6 +159,12 @@ fn apply(current: &Config, fresh: &Config) -> Config {
         tls: now.tls,
         notify: now.notify,
         groups: then.groups,
+        history: config::History {
+            events: now.history.events,
+            device_events: now.history.device_events,
+            ..then.history
+        },
+        canary: now.canary,
         push: then.push,
         pap: then.pap,
         // It means something in one of the modes only, and the mode needs a restart.
@@ -160,7 +180,7 @@ fn apply(current: &Config, fresh: &Config) -> Config {
 /// Keys and sections that say something else and need a restart: those that [`apply`] leaves as they are.
 fn differ(applied: &Config, fresh: &Config) -> Vec<&'static str> {
     let texts = |config: &Config| {
-        let Config { http, mqtt, store, broker, auth, tls, notify, jwt, log, .. } = config;
+        let Config { http, mqtt, store, broker, auth, tls, notify, jwt, log, history, canary, .. } = config;
         [
             ("http.listen", format!("{:?}", http.listen)),
             ("http.tls_listen", format!("{:?}", http.tls_listen)),
@@ -176,6 +196,9 @@ fn differ(applied: &Config, fresh: &Config) -> Vec<&'static str> {
             ("store.path", format!("{:?}", store.path)),
             ("store.readers", format!("{:?}", store.readers)),
             ("auth.mode", format!("{:?}", auth.mode)),
+            ("history.events", format!("{:?}", history.events)),
+            ("history.device_events", format!("{:?}", history.device_events)),
+            ("canary", format!("{canary:?}")),
             ("log.format", format!("{:?}", log.format)),
             ("broker", format!("{broker:?}")),
             ("jwt", format!("{jwt:?}")),

@@ -43,11 +43,13 @@ pub(super) fn encode_push(parcel: &Parcel, place: Option<Place>) -> Payload {
     out.put_u64(place.map_or(0, |place| place.number));
     out.put_i64(parcel.flow);
     out.put_i64(parcel.push);
+    out.put_i64(parcel.since);
     out.put_i64(parcel.deadline);
     let to_user = matches!(parcel.target, Target::User(_));
     out.put_u8(flag(parcel.confirmed, CONFIRMED) | flag(to_user, TO_USER));
     put_siblings(&mut out, &parcel.siblings);
     put_text(&mut out, parcel.target.id());
+    put_optional(&mut out, parcel.welcome.as_ref().map(|group| group.as_str().as_bytes()));
     put_text(&mut out, &parcel.push_id);
     put_text(&mut out, &parcel.address);
     put_text(&mut out, &parcel.content_type);
@@ -63,6 +65,7 @@ pub(super) fn decode_push(mut from: Bytes) -> Option<(Arc<Parcel>, Option<Place>
     let number = from.try_get_u64().ok()?;
     let flow = from.try_get_i64().ok()?;
     let push = from.try_get_i64().ok()?;
+    let since = from.try_get_i64().ok()?;
     let deadline = from.try_get_i64().ok()?;
     let flags = from.try_get_u8().ok()?;
     let siblings = get_siblings(&mut from)?;
@@ -72,6 +75,7 @@ pub(super) fn decode_push(mut from: Bytes) -> Option<(Arc<Parcel>, Option<Place>
     } else {
         Target::Group(GroupId::parse(&id).ok()?)
     };
+    let welcome = get_optional_text(&mut from)?.and_then(|id| GroupId::parse(&id).ok());
     let parcel = Parcel {
         seq,
         flow,
@@ -79,7 +83,9 @@ pub(super) fn decode_push(mut from: Bytes) -> Option<(Arc<Parcel>, Option<Place>
         push,
         siblings,
         confirmed: flags & CONFIRMED != 0,
+        since,
         deadline,
+        welcome,
         push_id: get_text(&mut from)?,
         address: get_text(&mut from)?,
         content_type: get_text(&mut from)?,
@@ -221,7 +227,9 @@ mod tests {
             push: 9,
             siblings: Siblings::These([4, 5].into()),
             confirmed: true,
+            since: 12,
             deadline: 1234,
+            welcome: None,
             push_id: "p@x".into(),
             address: "WAPPUSH=news/TYPE=GROUP@ppg".into(),
             content_type: "text/plain".into(),
@@ -238,6 +246,7 @@ mod tests {
         assert_eq!(at, place);
         let direct = Parcel {
             siblings: Siblings::Unknown,
+            welcome: Some(GroupId::parse("né/ws").unwrap()),
             target: Target::User(UserId::parse("a").unwrap()),
             body: Bytes::new(),
             ..parcel()

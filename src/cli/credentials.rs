@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -324,7 +325,7 @@ async fn alone(path: &Path, order: Order) -> anyhow::Result<Value> {
         );
         eprintln!("{place}: a new store, for a gateway that is started in this folder");
     }
-    let store = Store::open(path, 1, &Health::default(), |_| {})?;
+    let store = Store::open(path, 1, &Health::default(), |_| {}, Arc::default())?;
     let credentials = Credentials::open(&store).await?;
     let done = credentials.carry_out(order).await;
     tokio::task::spawn_blocking(move || store.close()).await?;

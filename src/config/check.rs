@@ -11,8 +11,20 @@ fn no(key: &str, expected: String) -> Result<(), Fault> {
 }
 
 /// Keys of times; their bounds are milliseconds.
-const TIMES: [&str; 9] =
-    ["timeout", "ttl", "_expiry", "keepalive", "interval", "retention", "give_up", "skew", "leeway"];
+const TIMES: [&str; 12] = [
+    "forget_after",
+    ".keep",
+    ".every",
+    "timeout",
+    "ttl",
+    "_expiry",
+    "keepalive",
+    "interval",
+    "retention",
+    "give_up",
+    "skew",
+    "leeway",
+];
 
 impl Config {
     /// An error is the faulty key and what was expected.
@@ -22,6 +34,13 @@ impl Config {
                 let unit = if TIMES.iter().any(|time| key.ends_with(time)) { " milliseconds" } else { "" };
                 return no(key, format!("a value from {low} to {high}{unit}, found {value}"));
             }
+        }
+        // Seconds would empty the groups of a fleet that is being restarted.
+        if !self.groups.forget_after.is_zero() && self.groups.forget_after.as_secs() < 3_600 {
+            return no("groups.forget_after", "0s for never, or at least 1h".into());
+        }
+        if !self.canary.every.is_zero() && self.canary.every.as_secs() < 1 {
+            return no("canary.every", "0s for no canary, or at least 1s".into());
         }
         if self.push.default_ttl > self.push.max_ttl {
             return no("push.default_ttl", "at most push.max_ttl".into());
@@ -47,6 +66,7 @@ impl Config {
             ("http.max_connections", self.http.max_connections as u128, 1, 1 << 20),
             ("http.max_connections_per_address", self.http.max_connections_per_address as u128, 1, 1 << 20),
             ("http.max_requests_per_second", u128::from(self.http.max_requests_per_second), 1, 10_000_000),
+            ("http.max_event_streams", self.http.max_event_streams as u128, 0, 100_000),
             ("http.header_timeout", self.http.header_timeout.as_millis(), 100, 3_600_000),
             ("http.body_timeout", self.http.body_timeout.as_millis(), 100, 3_600_000),
             ("mqtt.workers", self.mqtt.workers as u128, 0, 256),
@@ -89,6 +109,13 @@ impl Config {
             ("groups.max_pending", u128::from(self.groups.max_pending), 1, 1_000_000_000),
             ("groups.max_made_per_user", u128::from(self.groups.max_made_per_user), 0, 1_000_000_000),
             ("groups.pending_ttl", self.groups.pending_ttl.as_millis(), 1_000, 315_360_000_000),
+            ("groups.forget_after", self.groups.forget_after.as_millis(), 0, 315_360_000_000),
+            ("history.keep", self.history.keep.as_millis(), 1_000, 315_360_000_000),
+            ("history.max_rows", u128::from(self.history.max_rows), 0, 1 << 40),
+            ("history.delivery_times", u128::from(self.history.delivery_times), 0, 1 << 40),
+            ("history.events", self.history.events as u128, 100, 10_000_000),
+            ("history.device_events", self.history.device_events as u128, 0, 100_000_000),
+            ("canary.every", self.canary.every.as_millis(), 0, 86_400_000),
             ("push.default_ttl", self.push.default_ttl.as_millis(), 1_000, 315_360_000_000),
             ("push.max_ttl", self.push.max_ttl.as_millis(), 1_000, 315_360_000_000),
             ("push.clock_skew", self.push.clock_skew.as_millis(), 0, 86_400_000),

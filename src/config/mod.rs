@@ -37,6 +37,8 @@ pub struct Config {
     pub push: Push,
     pub notify: Notify,
     pub pap: Pap,
+    pub history: History,
+    pub canary: Canary,
     pub aliases: BTreeMap<String, String>,
     #[serde(default)]
     pub initiators: Vec<InitiatorRule>,
@@ -63,6 +65,7 @@ pub struct Http {
     pub max_connections: usize,
     pub max_connections_per_address: usize,
     pub max_requests_per_second: u32,
+    pub max_event_streams: usize,
     #[serde(deserialize_with = "units::duration")]
     pub header_timeout: Duration,
     #[serde(deserialize_with = "units::duration")]
@@ -227,6 +230,8 @@ pub struct Groups {
     pub max_made_per_user: u32,
     #[serde(deserialize_with = "units::duration")]
     pub pending_ttl: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub forget_after: Duration,
     #[serde(default)]
     pub assign: Vec<AssignRule>,
 }
@@ -372,6 +377,26 @@ pub struct AclRule {
 pub enum AclAction {
     Publish,
     Subscribe,
+}
+
+/// `[history]`: what is kept of what happened.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    #[serde(deserialize_with = "units::duration")]
+    pub keep: Duration,
+    pub max_rows: u64,
+    pub delivery_times: u64,
+    pub events: usize,
+    pub device_events: usize,
+}
+
+/// `[canary]`: a terminal of the gateway's own that gets a push once in a while.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Canary {
+    #[serde(deserialize_with = "units::duration")]
+    pub every: Duration,
 }
 
 #[derive(Debug, Clone, Deserialize)]

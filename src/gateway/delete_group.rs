@@ -2,10 +2,11 @@
 //! long as it takes and after a restart too.
 
 use super::Gateway;
+use crate::caller::Caller;
 use crate::clock;
 use crate::ids::{GroupId, UserId};
 use crate::parcel::{BindingId, FlowId};
-use crate::store::{Cleared, Error};
+use crate::store::{Cleared, Error, Hand};
 
 /// What the deletion of a group did.
 #[derive(Debug, Clone, Copy)]
@@ -17,12 +18,13 @@ pub struct Removed {
 
 impl Gateway {
     /// Deletes a group and unbinds everybody; answers what that did, or `None` for an unknown group.
-    pub async fn delete_group(&self, group: &GroupId) -> Result<Option<Removed>, Error> {
+    pub async fn delete_group(&self, caller: &Caller, group: &GroupId) -> Result<Option<Removed>, Error> {
         let pushes_ended = self.store.open_pushes(group.clone()).await?;
         let Some(flow) = self.store.delete_group(group.clone(), clock::now()).await? else { return Ok(None) };
         let _one_at_a_time = self.deleting.lock().await;
         let unbound = self.clear_away(flow).await?;
-        tracing::info!(%group, unbound, pushes_ended, "a group was removed");
+        let detail = format!("{unbound} members unbound, {pushes_ended} pushes ended");
+        self.changed(caller, "remove", format!("group {group}"), detail).await;
         Ok(Some(Removed { unbound, pushes_ended }))
     }
 
@@ -60,7 +62,7 @@ impl Gateway {
         let _one_at_a_time = self.locks.lock_all(members.iter().map(|(_, user)| user.clone()).collect()).await;
         self.terminals().settle_all().await;
         let bindings = members.iter().map(|(binding, _)| *binding).collect();
-        let done = self.store.unbind_all(bindings, clock::now()).await?;
+        let done = self.store.unbind_all(bindings, Hand::GroupRemoved, clock::now()).await?;
         self.feed.until_in_force().await;
         Ok(done)
     }

@@ -31,6 +31,22 @@ pub enum Reason {
     Unavailable,
 }
 
+impl Reason {
+    /// As answers have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad-request",
+            Self::NotAuthorized => "not-authorized",
+            Self::GroupUnknown => "group-unknown",
+            Self::GroupClosed => "group-closed",
+            Self::NoGroupAssigned => "no-group-assigned",
+            Self::LimitReached => "limit-reached",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 /// One group of a `list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupEntry {

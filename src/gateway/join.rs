@@ -3,13 +3,15 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
+use super::rules::Rules;
 use super::{Answer, Gateway, GroupEntry, Op, Reason, Status, Turn, group_assignment};
 use crate::caller::Caller;
 use crate::clock;
 use crate::ids::{GroupId, UserId};
 use crate::log_limit::LogLimit;
 use crate::policy::{self, Action};
-use crate::store::{Bind, Bound, Error, Limit, PendingReply, Removal, Source, Unbound, Wish};
+use crate::signals::Event;
+use crate::store::{Bind, Bound, Error, Hand, Limit, PendingReply, Removal, Source, Unbound, Wish};
 
 /// Longest Response Topic, and longest Correlation Data, of a join.
 const REPLY_MAX: usize = 1_024;
@@ -75,6 +77,7 @@ impl Gateway {
                 if let Err(desc) = self.check_caller(&checked, caller) {
                     let mut answer = Answer::rejected(Some(op), Reason::NotAuthorized, desc);
                     answer.id = id;
+                    self.tell_of_refusal(&answer, Some(checked.user.as_str()));
                     return (answer, None);
                 }
                 let user = checked.user.clone();
@@ -86,7 +89,21 @@ impl Gateway {
             Err(desc) => (Answer::rejected(Some(op), Reason::BadRequest, desc), None),
         };
         answer.id = id;
+        self.tell_of_refusal(&answer, answer.user.as_deref());
         (answer, user)
+    }
+
+    fn tell_of_refusal(&self, answer: &Answer, user: Option<&str>) {
+        let Some(reason) = answer.reason.filter(|_| answer.op == Some(Op::Join)) else { return };
+        self.signals.report(Event::Refused {
+            what: "join",
+            who: user.unwrap_or_default().to_owned(),
+            user: user.map(ToOwned::to_owned),
+            push_id: None,
+            code: reason.name().into(),
+            desc: answer.desc.clone().unwrap_or_default(),
+            request: None,
+        });
     }
 
     /// Whether the caller may act for this user, and let it into this group.
@@ -195,6 +212,30 @@ impl Gateway {
         Ok(bound)
     }
 
+    /// An operator puts a user into a group, whether or not it is there or ever was.
+    pub async fn add_member(&self, caller: &Caller, user: UserId, group: GroupId) -> Result<Bound, Error> {
+        let (who, object) = (user.to_string(), format!("group {group}"));
+        let _one_at_a_time = self.locks.lock(&user).await;
+        let mut bind = self.binding(user.clone(), group, Source::Operator, PendingReply::default());
+        bind.hand = Hand::Operator(caller.hand());
+        let bound = self.store.bind(bind).await?;
+        self.in_force(&user, [&bound]).await;
+        if matches!(bound, Bound::Member { fresh: true, .. }) {
+            self.changed(caller, "add", object, format!("member {who}")).await;
+        }
+        Ok(bound)
+    }
+
+    /// An operator takes a user out of a group, for whatever reason it is in it.
+    pub async fn remove_member(&self, caller: &Caller, user: &UserId, group: GroupId) -> Result<Unbound, Error> {
+        let object = format!("group {group}");
+        let unbound = self.unbind(user, group, Removal::Everything(caller.hand())).await?;
+        if unbound == Unbound::Left {
+            self.changed(caller, "remove", object, format!("member {user}")).await;
+        }
+        Ok(unbound)
+    }
+
     /// Takes reasons for a binding away. Once this returns, its terminals get nothing of the group.
     pub async fn unbind(&self, user: &UserId, group: GroupId, removal: Removal) -> Result<Unbound, Error> {
         let _one_at_a_time = self.locks.lock(user).await;
@@ -283,7 +324,13 @@ impl Gateway {
     }
 
     fn binding(&self, user: UserId, group: GroupId, source: Source, reply: PendingReply) -> Bind {
-        Bind { user, group, source, create: self.rules().create, limits: self.rules().limits, reply, now: clock::now() }
+        let hand = match source {
+            Source::Join | Source::Operator => Hand::Terminal,
+            Source::Subscribe => Hand::Subscription,
+            Source::Assign => Hand::Rule,
+        };
+        let Rules { create, limits, .. } = &*self.rules();
+        Bind { user, group, source, hand, create: *create, limits: *limits, reply, now: clock::now() }
     }
 
     /// A user's turn: no join or leave of this user is under way while it is held. `None` where so many wait for it already.

@@ -5,14 +5,18 @@ mod acknowledge;
 mod approvals;
 mod cancel;
 mod capabilities;
+mod changes;
 mod delete_group;
+mod devices;
 mod dry_run;
+mod gauges;
 mod group_answer;
 mod group_assignment;
 mod housekeeping;
 mod join;
 mod late_answers;
 mod notify;
+mod observer;
 mod recipients;
 mod refusal;
 mod replace;
@@ -25,6 +29,7 @@ mod sign_in_failures;
 mod submit;
 mod terminal_directory;
 mod user_locks;
+mod users;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -32,10 +37,12 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 pub use acknowledge::Unwritten;
 pub use capabilities::{Capabilities, NoCapabilities};
 pub use delete_group::Removed;
+pub use devices::{AskedDevices, Device, DeviceState, Sort};
 pub use dry_run::Reach;
 pub use group_answer::{Answer, GroupEntry, Op, Reason, Status};
 pub use join::{GroupRequest, SubscribeOutcome, Subscribing};
 pub use notify::{pap_quality, pap_state};
+pub use observer::announce;
 pub use recipients::{Asked, Explained, Reason as MissingReason};
 pub use refusal::Refused;
 pub use sign_in::{Denied, Offer};
@@ -46,16 +53,16 @@ use rules::Rules;
 pub use user_locks::Turn;
 use user_locks::UserLocks;
 
-use crate::broker::Publisher;
+use crate::caller::Caller;
 use crate::config::{AuthMode, Config};
 use crate::credentials::Credentials;
-use crate::feed::{Dispatched, Entry, Feed};
-use crate::ids::JoinPolicy;
+use crate::feed::Feed;
+use crate::ids::{JoinPolicy, UserId};
 use crate::jwt::{self, Jwt};
-use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::rate_limit::RateLimits;
-use crate::store::{Event, Store};
+use crate::signals::Signals;
+use crate::store::Store;
 use crate::tls;
 
 /// What keeps a gateway from being made.
@@ -85,7 +92,7 @@ pub struct Gateway {
     failures: sign_in_failures::Failures,
     /// Pushes of initiators that have a rate.
     pushes: RateLimits<String>,
-    metrics: Arc<Metrics>,
+    signals: Arc<Signals>,
     notify: notify::Rules,
     locks: UserLocks,
     unstored: sessions::Unstored,
@@ -102,7 +109,7 @@ impl Gateway {
         store: Store,
         feed: Feed,
         credentials: Credentials,
-        metrics: Arc<Metrics>,
+        signals: Arc<Signals>,
         config: &Config,
     ) -> Result<Self, Error> {
         let jwt = RwLock::new(Jwt::load(&config.jwt)?.map(Arc::new));
@@ -118,7 +125,7 @@ impl Gateway {
             removals: AtomicU64::default(),
             failures: sign_in_failures::Failures::default(),
             pushes: RateLimits::default(),
-            metrics,
+            signals,
             notify,
             locks: UserLocks::default(),
             unstored: sessions::Unstored::default(),
@@ -171,7 +178,13 @@ impl Gateway {
 
     /// Counts what was refused because a limit is reached, by the key of the limit.
     pub fn over_limit(&self, limit: &'static str, who: impl std::fmt::Display) {
-        self.metrics.over_limit(limit, who);
+        self.signals.metrics.over_limit(limit, who);
+    }
+
+    /// Where what happens is reported.
+    #[must_use]
+    pub fn signals(&self) -> &Arc<Signals> {
+        &self.signals
     }
 
     /// What has happened, for those who have to act on it.
@@ -188,42 +201,30 @@ impl Gateway {
 
     /// Whether anybody acts for a user right now.
     #[must_use]
-    pub fn is_here(&self, user: &crate::ids::UserId) -> bool {
+    pub fn is_here(&self, user: &UserId) -> bool {
         self.terminals().is_here(user)
     }
 
     /// Ends the connections that act for a user, or the one with this client id among them; answers how many.
-    pub async fn disconnect(&self, user: crate::ids::UserId, client: Option<String>) -> usize {
-        self.terminals().disconnect(user, client).await
+    pub async fn disconnect(&self, caller: &Caller, user: UserId, client: Option<String>) -> usize {
+        let object = format!("user {user}");
+        let ended = self.terminals().disconnect(user, client).await;
+        if ended > 0 {
+            self.changed(caller, "disconnect", object, format!("{ended} connections")).await;
+        }
+        ended
+    }
+
+    /// Sessions that are connected now.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.terminals().count()
     }
 
     /// Who acts for a user right now.
     #[must_use]
-    pub fn connections(&self, user: &crate::ids::UserId) -> Vec<Connection> {
+    pub fn connections(&self, user: &UserId) -> Vec<Connection> {
         self.terminals().connections(user)
-    }
-}
-
-/// The observer that makes a commit known: first in the feed, then by the broker, so that a worker which missed the publish
-/// can see that it did.
-pub fn announce(feed: Feed, publisher: Publisher) -> impl Fn(Vec<Event>) + Send + 'static {
-    move |events| {
-        let mut pushes = Vec::new();
-        let entries = events.into_iter().map(|event| match event {
-            Event::Dispatched(parcel) => {
-                let place = publisher.place(&parcel.target);
-                let entry = Entry::Dispatched(Dispatched::new(parcel.id(), &parcel.target, place));
-                pushes.push((parcel, place));
-                entry
-            }
-            Event::Joined { user, membership } => Entry::Joined { user, membership },
-            Event::Left { user, flow, binding } => Entry::Left { user, flow, binding },
-            Event::Cancelled(dispatches) => Entry::Cancelled(dispatches.into()),
-        });
-        feed.append(entries);
-        for (parcel, place) in pushes {
-            publisher.push(parcel, place);
-        }
     }
 }
 

@@ -242,8 +242,11 @@ fn explain(recipient: Recipient, now: Option<InSight>, first: Option<&str>) -> E
 /// Why somebody has not got it who is owed it.
 fn owed(seen: &LastSeen, now: Option<InSight>, first: Option<&str>) -> (Reason, String) {
     match (now, first) {
-        (Some(InSight { sent_at: Some(at), .. }), _) => {
+        (Some(InSight { sent_at: Some(at), times: 0 | 1, .. }), _) => {
             (Reason::Sent, format!("sent at {}, and not acknowledged", clock::format_utc(at)))
+        }
+        (Some(InSight { sent_at: Some(at), times, .. }), _) => {
+            (Reason::Sent, format!("sent {times} times, last at {}, and not acknowledged", clock::format_utc(at)))
         }
         (Some(_), Some(first)) => {
             (Reason::Behind, format!("connected, and waits behind the push {first:?}, which is not acknowledged"))

@@ -21,6 +21,7 @@ const SPAN: i64 = 50_000;
 struct Progress {
     bindings: i64,
     flows: i64,
+    terminals: (Millis, String),
 }
 
 impl Gateway {
@@ -50,17 +51,27 @@ impl Gateway {
                 break;
             }
         }
-        while self.store.forget_terminals(until).await? > 0 {}
+        let after = std::mem::take(&mut progress.terminals);
+        progress.terminals = self.store.forget_terminals(after, until).await?.unwrap_or_default();
         let pending = Millis::try_from(self.rules().pending_ttl.as_millis()).unwrap_or(Millis::MAX);
         let asked = clock::now().saturating_sub(pending);
         while self.store.forget_requests(asked).await? > 0 {}
         while self.store.forget_answers(asked).await? > 0 {}
+        self.forget_history().await?;
         while self.store.forget_initiators(clock::now()).await? > 0 {}
         if forgotten > 0 {
             tracing::debug!(pushes = forgotten, "pushes that were over for longer than store.retention are forgotten");
         }
         self.sweep_bindings(&mut progress.bindings).await?;
         self.sweep_flows(&mut progress.flows, until).await
+    }
+
+    async fn forget_history(&self) -> Result<(), Error> {
+        let history = self.rules().history.clone();
+        let keep = Millis::try_from(history.keep.as_millis()).unwrap_or(Millis::MAX);
+        while self.store.trim_history(clock::now().saturating_sub(keep), history.max_rows).await? > 0 {}
+        while self.store.trim_delivery_times(history.delivery_times).await? > 0 {}
+        self.forget_the_away().await
     }
 
     async fn sweep_bindings(&self, at: &mut i64) -> Result<(), Error> {

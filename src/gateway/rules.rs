@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::{AssignRule, Config, parse_target};
+use crate::clock::Millis;
+use crate::config::{AssignRule, Config, History, parse_target};
 use crate::ids::{Duplicates, JoinPolicy, Target};
 use crate::store::Limits;
 
@@ -14,6 +15,9 @@ pub(super) struct Rules {
     pub(super) assign: Vec<AssignRule>,
     pub(super) limits: Limits,
     pub(super) pending_ttl: Duration,
+    /// Milliseconds; none: never.
+    pub(super) forget_after: Option<Millis>,
+    pub(super) history: History,
     pub(super) default_ttl: Duration,
     pub(super) max_ttl: Duration,
     pub(super) retention: Duration,
@@ -41,6 +45,8 @@ impl Rules {
                 size: i64::try_from(config.store.max_size).unwrap_or(i64::MAX),
             },
             pending_ttl: config.groups.pending_ttl,
+            forget_after: Some(millis(config.groups.forget_after)).filter(|after| *after > 0),
+            history: config.history.clone(),
             default_ttl: config.push.default_ttl,
             max_ttl: config.push.max_ttl,
             retention: config.store.retention,
@@ -57,4 +63,8 @@ impl Rules {
                 .collect(),
         }
     }
+}
+
+fn millis(time: Duration) -> Millis {
+    Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX)
 }

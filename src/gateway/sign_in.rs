@@ -212,7 +212,7 @@ impl Gateway {
 
     /// Tells and counts it, and lets whoever tries too often wait.
     async fn fail(&self, name: &str, why: &str, from: Option<IpAddr>) -> Denied {
-        self.metrics.failed_sign_ins.inc();
+        self.signals.metrics.failed_sign_ins.inc();
         if let Some(left_out) = FAILED.pass() {
             let name = shown(name);
             tracing::info!(name, remote = from.map(tracing::field::display), left_out, "a sign-in failed: {why}");

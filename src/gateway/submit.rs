@@ -41,6 +41,8 @@ pub struct PushRequest {
     pub deliver_after: Option<Millis>,
     pub deliver_before: Option<Millis>,
     pub source: Option<String>,
+    /// The name of the request that it came with.
+    pub request_id: Option<String>,
     /// Where to say what became of it.
     pub notify: Option<Notify>,
     /// `push_all` means the group named by `source` (BlackBerry).
@@ -104,6 +106,7 @@ impl Gateway {
             delivery: request.delivery,
             priority: request.priority,
             source: request.source,
+            request: request.request_id,
             notify: request.notify,
             content_type: request.content.content_type,
             headers: request.content.headers,

@@ -34,6 +34,8 @@ pub struct Connection {
 pub struct InSight {
     /// When it went out to one of the user's terminals, which has not answered.
     pub sent_at: Option<Millis>,
+    /// How often it went out by now.
+    pub times: u32,
     /// The push that a terminal has left unanswered for longest: others wait behind it.
     pub oldest: Option<PushKey>,
 }
@@ -43,11 +45,17 @@ pub trait Terminals: Send + Sync + std::fmt::Debug {
     /// Who acts for a user now.
     fn connections(&self, user: &UserId) -> Vec<Connection>;
 
+    /// How many connections there are that act for somebody.
+    fn count(&self) -> usize;
+
     /// Whether anybody acts for a user now.
     fn is_here(&self, user: &UserId) -> bool;
 
     /// Those of these users who are connected, each with a push, and whether that is under way to them.
     fn look(&self, whom: Vec<(UserId, DispatchId)>) -> Later<'_, HashMap<(UserId, DispatchId), InSight>>;
+
+    /// Since when those of these users who have not answered a push have not.
+    fn unanswered(&self, users: Vec<UserId>) -> Later<'_, HashMap<UserId, Millis>>;
 
     /// Whether a connection has this client id, or is about to.
     fn is_connected(&self, client: &str) -> bool;
@@ -83,10 +91,16 @@ impl Terminals for Nobody {
     fn connections(&self, _: &UserId) -> Vec<Connection> {
         Vec::new()
     }
+    fn count(&self) -> usize {
+        0
+    }
     fn is_here(&self, _: &UserId) -> bool {
         false
     }
     fn look(&self, _: Vec<(UserId, DispatchId)>) -> Later<'_, HashMap<(UserId, DispatchId), InSight>> {
+        Box::pin(std::future::ready(HashMap::new()))
+    }
+    fn unanswered(&self, _: Vec<UserId>) -> Later<'_, HashMap<UserId, Millis>> {
         Box::pin(std::future::ready(HashMap::new()))
     }
     fn is_connected(&self, _: &str) -> bool {

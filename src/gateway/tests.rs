@@ -8,12 +8,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::caller::Caller;
 use crate::clock;
+use crate::feed::Entry;
 use crate::ids::{Duplicates, GroupId, Target, UserId};
 use crate::parcel::{BindingId, DispatchId};
 use crate::store::{
-    Address, Bound, CursorMove, Decided, DeliveryMethod, Digest, Error, Meaning, PendingReply, Priority, PushLimits,
-    Removal, Source, State, Submission, Submitted,
+    Address, Bound, CursorMove, Decided, DeliveryMethod, Digest, Error, Event, Meaning, PendingReply, Priority,
+    PushLimits, Removal, Source, State, Submission, Submitted,
 };
 
 /// Nothing that works takes as long.
@@ -40,6 +42,12 @@ impl Terminals for Stub {
     }
     fn look(&self, _: Vec<(UserId, DispatchId)>) -> Later<'_, HashMap<(UserId, DispatchId), InSight>> {
         ready(HashMap::new())
+    }
+    fn count(&self) -> usize {
+        self.here.lock().unwrap().len()
+    }
+    fn unanswered(&self, _: Vec<UserId>) -> Later<'_, HashMap<UserId, crate::clock::Millis>> {
+        Box::pin(std::future::ready(HashMap::new()))
     }
     fn is_connected(&self, _: &str) -> bool {
         false
@@ -84,13 +92,15 @@ async fn world() -> World {
     let noted = Arc::clone(&left);
     let observer = move |events: Vec<Event>| {
         for event in events {
-            if let Event::Left { user, flow, binding } = event {
+            if let Event::Left { user, flow, binding, .. } = event {
                 noted.lock().unwrap().push(user.clone());
                 heard.append([Entry::Left { user, flow, binding }]);
             }
         }
     };
-    let store = Store::open(&dir.path().join("g.db"), 1, &crate::supervision::Health::default(), observer).unwrap();
+    let store =
+        Store::open(&dir.path().join("g.db"), 1, &crate::supervision::Health::default(), observer, Default::default())
+            .unwrap();
     let credentials = crate::credentials::Credentials::open(&store).await.unwrap();
     let gateway = Arc::new(Gateway::new(store, feed, credentials, Arc::default(), &config).unwrap());
     let terminals = Arc::new(Stub::default());
@@ -133,6 +143,7 @@ impl World {
             delivery: DeliveryMethod::Confirmed,
             priority: Priority::Medium,
             source: None,
+            request: None,
             notify: None,
             content_type: "text/plain".into(),
             headers: vec![],
@@ -167,7 +178,7 @@ impl World {
         let mut work = std::pin::pin!(work);
         let others = async {
             for n in 0..30 {
-                self.gateway.put_group(group(&format!("other{n}")), None).await.unwrap();
+                self.gateway.put_group(&Caller::Stranger, group(&format!("other{n}")), None).await.unwrap();
             }
         };
         let turn = async {
@@ -264,7 +275,7 @@ async fn rule_14_whoever_changes_the_groups_of_a_user_waits_for_its_turn() {
     subscribe_group(gateway, "guest", &user("bob"), group("his"), 1).await;
     subscribe_group(gateway, "guest", &alice, group("hers"), 1).await;
     world.expired_session("expires", "alice", "expired").await;
-    gateway.put_group(group("vip"), Some(JoinPolicy::Approval)).await.unwrap();
+    gateway.put_group(&Caller::Stranger, group("vip"), Some(JoinPolicy::Approval)).await.unwrap();
     let asked = gateway.bind(alice.clone(), group("vip"), Source::Join, PendingReply::default()).await.unwrap();
     assert!(matches!(asked, Bound::Pending), "{asked:?}");
 
@@ -274,11 +285,11 @@ async fn rule_14_whoever_changes_the_groups_of_a_user_waits_for_its_turn() {
     world.waits_its_turn("a SUBSCRIBE", subscribe_group(gateway, "s", &alice, group("subscribed"), 1)).await;
     let filter = group("unsubscribed").topic();
     world.waits_its_turn("an UNSUBSCRIBE", gateway.unsubscribe_group("unsubscribed", &alice, &filter)).await;
-    world.waits_its_turn("a decision", gateway.decide(group("vip"), &alice, true)).await;
+    world.waits_its_turn("a decision", gateway.decide(&Caller::Stranger, group("vip"), &alice, true)).await;
     world.waits_its_turn("the end of a session", gateway.end_session("ended", &alice)).await;
     world.waits_its_turn("the end of another's session", gateway.end_session("guest", &user("bob"))).await;
     world.waits_its_turn("the end of what is over", gateway.end_sessions()).await;
-    world.waits_its_turn("a deletion", gateway.delete_group(&group("deleted"))).await;
+    world.waits_its_turn("a deletion", gateway.delete_group(&Caller::Stranger, &group("deleted"))).await;
 
     let mut left: Vec<String> = Vec::new();
     for name in ["joined", "leaves", "subscribed", "unsubscribed", "vip", "ended", "hers", "expired", "deleted"] {
@@ -313,8 +324,11 @@ async fn the_deletion_of_a_large_group_was_a_commit_for_each_member_and_was_not_
     let gone = world.gateway.store().push("i".into(), "open".into()).await.unwrap().unwrap().addresses[0].gone;
     assert_eq!(gone, 1_100);
     // And all of it at once.
-    assert_eq!(world.gateway.delete_group(&group("big")).await.unwrap().map(|removed| removed.unbound), Some(1));
-    assert!(world.gateway.delete_group(&group("big")).await.unwrap().is_none());
+    assert_eq!(
+        world.gateway.delete_group(&Caller::Stranger, &group("big")).await.unwrap().map(|removed| removed.unbound),
+        Some(1)
+    );
+    assert!(world.gateway.delete_group(&Caller::Stranger, &group("big")).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -322,13 +336,19 @@ async fn a_decision_reached_only_who_was_there_to_hear_it() {
     let world = world().await;
     let (gateway, alice) = (&world.gateway, user("alice"));
     for name in ["vip", "club", "gone"] {
-        gateway.put_group(group(name), Some(JoinPolicy::Approval)).await.unwrap();
+        gateway.put_group(&Caller::Stranger, group(name), Some(JoinPolicy::Approval)).await.unwrap();
         let reply = PendingReply { request_id: Some(name.into()), ..PendingReply::default() };
         gateway.bind(alice.clone(), group(name), Source::Join, reply).await.unwrap();
     }
-    assert!(matches!(gateway.decide(group("vip"), &alice, true).await.unwrap(), Decided::Approved(_)));
-    assert!(matches!(gateway.decide(group("club"), &alice, false).await.unwrap(), Decided::Rejected));
-    gateway.delete_group(&group("gone")).await.unwrap();
+    assert!(matches!(
+        gateway.decide(&Caller::Stranger, group("vip"), &alice, true).await.unwrap(),
+        Decided::Approved(_)
+    ));
+    assert!(matches!(
+        gateway.decide(&Caller::Stranger, group("club"), &alice, false).await.unwrap(),
+        Decided::Rejected
+    ));
+    gateway.delete_group(&Caller::Stranger, &group("gone")).await.unwrap();
     assert!(world.terminals.told.lock().unwrap().is_empty(), "nobody is there");
     world.terminals.here.lock().unwrap().insert(alice.clone());
     for _ in 0..2 {
@@ -350,9 +370,9 @@ async fn answers_that_nobody_fetched_piled_up() {
     let (gateway, alice) = (&world.gateway, user("alice"));
     for n in 0..120 {
         let name = format!("vip{n}");
-        gateway.put_group(group(&name), Some(JoinPolicy::Approval)).await.unwrap();
+        gateway.put_group(&Caller::Stranger, group(&name), Some(JoinPolicy::Approval)).await.unwrap();
         gateway.bind(alice.clone(), group(&name), Source::Join, PendingReply::default()).await.unwrap();
-        gateway.decide(group(&name), &alice, false).await.unwrap();
+        gateway.decide(&Caller::Stranger, group(&name), &alice, false).await.unwrap();
     }
     let waiting = gateway.store().answers(alice.clone()).await.unwrap();
     assert_eq!((waiting.len(), waiting[0].group.as_str()), (100, "vip20"), "the newest hundred");

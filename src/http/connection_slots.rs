@@ -10,14 +10,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::client_address::subscriber;
-use crate::metrics::Metrics;
+use crate::signals::Signals;
 
 #[derive(Debug, Clone)]
 pub(super) struct Slots {
     places: Arc<Semaphore>,
     most: Arc<Most>,
     waiting: Arc<Mutex<Waiting>>,
-    metrics: Arc<Metrics>,
+    signals: Arc<Signals>,
 }
 
 /// How many there may be; that can change.
@@ -50,14 +50,14 @@ pub(super) struct Slot {
 }
 
 impl Slots {
-    pub(super) fn new(most: usize, per_address: usize, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(most: usize, per_address: usize, signals: Arc<Signals>) -> Self {
         let places = Arc::new(Semaphore::new(most));
         let most = Most {
             connections: AtomicUsize::new(most),
             per_address: AtomicUsize::new(per_address),
             to_forget: AtomicUsize::new(0),
         };
-        Self { places, most: Arc::new(most), waiting: Arc::default(), metrics }
+        Self { places, most: Arc::new(most), waiting: Arc::default(), signals }
     }
 
     /// From now on there may be so many. Who is there stays.
@@ -109,7 +109,7 @@ impl Slots {
         }
         let longest = waiting.since.iter().find(|(_, (of, _))| *of == from).map(|(number, _)| *number);
         let longest = longest.and_then(|number| waiting.since.remove(&number));
-        self.metrics.over_limit("http.max_connections_per_address", from);
+        self.signals.metrics.over_limit("http.max_connections_per_address", from);
         longest.inspect(|(_, longest)| longest.cancel()).is_some()
     }
 
@@ -117,7 +117,7 @@ impl Slots {
         // The one that has waited longest for a request.
         let Some((_, (from, longest))) = self.waiting().since.pop_first() else { return };
         longest.cancel();
-        self.metrics.over_limit("http.max_connections", from);
+        self.signals.metrics.over_limit("http.max_connections", from);
     }
 }
 

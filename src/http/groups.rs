@@ -9,12 +9,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 
+use super::csv::{Format, List};
 use super::listing::{Page, next};
 use super::problem::{Body, Path, Problem, Query, object};
 use super::{Api, to_the_end};
+use crate::caller::Caller;
 use crate::clock;
 use crate::ids::{GroupId, JoinPolicy, UserId};
-use crate::store::{Bound, Decided, GroupView, Limit, PendingReply, Removal, Source, Unbound};
+use crate::store::{Bound, Decided, GroupView, Limit, Unbound};
 
 #[derive(Debug, Serialize)]
 pub(super) struct ShownGroup {
@@ -36,7 +38,7 @@ pub(super) struct Groups {
     next: Option<String>,
 }
 
-fn group_id(text: &str) -> Result<GroupId, Problem> {
+pub(super) fn group_id(text: &str) -> Result<GroupId, Problem> {
     GroupId::parse(text).map_err(|error| Problem::bad_request(error.to_string()))
 }
 
@@ -75,6 +77,7 @@ struct NewGroup {
 /// The body may be missing, and is not looked at for its Content-Type.
 pub(super) async fn put(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<ShownGroup>), Problem> {
@@ -83,7 +86,7 @@ pub(super) async fn put(
     } else {
         object(&body).map_err(|error| Problem::bad_request(format!("the body is no group: {error}")))?
     };
-    let put = api.gateway.put_group(group_id(&id)?, new.policy).await?;
+    let put = api.gateway.put_group(&caller, group_id(&id)?, new.policy).await?;
     let (view, made) = put.ok_or_else(|| too_many(&api, Limit::Groups))?;
     Ok((if made { StatusCode::CREATED } else { StatusCode::OK }, Json(view.into())))
 }
@@ -96,17 +99,22 @@ struct ShownRemoval {
     pushes_ended: u64,
 }
 
+/// Whether somebody wants to know what a request has done (RFC 7240).
+pub(super) fn wants_representation(headers: &HeaderMap) -> bool {
+    headers.get("prefer").is_some_and(|value| value.as_bytes() == b"return=representation")
+}
+
 /// 204, or what it has done to who asks for that with `Prefer: return=representation` (RFC 7240).
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let group = group_id(&id)?;
-    let delete = async move { api.gateway.delete_group(&group).await };
+    let delete = async move { api.gateway.delete_group(&caller, &group).await };
     let removed = to_the_end(delete).await??.ok_or_else(|| unknown_group(&id))?;
-    let wanted = headers.get("prefer").is_some_and(|value| value.as_bytes() == b"return=representation");
-    if !wanted {
+    if !wants_representation(&headers) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let shown = ShownRemoval { group: id, unbound: removed.unbound, pushes_ended: removed.pushes_ended };
@@ -131,7 +139,8 @@ pub(super) async fn members(
     State(api): State<Arc<Api>>,
     Path(id): Path<String>,
     Query(page): Query<Page>,
-) -> Result<Json<Members>, Problem> {
+    Query(format): Query<Format>,
+) -> Result<Response, Problem> {
     let limit = page.limit();
     let views = api.gateway.store().members(group_id(&id)?, page.key()?, limit).await?;
     let views = views.ok_or_else(|| unknown_group(&id))?;
@@ -142,7 +151,22 @@ pub(super) async fn members(
         joined_at: clock::format_utc(view.joined_at),
         source: view.source,
     });
-    Ok(Json(Members { members: members.collect(), next }))
+    format.answer(Members { members: members.collect(), next })
+}
+
+impl List for Members {
+    const HEAD: &'static [&'static str] = &["user", "joined_at", "source", "connected"];
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |one: &ShownMember| {
+            vec![one.user.clone(), one.joined_at.clone(), one.source.clone(), one.connected.to_string()]
+        };
+        self.members.iter().map(row).collect()
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -154,12 +178,13 @@ pub(super) struct ShownBinding {
 
 pub(super) async fn bind(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Path((id, user)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<ShownBinding>), Problem> {
     let (group, user) = (group_id(&id)?, user_id(&user)?);
     let shown = ShownBinding { user: user.to_string(), group: group.to_string(), topic: group.topic() };
     let gateway = Arc::clone(&api.gateway);
-    let bind = async move { gateway.bind(user, group, Source::Operator, PendingReply::default()).await };
+    let bind = async move { gateway.add_member(&caller, user, group).await };
     match to_the_end(bind).await?? {
         Bound::Member { fresh, .. } => Ok((if fresh { StatusCode::CREATED } else { StatusCode::OK }, Json(shown))),
         Bound::Unknown => Err(unknown_group(&id)),
@@ -170,10 +195,11 @@ pub(super) async fn bind(
 
 pub(super) async fn unbind(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Path((id, user)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     let (group, member) = (group_id(&id)?, user_id(&user)?);
-    let unbind = async move { api.gateway.unbind(&member, group, Removal::Everything).await };
+    let unbind = async move { api.gateway.remove_member(&caller, &member, group).await };
     match to_the_end(unbind).await?? {
         Unbound::Left | Unbound::StillSubscribed => Ok(StatusCode::NO_CONTENT),
         Unbound::NotBound => Err(Problem::not_found(format!("{user:?} is not bound to {id:?}"))),
@@ -215,20 +241,21 @@ pub(super) struct Decision {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Verdict {
+pub(super) enum Verdict {
     Approve,
     Reject,
 }
 
 pub(super) async fn decide(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Path((id, user)): Path<(String, String)>,
     Body(decision): Body<Decision>,
 ) -> Result<StatusCode, Problem> {
     let approve = decision.decision == Verdict::Approve;
     let (group, member) = (group_id(&id)?, user_id(&user)?);
     let gateway = Arc::clone(&api.gateway);
-    let decide = async move { gateway.decide(group, &member, approve).await };
+    let decide = async move { gateway.decide(&caller, group, &member, approve).await };
     match to_the_end(decide).await?? {
         Decided::Approved(_) | Decided::Rejected => Ok(StatusCode::NO_CONTENT),
         Decided::LimitReached => Err(too_many(&api, Limit::GroupsOfUser)),

@@ -8,7 +8,7 @@ use axum::Router;
 
 use super::connection_slots::Slots;
 use crate::config;
-use crate::metrics::Metrics;
+use crate::signals::Signals;
 
 #[derive(Debug)]
 pub struct Live {
@@ -33,9 +33,9 @@ impl Serving {
 
 impl Live {
     #[must_use]
-    pub fn new(router: Router, config: &config::Http, metrics: &Arc<Metrics>) -> Self {
+    pub fn new(router: Router, config: &config::Http, signals: &Arc<Signals>) -> Self {
         let most = (config.max_connections, config.max_connections_per_address);
-        let slots = Slots::new(most.0, most.1, Arc::clone(metrics));
+        let slots = Slots::new(most.0, most.1, Arc::clone(signals));
         Self { serving: RwLock::new(Serving::of(router, config)), slots }
     }
 

@@ -5,28 +5,36 @@
 //! | [`server`], [`stream`], [`remote`] | connections over TCP and TLS, timeouts, graceful stop |
 //! | [`connection_socket`], [`folded_headers`] | one connection: folded headers put right, closed so that the last answer arrives |
 //! | [`connection_slots`] | places for connections, and who goes when there are too few |
+//! | [`request_id`] | the name of each request, for logs and events |
 //! | [`request_body`] | how large and how slow a request body may be, and who comes too late |
 //! | [`access`] | who sends a request, and whether he may |
 //! | [`live`] | what is served now, after the configuration was read again |
 //! | [`console`], [`origin`] | the operator's page and his sessions; pages of others |
-//! | [`health`] | `/healthz` and `/readyz` |
+//! | [`health`], [`metrics`] | `/healthz`, `/readyz` and `/metrics` |
 //! | [`pap`] | PAP over POST |
-//! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
+//! | [`pushes`], [`recipients`], [`groups`], [`bulk`], [`users`], [`devices`], [`history`], [`events`], [`overview`] | `/api/v1/…` |
 //! | [`websocket`] | `/mqtt`: connections that go on to the MQTT side |
-//! | [`query_parameters`], [`listing`] | the query parameters that each of them knows; pages |
+//! | [`query_parameters`], [`listing`], [`csv`] | the query parameters that each of them knows; pages; lists as CSV |
 //! | [`repeat_digest`] | what tells a repeated submission from another one |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
 
 mod access;
+mod bulk;
 mod connection_slots;
 mod connection_socket;
 mod console;
+mod csv;
+mod devices;
+mod events;
 mod folded_headers;
 mod groups;
 mod health;
+mod history;
 mod listing;
 mod live;
+mod metrics;
 mod origin;
+mod overview;
 mod pap;
 mod problem;
 mod pushes;
@@ -35,6 +43,7 @@ mod recipients;
 mod remote;
 mod repeat_digest;
 mod request_body;
+mod request_id;
 mod server;
 mod stream;
 mod users;
@@ -44,22 +53,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{delete, get, post, put};
 
 pub use health::Readiness;
 pub use live::Live;
 pub use server::{Stop, serve};
 
+use tokio::sync::Semaphore;
+
 use crate::budget::Budget;
 use crate::config::{AuthMode, Config};
 use crate::gateway::{Accepted, Gateway, PushRequest, Refused};
 use crate::listeners::Upgrades;
-use crate::metrics::Metrics;
 use crate::rate_limit::RateLimits;
-
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use crate::signals::Signals;
 
 /// What is not known to come from anybody.
 const NOBODY: &str = "anonymous";
@@ -72,6 +81,8 @@ struct Api {
     limits: crate::pap::Limits,
     observer: pap::Observer,
     sessions: Arc<console::Sessions>,
+    /// Places for those who follow events.
+    event_streams: Arc<Semaphore>,
 }
 
 /// What every router is made with.
@@ -89,11 +100,11 @@ pub struct Site {
 
 impl Site {
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, readiness: Readiness, metrics: Arc<Metrics>, upgrades: Upgrades) -> Self {
+    pub fn new(gateway: Arc<Gateway>, readiness: Readiness, signals: Arc<Signals>, upgrades: Upgrades) -> Self {
         Self {
             gateway,
             readiness,
-            observer: pap::Observer::new(metrics),
+            observer: pap::Observer::new(signals),
             upgrades,
             sessions: Arc::default(),
             rates: Arc::default(),
@@ -115,14 +126,15 @@ pub fn router(site: &Site, config: &Config) -> Router {
         header_line: config.pap.max_header_line,
         strict: false,
     };
-    let intake = request_body::Intake::new(&config.http, readiness.clone(), Arc::clone(&observer.metrics), under_way);
+    let intake = request_body::Intake::new(&config.http, readiness.clone(), Arc::clone(&observer.signals), under_way);
     let access = access::Access::new(Arc::clone(&gateway), Arc::clone(&sessions), rates, config);
-    let api = Api { gateway, readiness, limits, observer, sessions };
+    let event_streams = Arc::new(Semaphore::new(config.http.max_event_streams));
+    let api = Api { gateway, readiness, limits, observer, sessions, event_streams };
     let mut endpoints = HashMap::new();
     let mut router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(metrics::show))
         .route("/console", get(console::page))
         .route("/console/console.js", get(console::script))
         .route("/console/console.css", get(console::style))
@@ -133,14 +145,21 @@ pub fn router(site: &Site, config: &Config) -> Router {
         .route("/api/v1/pushes/{push_id}/recipients", get(recipients::list))
         .route("/api/v1/groups", get(groups::list))
         .route("/api/v1/groups/{group}", get(groups::show).put(groups::put).delete(groups::delete))
-        .route("/api/v1/groups/{group}/members", get(groups::members))
+        .route("/api/v1/groups/{group}/members", get(groups::members).post(bulk::members))
+        .route("/api/v1/groups/{group}/history", get(history::of_group))
         .route("/api/v1/groups/{group}/members/{user}", put(groups::bind).delete(groups::unbind))
-        .route("/api/v1/groups/{group}/requests", get(groups::requests))
+        .route("/api/v1/groups/{group}/requests", get(groups::requests).post(bulk::decide))
         .route("/api/v1/groups/{group}/requests/{user}", post(groups::decide))
-        .route("/api/v1/users/{user}", get(users::show))
+        .route("/api/v1/users/{user}", get(users::show).delete(users::erase))
+        .route("/api/v1/users/{user}/trace", post(users::trace).delete(users::end_trace))
         .route("/api/v1/users/{user}/connections", delete(users::disconnect))
         .route("/api/v1/users/{user}/connections/{client_id}", delete(users::disconnect_one))
         .route("/api/v1/group-requests", post(users::group_request))
+        .route("/api/v1/status", get(overview::show))
+        .route("/api/v1/events", get(events::stream))
+        .route("/api/v1/devices", get(devices::list))
+        .route("/api/v1/devices/forget", post(devices::forget))
+        .route("/api/v1/audit", get(history::audit))
         .route_layer(axum::middleware::from_fn(query_parameters::check));
     #[cfg(debug_assertions)]
     {
@@ -160,16 +179,14 @@ pub fn router(site: &Site, config: &Config) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn_with_state(Arc::new(access), access::check))
         .layer(axum::middleware::from_fn_with_state(Arc::new(endpoints), pap::in_pap))
+        .layer(axum::middleware::from_fn(request_id::name))
         .with_state(Arc::new(api))
 }
 
 /// What a port answers that is for metrics alone.
-pub fn metrics_router(metrics: &Arc<Metrics>) -> Router {
-    let metrics = Arc::clone(metrics);
-    let shown = move || {
-        let text = metrics.render();
-        async move { ([(axum::http::header::CONTENT_TYPE, OPEN_METRICS)], text) }
-    };
+pub fn metrics_router(signals: &Arc<Signals>) -> Router {
+    let signals = Arc::clone(signals);
+    let shown = move |headers: HeaderMap| async move { metrics::answer(&signals, &headers) };
     Router::new().route("/metrics", get(shown)).fallback(problem::no_such_path)
 }
 
@@ -196,8 +213,4 @@ async fn submit(gateway: Arc<Gateway>, request: PushRequest) -> Result<Result<Ac
         return Ok(gateway.submit(request).await);
     }
     to_the_end(async move { gateway.submit(request).await }).await
-}
-
-async fn metrics(State(api): State<Arc<Api>>) -> impl axum::response::IntoResponse {
-    ([(axum::http::header::CONTENT_TYPE, OPEN_METRICS)], api.observer.metrics.render())
 }

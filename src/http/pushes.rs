@@ -15,6 +15,7 @@ use super::listing::{Page, Whose};
 use super::pap::Sender;
 use super::problem::{Body, Path, Problem, Query, Told};
 use super::remote::Remote;
+use super::request_id::RequestId;
 use super::{Api, repeat_digest, to_the_end};
 use crate::caller::Caller;
 use crate::clock::{self, Millis};
@@ -124,12 +125,18 @@ pub(super) async fn submit(
     body: Result<Body<NewPush>, Problem>,
 ) -> Result<Response, Problem> {
     let taken = match body {
-        Ok(Body(push)) => take(&api, caller.clone(), push).await,
+        Ok(Body(push)) => take(&api, caller.clone(), RequestId::of(&extensions), push).await,
         Err(problem) => Err(problem),
     };
     if let Err(problem) = &taken {
-        let sent_by = Sender { initiator: &caller.initiator(), endpoint: PATH, remote: Remote::of(&extensions) };
+        let sent_by = Sender {
+            initiator: &caller.initiator(),
+            endpoint: PATH,
+            remote: Remote::of(&extensions),
+            request: RequestId::of(&extensions),
+        };
         let Told { detail, code } = problem.told();
+        api.observer.request("json", "push-message", code.unwrap_or_default());
         api.observer.refused(&sent_by, "push", code.unwrap_or_default(), &detail);
     }
     taken
@@ -137,15 +144,17 @@ pub(super) async fn submit(
 
 const PATH: &str = "/api/v1/pushes";
 
-async fn take(api: &Api, caller: Caller, push: NewPush) -> Result<Response, Problem> {
+async fn take(api: &Api, caller: Caller, name: Option<&str>, push: NewPush) -> Result<Response, Problem> {
     let digest = digest(&push);
     let dry_run = push.dry_run;
-    let request = request(caller, push, digest)?;
+    let mut request = request(caller, push, digest)?;
+    request.request_id = name.map(ToOwned::to_owned);
     if dry_run {
         return Ok(Json(api.gateway.dry_run(request).await?).into_response());
     }
     let gateway = Arc::clone(&api.gateway);
     let accepted = super::submit(gateway, request).await??;
+    api.observer.request("json", "push-message", 1001);
     Ok((StatusCode::ACCEPTED, Json(Taken { push_id: accepted.push_id, code: 1001 })).into_response())
 }
 
@@ -218,6 +227,7 @@ fn request(caller: Caller, push: NewPush, digest: Digest) -> Result<PushRequest,
         deliver_after: time("deliver_after", push.deliver_after)?,
         deliver_before: time("deliver_before", push.deliver_before)?,
         source: None,
+        request_id: None,
         notify: push.notify_url.map(|url| Notify {
             url,
             receiver: String::new(),
@@ -357,7 +367,12 @@ pub(super) async fn cancel(
     let initiator = whose.of(&caller, Action::CancelAllPushes);
     let cancelled = take_back(&api, &initiator, &push_id).await;
     if let Err(problem) = &cancelled {
-        let sent_by = Sender { initiator: &caller.initiator(), endpoint: PATH, remote: Remote::of(&extensions) };
+        let sent_by = Sender {
+            initiator: &caller.initiator(),
+            endpoint: PATH,
+            remote: Remote::of(&extensions),
+            request: RequestId::of(&extensions),
+        };
         let Told { detail, code } = problem.told();
         api.observer.refused(&sent_by, "cancel", code.unwrap_or_default(), &detail);
     }

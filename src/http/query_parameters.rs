@@ -16,10 +16,14 @@ const KNOWN: &[(Method, &str, &[&str])] = &[
     (
         Method::GET,
         "/api/v1/pushes/{push_id}/recipients",
-        &["state", "reason", "missing", "counts", "limit", "after", "initiator"],
+        &["state", "reason", "missing", "counts", "limit", "after", "initiator", "format"],
     ),
     (Method::GET, "/api/v1/groups", &["limit", "after"]),
-    (Method::GET, "/api/v1/groups/{group}/members", &["limit", "after"]),
+    (Method::GET, "/api/v1/groups/{group}/members", &["limit", "after", "format"]),
+    (Method::GET, "/api/v1/groups/{group}/history", &["at", "limit", "after", "format"]),
+    (Method::GET, "/api/v1/devices", &["state", "away_for", "prefix", "sort", "limit", "after", "format"]),
+    (Method::GET, "/api/v1/audit", &["limit", "after", "format"]),
+    (Method::GET, "/api/v1/events", &["kind", "group", "user", "push_id", "initiator", "after"]),
     (Method::GET, "/api/v1/groups/{group}/requests", &["limit", "after"]),
 ];
 

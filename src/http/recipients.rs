@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
+use super::csv::{Format, List};
 use super::listing::{Page, Whose};
 use super::problem::{Path, Problem, Query};
 use crate::caller::Caller;
@@ -94,8 +95,9 @@ pub(super) async fn list(
     Query(filter): Query<Filter>,
     Query(page): Query<Page>,
     Query(whose): Query<Whose>,
+    Query(format): Query<Format>,
     caller: Caller,
-) -> Result<Json<Recipients>, Problem> {
+) -> Result<Response, Problem> {
     let asked = filter.asked()?;
     let after = match page.after.as_deref() {
         None => (0, 0),
@@ -112,7 +114,33 @@ pub(super) async fn list(
         false => None,
     };
     let next = found.next.map(|(position, binding)| format!("{position}.{binding}"));
-    Ok(Json(Recipients { counts, recipients: found.recipients.into_iter().map(Into::into).collect(), next }))
+    format.answer(Recipients { counts, recipients: found.recipients.into_iter().map(Into::into).collect(), next })
+}
+
+impl List for Recipients {
+    const HEAD: &'static [&'static str] =
+        &["user", "address", "state", "code", "reason", "desc", "at", "connected", "last_seen"];
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |one: &Shown| {
+            vec![
+                one.user.clone(),
+                one.address.clone(),
+                one.state.to_owned(),
+                one.code.to_string(),
+                one.reason.unwrap_or_default().to_owned(),
+                one.desc.to_string(),
+                one.at.clone().unwrap_or_default(),
+                one.connected.to_string(),
+                one.last_seen.clone().unwrap_or_default(),
+            ]
+        };
+        self.recipients.iter().map(row).collect()
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
 }
 
 /// PAP's `timeout` does not occur (docs/ledger.md).

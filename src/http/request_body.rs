@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::remote::Remote;
 use crate::budget::{Budget, Held};
 use crate::config;
-use crate::metrics::Metrics;
+use crate::signals::Signals;
 
 #[derive(Debug)]
 pub(super) struct Intake {
@@ -27,13 +27,13 @@ pub(super) struct Intake {
     time: Duration,
     /// Bytes of all bodies that are being read or served.
     under_way: Budget,
-    metrics: Arc<Metrics>,
+    signals: Arc<Signals>,
 }
 
 impl Intake {
-    pub(super) fn new(config: &config::Http, readiness: Readiness, metrics: Arc<Metrics>, under_way: Budget) -> Self {
+    pub(super) fn new(config: &config::Http, readiness: Readiness, signals: Arc<Signals>, under_way: Budget) -> Self {
         under_way.set_most(config.max_under_way);
-        Self { readiness, size: config.max_body, time: config.body_timeout, under_way, metrics }
+        Self { readiness, size: config.max_body, time: config.body_timeout, under_way, signals }
     }
 
     /// No new work once the stop has begun; who only looks is still answered.
@@ -48,7 +48,7 @@ impl Intake {
     }
 
     fn over_limit(&self, limit: &'static str, from: Option<Remote>) {
-        self.metrics.over_limit(limit, from.map_or_else(String::new, |from| from.address.to_string()));
+        self.signals.metrics.over_limit(limit, from.map_or_else(String::new, |from| from.address.to_string()));
     }
 }
 

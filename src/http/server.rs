@@ -109,7 +109,7 @@ impl Server {
             if let Some(Err(error)) = served {
                 tracing::debug!(%error, "an HTTP connection ended early");
                 if error.is_parse() {
-                    let sent_by = Sender { initiator: NOBODY, endpoint: "", remote: Some(remote) };
+                    let sent_by = Sender { initiator: NOBODY, endpoint: "", remote: Some(remote), request: None };
                     observer.refused(&sent_by, "unreadable", 2000, &format!("HTTP 400: this is not HTTP: {error}"));
                 }
             }

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::catch_up;
-use super::codec::{Version, reason};
+use super::codec::reason;
 use super::connection::{Close, CloseOnPanic, Conn};
+use super::connection_events::protocol;
 use super::connection_id::ConnRef;
 use super::session::Session;
 use super::shared_frames::Now;
@@ -121,10 +122,6 @@ pub(super) fn arrived(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     }
 }
 
-fn protocol(session: &Session) -> &'static str {
-    if session.version == Version::V5 { "mqtt5" } else { "mqtt3.1.1" }
-}
-
 /// The terminal as it is when it comes or goes.
 pub(super) fn last_seen(session: &Session, gone: Option<&str>) -> Option<TerminalSeen> {
     let (receive_maximum, maximum_packet) = session.limits();
@@ -132,7 +129,7 @@ pub(super) fn last_seen(session: &Session, gone: Option<&str>) -> Option<Termina
     Some(TerminalSeen {
         client: session.client_id.clone(),
         user: session.user.clone()?,
-        protocol: protocol(session).to_owned(),
+        protocol: protocol(session.version).to_owned(),
         receive_maximum,
         maximum_packet,
         seen_at: clock::now(),
@@ -151,7 +148,7 @@ pub(super) fn enter_user(worker: &Worker, conn: &Conn, user: &UserId) {
         let (receive_maximum, maximum_packet_size) = session.limits();
         crate::gateway::Connection {
             client_id: session.client_id.clone(),
-            protocol: protocol(session),
+            protocol: protocol(session.version),
             remote: conn.remote.to_string(),
             connected_at: clock::format_utc(clock::now()),
             receive_maximum,

@@ -9,6 +9,7 @@ use super::connection::{Conn, Subscription};
 use super::connection_id::ConnId;
 use super::routes::Table;
 use super::shared_frames::Now;
+use super::trace_readers::is_trace;
 use super::worker::Worker;
 use super::{client_publish, topic_filters, wildcard_watch};
 use crate::broker::OpenMessage;
@@ -19,6 +20,9 @@ pub(super) fn add(worker: &Worker, filter: &str, conn: ConnId) {
     let mut table = worker.table.borrow_mut();
     if wildcard_watch::is_watching(filter) && worker.registry.may_watch() && table.watch(conn) {
         worker.registry.count_watcher(true);
+    }
+    if is_trace(filter) {
+        worker.tracing.begin(|| worker.gateway.signals().follow(None));
     }
     if topic_filters::has_wildcard(filter) {
         table.add_wild(conn);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::codec::{self, BadPacket, ConnAck, Connect, ConnectFault, Packet, Reply, Version, reason};
 use super::connect_refusal::{Refusal, refuse};
 use super::connection::{Close, Conn, RECEIVE_MAX, Subscription};
+use super::connection_events;
 use super::directory::Claim;
 use super::inflight_window::{Resume, Window};
 use super::session::Session;
@@ -325,6 +326,7 @@ impl Start {
             // Before the answer: who has it may push to this user at once.
             attach::enter_user(worker, conn, user);
         }
+        connection_events::begun(worker.gateway.signals(), conn);
         conn.reply(self.connect.version, &Reply::ConnAck(Box::new(self.connack(worker, present))));
         if self.user.is_some() {
             conn.with_session(|session, _, _| session.know_aside(&arrival.aside, conn.id));
@@ -336,7 +338,6 @@ impl Start {
             worker.gateway.send_answers(user).await;
         }
         attach::go_on(worker, conn);
-        tracing::debug!(client = self.client_id, remote = %conn.remote, "connected");
         Ok(None)
     }
 
@@ -385,8 +386,14 @@ impl Start {
         if worker.registry.unanswered.has(&self.client_id, self.user.as_ref()) {
             window = window.carefully();
         }
-        let session =
-            Session::new(connect.version, self.client_id.clone(), self.user.clone(), window, connect.max_packet);
+        let session = Session::new(
+            connect.version,
+            self.client_id.clone(),
+            self.user.clone(),
+            window,
+            connect.max_packet,
+            Rc::clone(&worker.tally),
+        );
         conn.socket.set_longest(worker.settings().max_packet);
         let mut state = conn.state.borrow_mut();
         state.session = Some(session);

@@ -4,6 +4,7 @@ use super::codec::{ConnAck, Reply, Version, reason};
 use super::connection::{Close, Conn};
 use super::worker::Worker;
 use crate::log_limit::LogLimit;
+use crate::signals::Event;
 
 /// A few lines a minute, the rest is counted.
 static REFUSED: LogLimit = LogLimit::new(20);
@@ -46,6 +47,19 @@ pub(super) fn refuse(worker: &Worker, conn: &Conn, version: Version, client: &st
         let client: String = client.chars().take(100).collect();
         tracing::info!(remote = %conn.remote, client, code = %format_args!("{code:#04x}"), why, left_out, "a CONNECT was refused");
     }
+    let mut who: String = client.chars().take(100).collect();
+    if who.is_empty() {
+        who = conn.remote.to_string();
+    }
+    worker.gateway.signals().report(Event::Refused {
+        what: "connect",
+        who,
+        user: None,
+        push_id: None,
+        code: format!("{code:#04x}"),
+        desc: why.clone(),
+        request: None,
+    });
     let has_words = matches!(
         *code,
         reason::UNSUPPORTED_VERSION

@@ -203,6 +203,9 @@ impl Conn {
             self.wake.notify_one();
             return;
         }
+        if let Some(session) = session {
+            session.trace("out", || reply.to_string());
+        }
         outbox.send(&self.socket, &bytes, &Bytes::new());
         if !outbox.is_free() || self.socket.has_pending() {
             self.wake.notify_one();

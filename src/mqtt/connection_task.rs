@@ -10,10 +10,10 @@ use tokio::io::Interest;
 use super::attach::{go_on, last_seen};
 use super::codec::{self, BadPacket, Reply, Version, reason};
 use super::connection::{Close, Conn, State};
+use super::connection_events::{self, words};
 use super::inflight_window::Resume;
 use super::worker::Worker;
 use super::{client_messages, connect, connect_refusal, packets, set_aside};
-use crate::log_limit::LogLimit;
 
 /// How long the last bytes to a connection that we end may take, and the last ones from one that broke.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -207,6 +207,9 @@ async fn handle(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> 
             None => connect::first_packet(worker, conn, &packet).await?,
             Some(version) => {
                 let packet = codec::decode(version, &packet).map_err(|BadPacket(reason)| Close::Reason(reason))?;
+                if let Some(session) = &conn.state.borrow().session {
+                    session.trace("in", || packet.to_string());
+                }
                 packets::handle(worker, conn, version, packet).await?;
             }
         }
@@ -224,6 +227,7 @@ async fn handle(worker: &Rc<Worker>, conn: &Rc<Conn>, buffer: &mut BytesMut) -> 
 /// Takes the connection out of all tables, writes down what it knew, and ends or parks its session.
 async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
     let close = conn.state.borrow().closing.unwrap_or(Close::Gone);
+    connection_events::ended(worker.gateway.signals(), conn, close);
     let session = conn.state.borrow_mut().session.take();
     let Some(mut session) = session else { return worker.forget(conn) };
     let at = worker.at(conn);
@@ -267,38 +271,7 @@ async fn finish(worker: &Rc<Worker>, conn: &Rc<Conn>) {
         worker.registry.wills.publish(&worker.settings().publisher, &client, *will, expiry);
     }
     worker.forget(conn);
-    log_end(conn, &client, close);
     worker.registry.release(&client, at, resume);
-}
-
-/// Ends of connections that an operator wants to know of: a few lines a minute, the rest is counted.
-static ENDED: LogLimit = LogLimit::new(20);
-
-/// Why a connection ended.
-fn words(close: Close) -> &'static str {
-    match close {
-        Close::Gone => "its connection was lost",
-        Close::Asked { .. } => "it said goodbye",
-        Close::Reason(reason::TAKEN_OVER) => "another connection has taken over its client id",
-        Close::Reason(reason::KEEP_ALIVE_TIMEOUT) => "it was silent for longer than its keep-alive",
-        Close::Unanswered => "it left a push unacknowledged for longer than mqtt.ack_timeout",
-        Close::Reason(reason::ADMINISTRATIVE) => "an operator has disconnected it",
-        Close::Reason(reason::MAXIMUM_CONNECT_TIME) => "the time of its JWT is up",
-        Close::Reason(reason::QUOTA_EXCEEDED) => "the packets that have not come whole exceed mqtt.max_unfinished",
-        Close::Reason(reason::SHUTTING_DOWN) => "the gateway stopped",
-        Close::Reason(_) => "it did what MQTT does not allow",
-    }
-}
-
-fn log_end(conn: &Conn, client: &str, close: Close) {
-    let told = [reason::TAKEN_OVER, reason::KEEP_ALIVE_TIMEOUT, reason::ADMINISTRATIVE, reason::QUOTA_EXCEEDED];
-    if close != Close::Unanswered && !matches!(close, Close::Reason(code) if told.contains(&code)) {
-        return tracing::debug!(client, reason = ?close, "disconnected");
-    }
-    let words = words(close);
-    if let Some(left_out) = ENDED.pass() {
-        tracing::info!(client, remote = %conn.remote, left_out, "a connection was ended: {words}");
-    }
 }
 
 /// MQTT 5 is told why; then what waits is written, for a moment.

@@ -55,7 +55,9 @@ mod tests {
     }
 
     fn resume(pushes: &[(BindingId, i64)]) -> Resume {
-        let load = |&(binding, seq)| Load::Push(Sent { binding, id: id(seq), push: seq, shared: false, size: 1 });
+        let load = |&(binding, seq)| {
+            Load::Push(Sent { binding, id: id(seq), push: seq, shared: false, size: 1, since: 0, times: 1 })
+        };
         Resume { inflight: (1..).zip(pushes.iter().map(load)).collect(), received: Vec::new() }
     }
 

@@ -20,6 +20,7 @@ use super::wills::Wills;
 use crate::budget::Budget;
 use crate::caller::Login;
 use crate::client_address::subscriber;
+use crate::clock::Millis;
 use crate::gateway::{Connection, InSight, Later, Terminals};
 use crate::ids::UserId;
 use crate::parcel::{BindingId, DispatchId};
@@ -261,21 +262,23 @@ impl Registry {
         self.inner().users.get(user).map(|present| present.iter().map(|(at, _)| *at).collect()).unwrap_or_default()
     }
 
-    /// Sends one order to these workers and waits for all of them.
-    async fn order_some(
+    /// Sends one order to these workers; answers what each of them says that has not stopped.
+    async fn order_some<T>(
         &self,
         workers: impl IntoIterator<Item = usize>,
-        command: impl Fn(oneshot::Sender<()>) -> Command,
-    ) {
+        command: impl Fn(oneshot::Sender<T>) -> Command,
+    ) -> Vec<T> {
         let mut replies = Vec::new();
         for worker in workers {
             let (reply, done) = oneshot::channel();
             self.send(worker, command(reply));
             replies.push(done);
         }
+        let mut answers = Vec::with_capacity(replies.len());
         for done in replies {
-            let _ = done.await;
+            answers.extend(done.await);
         }
+        answers
     }
 
     async fn order_workers(&self, command: impl Fn(oneshot::Sender<()>) -> Command) {
@@ -303,6 +306,10 @@ impl Terminals for Registry {
         present.map(Iterator::collect).unwrap_or_default()
     }
 
+    fn count(&self) -> usize {
+        self.inner().users.values().map(Vec::len).sum()
+    }
+
     fn is_here(&self, user: &UserId) -> bool {
         self.inner().users.contains_key(user)
     }
@@ -312,17 +319,25 @@ impl Terminals for Registry {
             let (here, workers) = self.here(whom, |(user, _)| user);
             let mut found: HashMap<_, _> = here.iter().map(|one| (one.clone(), InSight::default())).collect();
             let whom: Arc<[(UserId, DispatchId)]> = here.into();
-            let asked = workers.into_iter().map(|worker| {
-                let (reply, answer) = oneshot::channel();
-                self.send(worker, Command::Look { whom: Arc::clone(&whom), reply });
-                answer
-            });
-            for answer in asked.collect::<Vec<_>>() {
-                for (one, seen) in answer.await.unwrap_or_default() {
-                    let in_sight = found.entry(one).or_default();
-                    in_sight.sent_at = in_sight.sent_at.max(seen.sent_at);
-                    in_sight.oldest = in_sight.oldest.or(seen.oldest);
-                }
+            let look = |reply| Command::Look { whom: Arc::clone(&whom), reply };
+            for (one, seen) in self.order_some(workers, look).await.into_iter().flatten() {
+                let in_sight = found.entry(one).or_default();
+                in_sight.sent_at = in_sight.sent_at.max(seen.sent_at);
+                in_sight.times += seen.times;
+                in_sight.oldest = in_sight.oldest.or(seen.oldest);
+            }
+            found
+        })
+    }
+
+    fn unanswered(&self, users: Vec<UserId>) -> Later<'_, HashMap<UserId, Millis>> {
+        Box::pin(async move {
+            let (here, workers) = self.here(users, |user| user);
+            let users: Arc<[UserId]> = here.into();
+            let ask = |reply| Command::Unanswered { users: Arc::clone(&users), reply };
+            let mut found = HashMap::new();
+            for (user, since) in self.order_some(workers, ask).await.into_iter().flatten() {
+                found.entry(user).and_modify(|known: &mut Millis| *known = since.min(*known)).or_insert(since);
             }
             found
         })
@@ -370,16 +385,8 @@ impl Terminals for Registry {
     fn disconnect(&self, user: UserId, client: Option<String>) -> Later<'_, usize> {
         Box::pin(async move {
             let (_, workers) = self.here(vec![user.clone()], |user| user);
-            let asked = workers.into_iter().map(|worker| {
-                let (reply, answer) = oneshot::channel();
-                self.send(worker, Command::Disconnect { user: user.clone(), client: client.clone(), reply });
-                answer
-            });
-            let mut ended = 0;
-            for answer in asked.collect::<Vec<_>>() {
-                ended += answer.await.unwrap_or(0);
-            }
-            ended
+            let end = |reply| Command::Disconnect { user: user.clone(), client: client.clone(), reply };
+            self.order_some(workers, end).await.into_iter().sum()
         })
     }
 

@@ -97,7 +97,7 @@ fn show(worker: &Worker, parcel: &Parcel, watchers: &[ConnId]) {
         return;
     }
     let mut frames = Frames::new(parcel, false);
-    let topic = parcel.target.topic();
+    let topic = parcel.topic();
     for id in watchers {
         let Some(conn) = worker.conn(*id) else { continue };
         let matches =

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::broker::OpenMessage;
+use crate::clock::Millis;
 use crate::parcel::{BindingId, DispatchId, PushKey, Seq};
 
 /// A push that went out.
@@ -17,6 +18,10 @@ pub(super) struct Sent {
     pub(super) shared: bool,
     /// Bytes of its packet.
     pub(super) size: usize,
+    /// Since when it could be delivered.
+    pub(super) since: Millis,
+    /// How often it went out, this time included.
+    pub(super) times: u32,
 }
 
 /// What a packet id stands for.
@@ -33,7 +38,12 @@ pub(super) enum Load {
 impl Load {
     /// What is known of a message that goes out again; a push may have another size by now.
     fn or_newer(self, newer: Self) -> Self {
-        if matches!(self, Self::Open { .. }) { self } else { newer }
+        match (self, newer) {
+            (Self::Push(known), Self::Push(newer)) => {
+                Self::Push(Sent { times: known.times.saturating_add(1), ..newer })
+            }
+            (known, _) => known,
+        }
     }
 
     fn push(&self) -> Option<(BindingId, DispatchId)> {
@@ -51,6 +61,14 @@ pub(super) struct InFlight {
     since: Instant,
     /// How many that went out later have been answered: MQTT wants answers in order (5.0 §4.6).
     overtaken: u32,
+}
+
+impl InFlight {
+    /// When it went out, and how often it has by now.
+    fn sent(&self) -> (Instant, u32) {
+        let times = if let Load::Push(sent) = &self.load { sent.times } else { 1 };
+        (self.since, times)
+    }
 }
 
 /// What an interrupted session had under way; its next connection sends it again under the same packet ids.
@@ -273,15 +291,15 @@ impl Window {
     }
 
     /// When a push went out by any of its addresses.
-    pub(super) fn push_sent_at(&self, push: PushKey) -> Option<Instant> {
+    pub(super) fn push_sent_at(&self, push: PushKey) -> Option<(Instant, u32)> {
         let is_it = |entry: &&InFlight| matches!(&entry.load, Load::Push(sent) if sent.push == push);
-        self.inflight.iter().find(is_it).map(|entry| entry.since)
+        self.inflight.iter().find(is_it).map(InFlight::sent)
     }
 
-    /// When a dispatch went out on this connection that is not answered.
-    pub(super) fn sent_at(&self, binding: BindingId, id: DispatchId) -> Option<Instant> {
+    /// When a dispatch went out on this connection that is not answered, and how often in all.
+    pub(super) fn sent_at(&self, binding: BindingId, id: DispatchId) -> Option<(Instant, u32)> {
         let is_it = |entry: &&InFlight| entry.load.push() == Some((binding, id));
-        self.inflight.iter().find(is_it).map(|entry| entry.since)
+        self.inflight.iter().find(is_it).map(InFlight::sent)
     }
 
     /// Whether this very dispatch is under way on this connection.
@@ -344,7 +362,7 @@ mod tests {
 
     fn of(binding: BindingId, seq: i64) -> Load {
         let id = DispatchId { flow: binding, seq: Seq(seq) };
-        Load::Push(Sent { binding, id, push: seq, shared: false, size: 1 })
+        Load::Push(Sent { binding, id, push: seq, shared: false, size: 1, since: 0, times: 1 })
     }
 
     #[test]

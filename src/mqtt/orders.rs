@@ -9,6 +9,7 @@ use super::Settings;
 use super::connection::Arrival;
 use super::connection_id::ConnId;
 use crate::caller::Login;
+use crate::clock::Millis;
 use crate::gateway::InSight;
 use crate::ids::UserId;
 use crate::parcel::DispatchId;
@@ -50,6 +51,11 @@ pub(super) enum Command {
     Look {
         whom: Arc<[(UserId, DispatchId)]>,
         reply: oneshot::Sender<Vec<((UserId, DispatchId), InSight)>>,
+    },
+    /// Since when those of these users who have not answered a push have not.
+    Unanswered {
+        users: Arc<[UserId]>,
+        reply: oneshot::Sender<Vec<(UserId, Millis)>>,
     },
     /// The configuration says something else from now on.
     Follow {

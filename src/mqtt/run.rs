@@ -11,9 +11,10 @@ use super::codec::reason;
 use super::connection::{Arrival, Conn};
 use super::directory::Registry;
 use super::orders::{Command, Layers};
+use super::session::Session;
 use super::transport::Transport;
 use super::worker::Worker;
-use super::{Settings, connection_task, fan_out, feed_follower, group_requests, keep_alive};
+use super::{Settings, connection_task, fan_out, feed_follower, group_requests, keep_alive, trace_topics};
 use crate::broker::Feed;
 use crate::caller::Login;
 use crate::clock::{self, Millis};
@@ -35,6 +36,7 @@ pub(super) struct Parts {
     follow: Part,
     tick: Part,
     watch: Part,
+    trace: Part,
 }
 
 impl Parts {
@@ -47,6 +49,7 @@ impl Parts {
             follow: part("-follow"),
             tick: part("-tick"),
             watch: part("-watch"),
+            trace: part("-trace"),
         }
     }
 }
@@ -79,6 +82,7 @@ pub(super) fn run(
         spawn_part(parts.follow, feed_follower::follow(Rc::clone(&worker)));
         spawn_part(parts.tick, tick(Rc::clone(&worker)));
         spawn_part(parts.watch, fan_out::show_to_watchers(Rc::clone(&worker)));
+        spawn_part(parts.trace, trace_topics::show(Rc::clone(&worker)));
         obey(&worker, commands).await;
         drop(parts.worker);
     });
@@ -129,6 +133,9 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
                 tokio::task::spawn_local(async move {
                     let _ = reply.send(look(&worker, &whom).await);
                 });
+            }
+            Command::Unanswered { users, reply } => {
+                let _ = reply.send(unanswered(worker, &users));
             }
             Command::Follow { settings } => worker.follow(*settings),
             Command::Stop { reply } => {
@@ -203,11 +210,28 @@ async fn look(worker: &Worker, whom: &[(UserId, DispatchId)]) -> Vec<((UserId, D
         for conn in worker.connections(user) {
             let state = conn.state.borrow();
             let Some(session) = &state.session else { continue };
-            seen.sent_at = seen.sent_at.max(session.sent_at(*id).map(at));
+            if let Some((since, times)) = session.sent_at(*id) {
+                seen.sent_at = seen.sent_at.max(Some(at(since)));
+                seen.times += times;
+            }
             seen.oldest = seen.oldest.or(session.oldest_push());
         }
         if seen != InSight::default() {
             found.push(((user.clone(), *id), seen));
+        }
+    }
+    found
+}
+
+/// Since when those of these users who have not answered a push have not.
+fn unanswered(worker: &Worker, users: &[UserId]) -> Vec<(UserId, Millis)> {
+    let now = Instant::now();
+    let mut found = Vec::new();
+    for user in users {
+        let of_one = |conn: Rc<Conn>| conn.state.borrow().session.as_ref().and_then(Session::unanswered_since);
+        if let Some(since) = worker.connections(user).into_iter().filter_map(of_one).min() {
+            let ago = now.saturating_duration_since(since).as_millis();
+            found.push((user.clone(), clock::now().saturating_sub(Millis::try_from(ago).unwrap_or(Millis::MAX))));
         }
     }
     found
@@ -235,6 +259,7 @@ async fn stop(worker: &Worker) {
     worker.until_empty().await;
     worker.settle().await;
     worker.write_seen().await;
+    worker.tally.hand_over();
 }
 
 async fn write_behind(worker: Rc<Worker>) {
@@ -251,6 +276,7 @@ async fn tick(worker: Rc<Worker>) {
         tokio::time::sleep(TICK).await;
         faults::trip("mqtt-worker-tick");
         keep_alive::check_clocks(&worker);
+        worker.tally.hand_over();
         worker.withheld.prune(Instant::now());
     }
 }

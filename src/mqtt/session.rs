@@ -3,13 +3,16 @@
 
 mod catching_up;
 mod client_messages;
+mod inspection;
 mod retries;
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 pub(super) use catching_up::Wanted;
+use inspection::traced_push;
 pub(super) use retries::FailedTry;
 use retries::SetAside;
 
@@ -19,6 +22,7 @@ use super::inflight_window::{Load, Resume, Sent, Window};
 use super::publish_frame;
 use super::send_buffer::{Outbox, Sink};
 use super::shared_frames::{Frames, Now};
+use super::tally::Tally;
 use crate::broker::OpenMessage;
 use crate::ids::UserId;
 use crate::parcel::{BindingId, DispatchId, FlowId, Membership, Parcel, PushKey, Seq, Siblings};
@@ -76,6 +80,7 @@ pub(super) struct Session {
     last_fetched: Option<FlowId>,
     /// Something changed that has to be written down.
     moved: bool,
+    tally: Rc<Tally>,
 }
 
 impl Session {
@@ -85,6 +90,7 @@ impl Session {
         user: Option<UserId>,
         window: Window,
         max_packet: Option<u32>,
+        tally: Rc<Tally>,
     ) -> Self {
         let open_queue = window.resumed_messages().into();
         Self {
@@ -108,6 +114,7 @@ impl Session {
             open_queue,
             last_fetched: None,
             moved: false,
+            tally,
         }
     }
 
@@ -162,34 +169,6 @@ impl Session {
     pub(super) fn binding_of(&self, flow: FlowId) -> Option<BindingId> {
         let at = self.flows.binary_search_by_key(&flow, |flow| flow.flow).ok()?;
         Some(self.flows[at].binding)
-    }
-
-    /// What is under way: sent, here or on the connection before, and not answered.
-    pub(super) fn under_way(&self) -> Vec<(BindingId, DispatchId)> {
-        self.window.pushes().filter(|(binding, id)| !self.aside.is_mine(*binding, *id)).collect()
-    }
-
-    /// The push that went out first of those that are not answered.
-    pub(super) fn oldest_push(&self) -> Option<PushKey> {
-        self.window.oldest_push()
-    }
-
-    /// When a dispatch went out on this connection that is not answered.
-    pub(super) fn sent_at(&self, id: DispatchId) -> Option<Instant> {
-        let binding = self.binding_of(id.flow)?;
-        // The same push by another address is under way: this one waits for its answer (docs/ledger.md, rule 12).
-        let sibling = self.siblings.iter().find(|(_, of, seq)| (*of, *seq) == (binding, id.seq));
-        let by_sibling = || self.window.push_sent_at(sibling?.0);
-        self.window.sent_at(binding, id).or_else(by_sibling)
-    }
-
-    /// The binding to which a dispatch is under way: sent, here or on the connection before, and not answered.
-    pub(super) fn holds(&self, id: DispatchId) -> Option<BindingId> {
-        let at = self.flows.binary_search_by_key(&id.flow, |flow| flow.flow).ok()?;
-        let binding = self.flows[at].binding;
-        let held = self.flows[at].is_open(id.seq) || self.window.pushes().any(|held| held == (binding, id));
-        // What is set aside is under way, and may be taken back all the same.
-        (held && !self.aside.knows(binding, id)).then_some(binding)
     }
 
     pub(super) fn serves(&self, flow: FlowId) -> bool {
@@ -275,11 +254,13 @@ impl Session {
         let qos1 = parcel.confirmed && !qos0;
         let frame = frames.get(self.version, qos1, now.wall);
         let size = frame.len();
-        let sent = Sent { binding, id: parcel.id(), push: parcel.push, shared: parcel.siblings.exist(), size };
+        let (id, push, since) = (parcel.id(), parcel.push, parcel.since);
+        let sent = Sent { binding, id, push, shared: parcel.siblings.exist(), size, since, times: 1 };
         if size > self.max_packet {
             return self.conclude(sent, Outcome::Refused(TOO_LARGE));
         }
         self.sent += 1;
+        self.trace("out", || traced_push(parcel, qos1, size));
         if qos1 {
             let (id, dup) = self.window.open(Load::Push(sent), now.steady);
             let (head, body) = frame.stamped(id, dup);
@@ -310,6 +291,10 @@ impl Session {
 
     /// A push has been answered; by one of its addresses all of them are (rule 12).
     fn conclude(&mut self, sent: Sent, outcome: Outcome) {
+        match outcome {
+            Outcome::Got => self.tally.delivered(sent.since),
+            Outcome::Refused(code) => self.tally.refused(code == TOO_LARGE),
+        }
         if self.aside.is_empty() || !self.answer_aside(sent.binding, sent.id, outcome) {
             self.resolve(sent.binding, sent.id.seq, outcome);
         }
@@ -391,29 +376,9 @@ impl Session {
         self.window.widen(now)
     }
 
-    /// Since when the oldest push is unanswered, where others wait behind it.
-    pub(super) fn stuck_since(&self) -> Option<Instant> {
-        let crowd = self.window.max() + SLACK;
-        let others = self.is_behind() || !self.open_queue.is_empty();
-        let waiting = self.window.is_full()
-            || (others && !self.window.has_room())
-            || self.flows.iter().any(|flow| flow.open_entries() >= crowd);
-        self.window.oldest(|sent| self.aside.is_mine(sent.binding, sent.id)).filter(|_| waiting)
-    }
-
-    /// Pushes that were written on this connection, and bytes of the largest one that was acknowledged.
-    pub(super) fn written_and_acked(&self) -> (u64, u64) {
-        (self.sent, self.largest_acked as u64)
-    }
-
     /// Whether a packet of this length may be sent to this client.
     pub(super) fn takes(&self, length: usize) -> bool {
         length <= self.max_packet
-    }
-
-    /// What may be under way to the terminal, and the largest packet it takes, where it said.
-    pub(super) fn limits(&self) -> (u16, Option<u32>) {
-        (u16::try_from(self.window.max()).unwrap_or(u16::MAX), u32::try_from(self.max_packet).ok())
     }
 
     pub(super) fn has_moved(&self) -> bool {

@@ -32,7 +32,7 @@ pub(super) struct Frames<'a> {
 
 impl<'a> Frames<'a> {
     pub(super) fn new(parcel: &'a Parcel, withheld: bool) -> Self {
-        Self { parcel, withheld, topic: parcel.target.topic(), built: [const { None }; 4] }
+        Self { parcel, withheld, topic: parcel.topic(), built: [const { None }; 4] }
     }
 
     pub(super) fn get(&mut self, version: Version, qos1: bool, now: Millis) -> &mut Frame {

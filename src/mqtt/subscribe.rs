@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::codec::{Filter, Reply, Version, reason};
 use super::connection::{Close, Conn, Subscription};
+use super::trace_readers::is_trace;
 use super::worker::Worker;
 use super::{attach, client_messages, sign_in, topic_filters, wildcard_watch};
 use crate::gateway::{SubscribeOutcome, Subscribing};
@@ -41,7 +42,7 @@ fn meaning(worker: &Worker, conn: &Conn, filter: &str) -> Meaning {
         let ours = rest.is_empty() || rest.starts_with('/');
         return if ours { Meaning::Already } else { Meaning::Refused(reason::NOT_AUTHORIZED) };
     }
-    if filter.starts_with('$') {
+    if filter.starts_with('$') && !is_trace(filter) {
         return Meaning::Refused(reason::NOT_AUTHORIZED);
     }
     if wildcard_watch::is_watching(filter) {
@@ -168,7 +169,8 @@ fn plan_one(worker: &Worker, conn: &Conn, filter: &Filter) -> Plan {
         Meaning::Group(group) => keep(qos, Some(group), true),
         Meaning::Watch if !may_watch(worker, conn) => Plan::Answer(over_limit(worker, conn, "mqtt.max_watchers")),
         Meaning::Watch | Meaning::Open => {
-            let watches_only = topic_filters::has_wildcard(&filter.text) && !is_open(worker, conn, &filter.text);
+            let takes_ours = is_trace(&filter.text) || topic_filters::has_wildcard(&filter.text);
+            let watches_only = takes_ours && !is_open(worker, conn, &filter.text);
             // A filter of a session that may be resumed has to be resumed with it.
             keep(if watches_only { 0 } else { qos }, None, lasting && identity(conn).is_some())
         }

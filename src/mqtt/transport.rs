@@ -48,6 +48,18 @@ impl Transport {
         }
     }
 
+    /// As events and metrics have it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "tcp",
+            Self::Tls(_) => "tls",
+            Self::WebSocket(socket) => match socket.below() {
+                Self::Tls(_) => "websocket-tls",
+                Self::Tcp(_) | Self::WebSocket(_) => "websocket",
+            },
+        }
+    }
+
     /// Whether something has been read from the socket and not by us: the socket will not tell.
     fn has_more(&self) -> bool {
         match self {

@@ -104,7 +104,7 @@ mod tests {
 
     fn push(seq: i64, to_blame: bool) -> Option<(Sent, bool)> {
         let id = DispatchId { flow: 1, seq: Seq(seq) };
-        Some((Sent { binding: 1, id, push: seq, shared: false, size: 12_000 }, to_blame))
+        Some((Sent { binding: 1, id, push: seq, shared: false, size: 12_000, since: 0, times: 1 }, to_blame))
     }
 
     #[test]

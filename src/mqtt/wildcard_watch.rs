@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::topic_filters;
+use super::trace_readers::is_trace;
 use crate::log_limit::LogLimit;
 use crate::parcel::Parcel;
 
@@ -17,10 +18,10 @@ const QUEUE: usize = 256;
 const QUEUE_BYTES: usize = 8 << 20;
 static LEFT_OUT: LogLimit = LogLimit::new(1);
 
-/// Whether a filter watches: a wildcard that takes topics of papcast's own.
+/// Whether a filter watches: a wildcard that takes topics of papcast's own, or one for what happens to groups.
 pub(super) fn is_watching(filter: &str) -> bool {
     let first = filter.split('/').next().unwrap_or_default();
-    topic_filters::has_wildcard(filter) && matches!(first, "groups" | "users" | "#" | "+")
+    is_trace(filter) || topic_filters::has_wildcard(filter) && matches!(first, "groups" | "users" | "#" | "+")
 }
 
 /// Pushes that somebody watches.
@@ -64,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_filter_watches_where_a_wildcard_takes_our_own_topics() {
-        for watching in ["#", "+", "+/x", "groups/+", "users/#", "groups/#"] {
+        for watching in ["#", "+", "+/x", "groups/+", "users/#", "groups/#", "$push/trace/news", "$push/trace/#"] {
             assert!(is_watching(watching), "{watching}");
         }
         for not in ["groups/news", "status/#", "a/+", "groupsx/+"] {

@@ -12,7 +12,8 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::Settings;
-use super::connection::{Arrival, Conn};
+use super::connection::{Arrival, Close, Conn};
+use super::connection_events;
 use super::connection_id::{ConnId, ConnRef};
 use super::directory::Registry;
 use super::feed_position::Follower;
@@ -20,6 +21,8 @@ use super::flush::{Detached, Shared};
 use super::paused_deliveries::Withheld;
 use super::routes::Table;
 use super::session::Session;
+use super::tally::Tally;
+use super::trace_readers::Tracing;
 use super::transport::Transport;
 use super::wildcard_watch::WatchQueue;
 use crate::broker::FeedWants;
@@ -43,6 +46,10 @@ pub(super) struct Worker {
     /// Connections with something to write down.
     listed: RefCell<Vec<Rc<Conn>>>,
     pub(super) withheld: Withheld,
+    /// What it counts of deliveries.
+    pub(super) tally: Rc<Tally>,
+    /// For those who want to know what happens to groups.
+    pub(super) tracing: Tracing,
     /// Copies for those who watch.
     pub(super) watch_queue: WatchQueue,
     flushing: Shared,
@@ -62,6 +69,7 @@ impl Worker {
         registry: Arc<Registry>,
         settings: Settings,
     ) -> Self {
+        let tally = Rc::new(Tally::new(Arc::clone(gateway.signals())));
         let follower = RefCell::new(Follower::new(gateway.feed()));
         Self {
             number,
@@ -74,6 +82,8 @@ impl Worker {
             next_id: Cell::new(1),
             listed: RefCell::default(),
             withheld: Withheld::default(),
+            tally,
+            tracing: Tracing::default(),
             watch_queue: WatchQueue::default(),
             flushing: Shared::default(),
             detached: Detached::default(),
@@ -137,6 +147,7 @@ impl Worker {
     /// Takes a connection out of whatever still names it, after a fault that kept it from going in good order.
     pub(super) fn purge(&self, conn: &Conn) {
         let at = self.at(conn);
+        connection_events::ended(self.gateway.signals(), conn, Close::Gone);
         self.table.borrow_mut().purge(conn.id);
         self.unwatch(conn.id);
         self.registry.purge(at);

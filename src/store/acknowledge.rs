@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::delivery_state::{self, Counts};
 use super::exception_kinds::{ASIDE, GOT, HELD, LATE, REFUSED, SKIPPED};
+use super::merged_answers::{Said, merge};
 use super::writer::Tx;
 use super::{CursorMove, Exception, ExceptionKind, Result, Store, set_aside};
 use crate::clock::Millis;
@@ -30,95 +31,6 @@ struct Step<'a> {
     after: Seq,
     upto: Seq,
     rows: bool,
-}
-
-/// What the terminals of one user say of one binding.
-struct Said {
-    cursor: CursorMove,
-    /// Each terminal's own words, where there are several.
-    each: Vec<CursorMove>,
-}
-
-impl Said {
-    /// Whether one of them got `seq`, and had not spoken of it before.
-    fn claims(&self, seq: Seq) -> bool {
-        let spoken = if self.each.is_empty() { std::slice::from_ref(&self.cursor) } else { &self.each };
-        // One that was set aside is answered by name, also where the cursor has passed it.
-        spoken.iter().any(|cursor| cursor.says_got(seq))
-    }
-}
-
-/// Two terminals of one user may speak of the same binding: a cursor only rises, nobody is counted twice, and what one of
-/// them got was got (rule 15).
-fn merge(moves: Vec<CursorMove>) -> Vec<Said> {
-    let mut by_binding: HashMap<BindingId, Vec<CursorMove>> = HashMap::with_capacity(moves.len());
-    for cursor in moves {
-        by_binding.entry(cursor.binding).or_default().push(cursor);
-    }
-    by_binding.into_values().filter_map(merge_one).collect()
-}
-
-fn merge_one(mut moves: Vec<CursorMove>) -> Option<Said> {
-    if moves.len() == 1 {
-        return moves.pop().map(|cursor| Said { cursor, each: Vec::new() });
-    }
-    let binding = moves.first()?.binding;
-    let from = moves.iter().map(|cursor| cursor.from).min()?;
-    let upto = moves.iter().map(|cursor| cursor.upto).max()?;
-    let mut exceptions: Vec<Exception> = Vec::new();
-    for (at, cursor) in moves.iter().enumerate() {
-        for exception in &cursor.exceptions {
-            let last = exception.last();
-            let got_elsewhere = moves.iter().enumerate().any(|(other, known)| other != at && known.says_got(last));
-            if exception.kind == ExceptionKind::Got || !got_elsewhere {
-                exceptions.push(*exception);
-            }
-        }
-    }
-    exceptions.sort_by_key(|exception| (exception.seq, exception.rank()));
-    exceptions.dedup_by(|next, known| next.seq == known.seq);
-    Some(Said { cursor: CursorMove { binding, from, upto, exceptions }, each: moves })
-}
-
-impl CursorMove {
-    /// Whether this terminal got `seq`, and says so now.
-    fn says_got(&self, seq: Seq) -> bool {
-        let by_name = self.exceptions.contains(&Exception { seq, kind: ExceptionKind::Got });
-        by_name || (self.from < seq && self.got(seq))
-    }
-
-    /// Whether what this terminal says would mean that it got `seq`.
-    fn got(&self, seq: Seq) -> bool {
-        let said = self.exceptions.iter().filter(|exception| exception.covers(seq));
-        let mut kinds = said.map(|exception| exception.kind).peekable();
-        if kinds.peek().is_none() {
-            return seq <= self.upto;
-        }
-        kinds.any(|kind| kind == ExceptionKind::Got)
-    }
-}
-
-impl Exception {
-    fn covers(&self, seq: Seq) -> bool {
-        self.seq <= seq && seq <= self.last()
-    }
-
-    fn last(&self) -> Seq {
-        match self.kind {
-            ExceptionKind::Skipped { upto } => upto,
-            ExceptionKind::Got | ExceptionKind::Refused { .. } | ExceptionKind::Aside => self.seq,
-        }
-    }
-
-    /// Got beats refused beats set aside beats skipped.
-    fn rank(&self) -> u8 {
-        match self.kind {
-            ExceptionKind::Got => 0,
-            ExceptionKind::Refused { .. } => 1,
-            ExceptionKind::Aside => 2,
-            ExceptionKind::Skipped { .. } => 3,
-        }
-    }
 }
 
 fn settle_in(tx: &mut Tx<'_>, said: &[Said], now: Millis) -> Result<()> {
@@ -178,12 +90,23 @@ struct Ledger {
 struct Line {
     seq: Seq,
     pending: bool,
+    /// When who had it is kept: of a push to one member the dispatch says it.
+    is_for_several: bool,
     counts: Counts,
+}
+
+impl Line {
+    fn delivered(&mut self, binding: BindingId) {
+        self.counts.delivered += 1;
+        if self.is_for_several {
+            self.counts.got.push(binding);
+        }
+    }
 }
 
 /// The dispatches of a flow in `(after, upto]`.
 pub(super) const SPAN: &str =
-    "SELECT seq, state = 1 FROM dispatches WHERE flow = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq";
+    "SELECT seq, state = 1, recipients > 1 FROM dispatches WHERE flow = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq";
 
 impl Ledger {
     /// Loads what the steps touch and nothing between: one member that is far behind must not make every flush of a
@@ -203,7 +126,12 @@ impl Ledger {
         for (after, upto) in ranges {
             let mut query = tx.sql.prepare_cached(SPAN)?;
             let lines = query.query_map(params![flow, after, upto], |row| {
-                Ok(Line { seq: row.get(0)?, pending: row.get(1)?, counts: Counts::default() })
+                Ok(Line {
+                    seq: row.get(0)?,
+                    pending: row.get(1)?,
+                    is_for_several: row.get(2)?,
+                    counts: Counts::default(),
+                })
             })?;
             entries.extend(lines.collect::<rusqlite::Result<Vec<Line>>>()?);
         }
@@ -243,7 +171,7 @@ fn settle_flow(tx: &mut Tx<'_>, flow: FlowId, steps: &[Step<'_>], now: Millis) -
             .execute(params![step.said.cursor.binding, step.upto, rows])?;
     }
     for entry in ledger.entries.iter().filter(|entry| entry.counts != Counts::default()) {
-        delivery_state::count(tx, DispatchId { flow, seq: entry.seq }, entry.counts, now)?;
+        delivery_state::count(tx, DispatchId { flow, seq: entry.seq }, &entry.counts, now)?;
     }
     Ok(())
 }
@@ -275,7 +203,7 @@ fn overrule(tx: &Tx<'_>, step: &Step<'_>, seq: Seq, kind: i64, ledger: &mut Ledg
         }
         return Ok(());
     };
-    entry.counts.delivered += 1;
+    entry.delivered(binding);
     if kind == ASIDE {
         set_aside::forget(tx, binding, seq)?;
     } else {
@@ -374,7 +302,9 @@ fn apply_exception(
                 return Ok(false);
             }
             let kind = if entry.pending { GOT } else { LATE };
-            entry.counts.delivered += i64::from(entry.pending);
+            if entry.pending {
+                entry.delivered(binding);
+            }
             write_row(tx, binding, seq, kind, seq, 0, now)?;
         }
         ExceptionKind::Refused { code } => {
@@ -414,7 +344,7 @@ fn count_range(tx: &Tx<'_>, step: &Step<'_>, stated: &Stated, ledger: &mut Ledge
             continue;
         }
         if entry.pending {
-            entry.counts.delivered += 1;
+            entry.delivered(step.said.cursor.binding);
         } else {
             write_row(tx, step.said.cursor.binding, entry.seq, LATE, entry.seq, 0, now)?;
             late = true;

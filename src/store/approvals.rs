@@ -1,6 +1,8 @@
 //! An operator's decision on a join that waits.
 
-use super::{Decided, JoinOutcome, Result, Source, Store, destinations, late_answers, memberships, pending_joins};
+use super::{
+    Decided, Hand, JoinOutcome, Result, Source, Store, destinations, late_answers, memberships, pending_joins,
+};
 use crate::clock::Millis;
 use crate::ids::{GroupId, UserId};
 
@@ -11,6 +13,7 @@ impl Store {
         group: GroupId,
         user: UserId,
         approve: bool,
+        operator: String,
         limit: u32,
         now: Millis,
     ) -> Result<Decided> {
@@ -40,7 +43,7 @@ impl Store {
                     memberships::add_source(tx, &open, Source::Join)?;
                     open.id
                 }
-                None => memberships::insert(tx, flow, &user, asker, Source::Join, now)?,
+                None => memberships::insert(tx, flow, &user, asker, Source::Join, &Hand::Operator(operator), now)?,
             };
             Ok(memberships::membership(tx.sql, binding)?.map_or(Decided::NotPending, Decided::Approved))
         })

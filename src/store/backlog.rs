@@ -7,8 +7,9 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::duplicates::original;
-use super::submit::UNCONFIRMED;
+use super::numbers::UNCONFIRMED;
 use super::{Error, Fetch, Owed, Portion, Result, Settled, Store, destinations, left_out};
+use crate::ids::GroupId;
 use crate::parcel::{FlowId, Parcel, Seq, Siblings};
 
 impl Store {
@@ -27,7 +28,8 @@ impl Store {
 /// index, whose condition stands here word for word: who was away for long does not walk over it.
 pub(super) const OWED: &str =
     "SELECT d.seq, d.flow, f.kind, f.name, d.push, d.shared, p.delivery, d.deadline, p.push_id, d.address,
-            p.content_type, p.headers, p.body, d.replaces, d.state = 7
+            p.content_type, p.headers, p.body, d.replaces, d.state = 7, max(p.created_at, d.due),
+            (SELECT name FROM flows w WHERE w.id = d.welcome)
      FROM dispatches d INDEXED BY dispatches_owed CROSS JOIN pushes p ON p.id = d.push CROSS JOIN flows f ON f.id = d.flow
      WHERE d.flow = ?1 AND d.seq > ?2 AND d.deadline > ?3 AND (d.state IN (1, 2) OR (d.state = 7 AND d.held > 0))
        AND (d.state <> 7 OR EXISTS (SELECT 1 FROM exceptions e WHERE e.binding = ?4 AND e.seq = d.seq AND e.kind = 5))
@@ -120,7 +122,9 @@ fn parcel(row: &Row<'_>) -> Result<Parcel> {
         push: row.get(4)?,
         siblings: if row.get(5)? { Siblings::Unknown } else { Siblings::None },
         confirmed: row.get::<_, i64>(6)? != UNCONFIRMED,
+        since: row.get(15)?,
         deadline: row.get(7)?,
+        welcome: row.get::<_, Option<String>>(16)?.and_then(|name| GroupId::parse(&original(name)).ok()),
         push_id: original(row.get(8)?),
         address: row.get(9)?,
         content_type: row.get(10)?,

@@ -1,6 +1,6 @@
 //! Cancelling: what nobody has been promised an answer for any more (docs/ledger.md, rules 3 and 17).
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::address_lookup::{self, find};
 use super::{Asked, Cancelled, Event, Result, State, Store, delivery_state};
@@ -44,9 +44,7 @@ impl Store {
                     cancelled.too_late.extend(names.into_iter().map(|name| (name, place.state)));
                     continue;
                 }
-                tx.sql
-                    .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id = ?1")?
-                    .execute(params![place.row, State::Cancelled.number(), delivery_state::OK, now])?;
+                delivery_state::end(tx, place.row, State::Cancelled, delivery_state::OK, now)?;
                 cancelled.dispatches.extend(place.id);
                 cancelled.done.extend(names);
             }

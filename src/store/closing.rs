@@ -3,13 +3,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::delivery_state::{self, Counts};
+use super::duplicates::original;
+use super::history::Act;
 use super::memberships::Open;
 use super::writer::Tx;
-use super::{Event, Result, destinations, left_out, set_aside};
+use super::{Event, Hand, Result, destinations, history, left_out, set_aside};
 use crate::clock::Millis;
+use crate::ids::GroupId;
 use crate::parcel::{DispatchId, FlowId, Seq};
 
 /// Rows that one transaction looks at and changes, so that it does not hold the writer for long.
@@ -23,6 +26,7 @@ pub(super) const OWED: &str = "SELECT seq, replaces FROM dispatches INDEXED BY d
 #[derive(Debug)]
 pub(super) struct Closing {
     now: Millis,
+    hand: Hand,
     left: Vec<Open>,
     /// How many of them owed a dispatch.
     gone: BTreeMap<DispatchId, i64>,
@@ -30,8 +34,8 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    pub(super) fn new(now: Millis) -> Self {
-        Self { now, left: Vec::new(), gone: BTreeMap::new(), rows: 0 }
+    pub(super) fn new(now: Millis, hand: Hand) -> Self {
+        Self { now, hand, left: Vec::new(), gone: BTreeMap::new(), rows: 0 }
     }
 
     /// Whether the transaction has done enough, and the rest is for the next one.
@@ -78,8 +82,13 @@ impl Closing {
         let mut members: HashMap<FlowId, i64> = HashMap::new();
         for open in &self.left {
             *members.entry(open.flow).or_default() += 1;
+            let group = group(tx, open.flow)?;
             if let Ok(user) = destinations::user(tx.sql, open.user)? {
-                tx.emit(Event::Left { user, flow: open.flow, binding: open.id });
+                if let Some(group) = &group {
+                    history::record(tx, Act::Left, group, &user, &self.hand, self.now)?;
+                }
+                let hand = self.hand.clone();
+                tx.emit(Event::Left { user, flow: open.flow, binding: open.id, group, hand });
             }
         }
         for (flow, members) in members {
@@ -88,8 +97,15 @@ impl Closing {
                 .execute(params![flow, members, self.now])?;
         }
         for (id, gone) in self.gone {
-            delivery_state::count(tx, id, Counts { gone, ..Counts::default() }, self.now)?;
+            delivery_state::count(tx, id, &Counts { gone, ..Counts::default() }, self.now)?;
         }
         Ok(())
     }
+}
+
+/// The group of a flow; one that is deleted keeps its name in front.
+fn group(tx: &Tx<'_>, flow: FlowId) -> Result<Option<GroupId>> {
+    let mut query = tx.sql.prepare_cached("SELECT name FROM flows WHERE id = ?1 AND kind = 0")?;
+    let name: Option<String> = query.query_row([flow], |row| row.get(0)).optional()?;
+    Ok(name.and_then(|name| GroupId::parse(&original(name)).ok()))
 }

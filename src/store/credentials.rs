@@ -216,7 +216,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_is_found_until_it_is_rotated_or_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("c.db"), 1, &Health::default(), |_| {}).unwrap();
+        let store = Store::open(&dir.path().join("c.db"), 1, &Health::default(), |_| {}, Default::default()).unwrap();
         assert_eq!(store.token_key(vec![1]).await.unwrap(), [1]);
         assert_eq!(store.token_key(vec![2]).await.unwrap(), [1], "the first one stays");
         let (device, now) = (Kind::Device, 1_000);

@@ -7,7 +7,7 @@ use super::closing::Closing;
 use super::duplicates::original;
 use super::writer::Tx;
 use super::{
-    JoinOutcome, Result, State, Store, delivery_state, destinations, late_answers, memberships, pending_joins,
+    Hand, JoinOutcome, Result, State, Store, delivery_state, destinations, late_answers, memberships, pending_joins,
 };
 use crate::clock::Millis;
 use crate::ids::{GroupId, UserId};
@@ -71,9 +71,9 @@ impl Store {
 
     /// Closes these bindings, as many of them as one transaction may; answers how many. The cursors of their users have to
     /// be settled before this.
-    pub async fn unbind_all(&self, bindings: Vec<BindingId>, now: Millis) -> Result<usize> {
+    pub async fn unbind_all(&self, bindings: Vec<BindingId>, hand: Hand, now: Millis) -> Result<usize> {
         self.write(move |tx| {
-            let mut closing = Closing::new(now);
+            let mut closing = Closing::new(now, hand);
             let mut done = 0;
             for binding in bindings {
                 if closing.is_full() {
@@ -95,14 +95,15 @@ impl Store {
     pub async fn clear_group(&self, flow: FlowId, now: Millis) -> Result<Cleared> {
         self.write(move |tx| {
             let told = refuse_requests(tx, flow, now)?;
-            let ended = tx
+            let scheduled: Vec<i64> = tx
                 .sql
-                .prepare_cached(
-                    "UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id IN
-                        (SELECT id FROM dispatches WHERE flow = ?1 AND seq IS NULL AND state = 0 LIMIT ?5)",
-                )?
-                .execute(params![flow, State::Undeliverable.number(), delivery_state::NOBODY, now, STEP])?;
-            if told.is_empty() && ended == 0 {
+                .prepare_cached("SELECT id FROM dispatches WHERE flow = ?1 AND seq IS NULL AND state = 0 LIMIT ?2")?
+                .query_map([flow, STEP], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            for row in &scheduled {
+                delivery_state::end(tx, *row, State::Undeliverable, delivery_state::NOBODY, now)?;
+            }
+            if told.is_empty() && scheduled.is_empty() {
                 tx.sql.prepare_cached("UPDATE flows SET policy = 2 WHERE id = ?1 AND policy = 3")?.execute([flow])?;
                 return Ok(Cleared::All);
             }

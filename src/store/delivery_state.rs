@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::writer::Tx;
-use super::{Event, Result, State, left_out};
+use super::{Event, Result, State, delivery_times, left_out, standing};
 use crate::clock::Millis;
-use crate::ids::Target;
-use crate::parcel::{DispatchId, FlowId, Parcel, PushKey, Seq, Siblings};
+use crate::ids::{GroupId, Target};
+use crate::parcel::{BindingId, DispatchId, FlowId, Parcel, PushKey, Seq, Siblings};
 
 /// PAP 1000: OK.
 pub(super) const OK: i64 = 1000;
@@ -32,6 +32,10 @@ pub(super) struct Due<'a> {
     pub(super) siblings: Siblings,
     /// The dispatch whose recipients are left out.
     pub(super) replaces: Option<Seq>,
+    /// The group whose last push it is for a new member.
+    pub(super) welcome: Option<&'a GroupId>,
+    /// It was taken by this transaction.
+    pub(super) is_new: bool,
     pub(super) content: &'a Content<'a>,
 }
 
@@ -39,6 +43,8 @@ pub(super) struct Due<'a> {
 pub(super) struct Content<'a> {
     pub(super) push_id: &'a str,
     pub(super) confirmed: bool,
+    /// Since when it may be delivered.
+    pub(super) since: Millis,
     pub(super) deadline: Millis,
     pub(super) content_type: &'a str,
     pub(super) headers: &'a [(String, String)],
@@ -63,7 +69,7 @@ pub(super) fn dispatch(tx: &mut Tx<'_>, row: i64, due: &Due<'_>, now: Millis) ->
         )?
         .execute(params![row, seq, state.number(), code, members, (members == 0).then_some(now)])?;
     announce(tx, due, seq);
-    Ok(())
+    standing::tell(tx, row, due.is_new)
 }
 
 /// Once it is committed, the push is on its way to the workers.
@@ -77,7 +83,9 @@ pub(super) fn announce(tx: &mut Tx<'_>, due: &Due<'_>, seq: Seq) {
         // Who is left out is known to the store only.
         siblings: if due.replaces.is_some() { Siblings::Unknown } else { due.siblings.clone() },
         confirmed: content.confirmed,
+        since: content.since,
         deadline: content.deadline,
+        welcome: due.welcome.cloned(),
         push_id: content.push_id.to_owned(),
         address: due.address.to_owned(),
         content_type: content.content_type.to_owned(),
@@ -86,41 +94,53 @@ pub(super) fn announce(tx: &mut Tx<'_>, due: &Due<'_>, seq: Seq) {
     })));
 }
 
-/// Ends an address that was not dispatched.
-pub(super) fn reject(tx: &Tx<'_>, row: i64, code: i64, now: Millis) -> Result<()> {
+/// Ends an address, whatever its members have answered.
+pub(super) fn end(tx: &mut Tx<'_>, row: i64, state: State, code: i64, now: Millis) -> Result<()> {
     tx.sql
         .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id = ?1")?
-        .execute(params![row, State::Rejected.number(), code, now])?;
-    Ok(())
+        .execute(params![row, state.number(), code, now])?;
+    standing::tell(tx, row, false)
 }
 
 /// What a flush adds to one dispatch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) delivered: i64,
     pub(super) refused: i64,
     pub(super) gone: i64,
     /// The code of the last refusal.
     pub(super) code: Option<u16>,
+    /// Those who have it, where it was for several.
+    pub(super) got: Vec<BindingId>,
 }
 
+/// The counters of a pending dispatch with what a flush adds. All members answered: delivered where all that remained have
+/// it, aborted where one refused, and undeliverable where everybody left first.
+const COUNT: &str = "
+    UPDATE dispatches SET delivered = n.delivered, refused = n.refused, gone = n.gone, refusal = n.refusal,
+        first_at = CASE WHEN ?3 > 0 THEN coalesce(first_at, ?7) ELSE first_at END,
+        half_at  = CASE WHEN half_at IS NULL AND ?3 > 0 AND n.delivered * 2 >= recipients THEN ?7 ELSE half_at END,
+        most_at  = CASE WHEN most_at IS NULL AND ?3 > 0 AND n.delivered * 100 >= recipients * 95 THEN ?7 ELSE most_at END,
+        last_at  = CASE WHEN ?3 > 0 THEN ?7 ELSE last_at END,
+        event_at = CASE WHEN n.done THEN ?7 ELSE event_at END,
+        state = CASE WHEN NOT n.done THEN 1 WHEN n.refused > 0 THEN 5 WHEN n.delivered > 0 THEN 2 ELSE 3 END,
+        code  = CASE WHEN NOT n.done THEN code WHEN n.refused > 0 THEN n.refusal WHEN n.delivered > 0 THEN 1000 ELSE 4510 END
+    FROM (SELECT delivered + ?3 AS delivered, refused + ?4 AS refused, gone + ?5 AS gone, coalesce(?6, refusal) AS refusal,
+            delivered + ?3 + refused + ?4 + gone + ?5 >= recipients AS done
+          FROM dispatches WHERE flow = ?1 AND seq = ?2) AS n
+    WHERE flow = ?1 AND seq = ?2 AND state = 1 RETURNING id";
+
 /// Adds to the counters of a pending dispatch and ends it if that was the last answer.
-pub(super) fn count(tx: &mut Tx<'_>, id: DispatchId, counts: Counts, now: Millis) -> Result<()> {
-    tx.sql
-        .prepare_cached(
-            "UPDATE dispatches SET delivered = delivered + ?3, refused = refused + ?4, gone = gone + ?5,
-                refusal = coalesce(?6, refusal) WHERE flow = ?1 AND seq = ?2 AND state = 1",
-        )?
-        .execute(params![id.flow, id.seq, counts.delivered, counts.refused, counts.gone, counts.code])?;
-    // All members answered: delivered where all that remained have it, aborted where one refused, and undeliverable
-    // where everybody left first.
-    tx.sql
-        .prepare_cached(
-            "UPDATE dispatches SET event_at = ?3,
-                state = CASE WHEN refused > 0 THEN 5 WHEN delivered > 0 THEN 2 ELSE 3 END,
-                code  = CASE WHEN refused > 0 THEN refusal WHEN delivered > 0 THEN 1000 ELSE 4510 END
-             WHERE flow = ?1 AND seq = ?2 AND state = 1 AND delivered + refused + gone >= recipients",
-        )?
-        .execute(params![id.flow, id.seq, now])?;
-    Ok(())
+pub(super) fn count(tx: &mut Tx<'_>, id: DispatchId, counts: &Counts, now: Millis) -> Result<()> {
+    let row: Option<i64> = tx
+        .sql
+        .prepare_cached(COUNT)?
+        .query_row(params![id.flow, id.seq, counts.delivered, counts.refused, counts.gone, counts.code, now], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    if !counts.got.is_empty() {
+        delivery_times::record(tx, id, &counts.got, now)?;
+    }
+    row.map_or(Ok(()), |row| standing::tell(tx, row, false))
 }

@@ -6,7 +6,7 @@ use super::closing::Closing;
 use super::memberships::Open;
 use super::writer::Tx;
 use super::{
-    Bind, Bound, Error, JoinOutcome, Limit, Removal, Result, Source, Store, Unbound, destinations, late_answers,
+    Bind, Bound, Error, Hand, JoinOutcome, Limit, Removal, Result, Source, Store, Unbound, destinations, late_answers,
     memberships, pending_joins,
 };
 use crate::clock::Millis;
@@ -31,15 +31,15 @@ impl Store {
             };
             late_answers::withdraw(tx, open.user, group.as_str())?;
             match removal {
-                Removal::Everything => {
+                Removal::Everything(operator) => {
                     tx.sql.prepare_cached("DELETE FROM subscriptions WHERE binding = ?1")?.execute([open.id])?;
-                    let mut closing = Closing::new(now);
+                    let mut closing = Closing::new(now, Hand::Operator(operator));
                     closing.close(tx, open)?;
                     closing.finish(tx)?;
                     Ok(Unbound::Left)
                 }
                 Removal::Leave => {
-                    let mut closing = Closing::new(now);
+                    let mut closing = Closing::new(now, Hand::Terminal);
                     let left = remove_sources(tx, open, !Source::Subscribe.bit(), &mut closing)?;
                     closing.finish(tx)?;
                     Ok(if left { Unbound::Left } else { Unbound::StillSubscribed })
@@ -94,7 +94,7 @@ pub(super) fn bind_in(tx: &mut Tx<'_>, bind: &Bind) -> Result<Bound> {
         pending_joins::record(tx, flow, user, bind)?;
         return Ok(Bound::Pending);
     }
-    let binding = memberships::insert(tx, flow, &bind.user, user, bind.source, bind.now)?;
+    let binding = memberships::insert(tx, flow, &bind.user, user, bind.source, &bind.hand, bind.now)?;
     let waited = pending_joins::take(tx, flow, user)?;
     // Who asks again and is accepted by now has that answer.
     let answer = waited.filter(|waited| bind.source != Source::Join || *waited != bind.reply);

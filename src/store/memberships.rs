@@ -3,10 +3,11 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::history::Act;
 use super::writer::Tx;
-use super::{Event, Result, Source, Store, destinations};
+use super::{Event, Hand, Result, Source, Store, destinations, history};
 use crate::clock::Millis;
-use crate::ids::{GroupId, JoinPolicy, UserId};
+use crate::ids::{GroupId, JoinPolicy, Target, UserId};
 use crate::parcel::{BindingId, FlowId, Membership, Seq};
 
 impl Store {
@@ -23,6 +24,7 @@ pub(super) fn insert(
     name: &UserId,
     user: FlowId,
     source: Source,
+    hand: &Hand,
     now: Millis,
 ) -> Result<BindingId> {
     tx.sql
@@ -34,7 +36,10 @@ pub(super) fn insert(
     let binding = tx.sql.last_insert_rowid();
     tx.sql.prepare_cached("UPDATE flows SET members = members + 1 WHERE id = ?1")?.execute([flow])?;
     if let Some(membership) = membership(tx.sql, binding)? {
-        tx.emit(Event::Joined { user: name.clone(), membership });
+        if let Target::Group(group) = &membership.target {
+            history::record(tx, Act::Joined, group, name, hand, now)?;
+        }
+        tx.emit(Event::Joined { user: name.clone(), membership, hand: hand.clone() });
     }
     Ok(binding)
 }

@@ -6,12 +6,13 @@
 //! | files | subject |
 //! | --- | --- |
 //! | [`submit`], [`duplicates`], [`admission`], [`replace`], [`cancel`], [`address_lookup`], [`initiators`] | taking pushes, and taking them back |
-//! | [`delivery_state`], [`schedule_and_expiry`], [`notification_queue`] | what becomes of a push with time, and who is told |
-//! | [`backlog`], [`acknowledge`], [`set_aside`], [`recipients`], [`reach`] | what is owed, what was answered, and who has what |
+//! | [`delivery_state`], [`delivery_times`], [`standing`], [`schedule_and_expiry`], [`notification_queue`] | what becomes of a push with time, and who is told |
+//! | [`backlog`], [`acknowledge`], [`merged_answers`], [`set_aside`], [`recipients`], [`reach`] | what is owed, what was answered, and who has what |
 //! | [`memberships`], [`closing`], [`groups`], [`delete_group`], [`pending_joins`], [`late_answers`], [`destinations`] | groups and their members |
-//! | [`sessions`], [`terminals`] | MQTT sessions and devices |
+//! | [`sessions`], [`terminals`], [`devices`], [`last_seen`] | MQTT sessions and devices |
+//! | [`history`], [`audit`], [`erase_user`] | who came and went, what operators changed, and forgetting somebody on request |
 //! | [`credentials`] | who signs in with which token |
-//! | [`retention`], [`views`], [`mod@backup`] | forgetting, looking, copying |
+//! | [`retention`], [`views`], [`totals`], [`mod@backup`] | forgetting, looking, counting, copying |
 //! | [`open_file`], [`schema_upgrade`], [`writer`], [`reader`], [`commit_health`], [`checkpoint`], [`lock_file`] | the file, its threads and its lock |
 //!
 //! SQL stays in this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
@@ -20,6 +21,7 @@ mod acknowledge;
 mod address_lookup;
 mod admission;
 mod approvals;
+mod audit;
 mod backlog;
 mod backup;
 mod cancel;
@@ -29,16 +31,22 @@ mod commit_health;
 mod credentials;
 mod delete_group;
 mod delivery_state;
+mod delivery_times;
 mod destinations;
+mod devices;
 mod duplicates;
+mod erase_user;
 mod exception_kinds;
 mod groups;
+mod history;
 mod initiators;
 mod join;
+mod last_seen;
 mod late_answers;
 mod left_out;
 mod lock_file;
 mod memberships;
+mod merged_answers;
 mod notification_queue;
 mod numbers;
 mod open_file;
@@ -52,8 +60,10 @@ mod schedule_and_expiry;
 mod schema_upgrade;
 mod sessions;
 mod set_aside;
+mod standing;
 mod submit;
 mod terminals;
+mod totals;
 mod types;
 mod views;
 mod writer;
@@ -68,11 +78,13 @@ pub use replace::MAX_REPLACED;
 pub use schema_upgrade::SCHEMA_VERSION;
 pub use sessions::Wish;
 pub use set_aside::{Aside, Failed, Setting, Tries};
+pub use totals::Totals;
 pub use types::*;
 
 use reader::Readers;
 use writer::Writer;
 
+use crate::signals::Signals;
 use crate::supervision::Health;
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -136,6 +148,7 @@ impl Store {
         readers: usize,
         health: &Health,
         observer: impl Fn(Vec<Event>) + Send + 'static,
+        signals: Arc<Signals>,
     ) -> Result<Self> {
         let lock = Arc::new(lock_file::lock(path)?);
         let had_log = lock_file::has_log(path);
@@ -148,7 +161,8 @@ impl Store {
         let pushes = checkpoint::pushes(&connection).map_err(|error| named(error.into()))?;
         lock.compare(path, pushes, had_log);
         let folding = checkpoint::Folding::start(path, Arc::clone(&lock), health).map_err(named)?;
-        let inside = writer::Inside { folding, lock: Arc::clone(&lock), part: health.part("store-write") };
+        let part = health.part("store-write");
+        let inside = writer::Inside { folding, lock: Arc::clone(&lock), signals, part };
         let writer = Writer::start(connection, Box::new(observer), inside).map_err(named)?;
         lock.mark(pushes, true);
         Ok(Self {

@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::duplicates::original;
-use super::submit::{UNCONFIRMED, priority};
+use super::numbers::{UNCONFIRMED, priority};
 use super::{Notification, Notify, Result, Store, views};
 use crate::clock::Millis;
 

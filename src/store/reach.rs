@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Reached, Result, Store, credentials, destinations};
+use super::{Reached, Result, Store, credentials, destinations, last_seen};
 use crate::ids::Target;
 use crate::parcel::FlowId;
 
@@ -61,7 +61,5 @@ fn members(sql: &Connection, group: FlowId, after: FlowId, limit: usize) -> Resu
 
 /// What the terminal takes that was seen last.
 fn maximum_packet(sql: &Connection, user: &str) -> Result<Option<u32>> {
-    let mut query =
-        sql.prepare_cached("SELECT maximum_packet FROM terminals WHERE user = ?1 ORDER BY seen_at DESC LIMIT 1")?;
-    Ok(query.query_row([user], |row| row.get(0)).optional()?.flatten())
+    Ok(last_seen::of_user(sql, user, false)?.maximum_packet)
 }

@@ -1,8 +1,13 @@
 //! Who has a push, who has not, and why: read from intervals, cursors and exceptions.
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use std::collections::{HashMap, HashSet};
 
-use super::{LastSeen, Recipient, RecipientPage, Result, State, Store, Wanted, Why, left_out, set_aside};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    LastSeen, Recipient, RecipientPage, Result, State, Store, Wanted, Why, delivery_times, last_seen, left_out,
+    set_aside,
+};
 use crate::parcel::{BindingId, DispatchId, FlowId, Seq};
 
 /// Bindings that one answer looks at: a filter that few fit must not make it read for ever.
@@ -19,6 +24,7 @@ struct Dispatch {
     event_at: Option<i64>,
     size: u64,
     replaces: Option<Seq>,
+    recipients: u64,
 }
 
 impl Store {
@@ -38,7 +44,10 @@ impl Store {
                 .prepare_cached("SELECT id FROM pushes WHERE initiator = ?1 AND push_id = ?2")?
                 .query_row([initiator, push_id], |row| row.get(0))
                 .optional()?;
-            push.map(|push| page(&snapshot, push, wanted, after, limit)).transpose()
+            let Some(push) = push else { return Ok(None) };
+            let mut page = page(&snapshot, push, wanted, after, limit)?;
+            know_times(&snapshot, &mut page)?;
+            Ok(Some(page))
         })
         .await
     }
@@ -47,7 +56,6 @@ impl Store {
 fn page(sql: &Connection, push: i64, wanted: Wanted, after: (i64, i64), limit: usize) -> Result<RecipientPage> {
     let mut page = RecipientPage::default();
     let mut looked = 0;
-    let mut seen = sql.prepare_cached(LAST_SEEN)?;
     for dispatch in dispatches(sql, push, after.0)? {
         let from = if dispatch.position == after.0 { after.1 } else { 0 };
         let mut query = sql.prepare_cached(
@@ -72,7 +80,7 @@ fn page(sql: &Connection, push: i64, wanted: Wanted, after: (i64, i64), limit: u
                 if recipient.why == Why::SetAside {
                     recipient.words = set_aside::describe(sql, binding, dispatch.seq)?.into();
                 }
-                recipient.seen = last_seen(&mut seen, &recipient.user, acked > joined)?;
+                recipient.seen = last_seen::of_user(sql, &recipient.user, acked > joined)?;
                 page.recipients.push(recipient);
             }
             if page.recipients.len() >= limit || looked >= LOOK {
@@ -84,11 +92,27 @@ fn page(sql: &Connection, push: i64, wanted: Wanted, after: (i64, i64), limit: u
     Ok(page)
 }
 
+/// When those had it of whom nothing else says so.
+fn know_times(sql: &Connection, page: &mut RecipientPage) -> Result<()> {
+    let has = |one: &&mut Recipient| one.why == Why::Has && one.at.is_none();
+    let mut wanted: HashMap<DispatchId, HashSet<BindingId>> = HashMap::new();
+    for one in page.recipients.iter_mut().filter(has) {
+        wanted.entry(one.id).or_default().insert(one.place.1);
+    }
+    for (id, bindings) in wanted {
+        let times = delivery_times::find(sql, id, &bindings)?;
+        for one in page.recipients.iter_mut().filter(has).filter(|one| one.id == id) {
+            one.at = times.get(&one.place.1).copied();
+        }
+    }
+    Ok(())
+}
+
 fn dispatches(sql: &Connection, push: i64, from: i64) -> Result<Vec<Dispatch>> {
     let mut query = sql.prepare_cached(
-        "SELECT d.position, d.address, d.flow, d.seq, d.state, d.code, d.event_at, d.replaces, length(p.body)
+        "SELECT d.position, d.address, d.flow, d.seq, d.state, d.code, d.event_at, d.replaces, length(p.body), d.recipients
          FROM dispatches d JOIN pushes p ON p.id = d.push
-         WHERE d.push = ?1 AND d.seq IS NOT NULL AND d.position >= ?2 ORDER BY d.position",
+         WHERE d.push = ?1 AND d.seq IS NOT NULL AND d.welcome IS NULL AND d.position >= ?2 ORDER BY d.position",
     )?;
     let rows = query.query_map([push, from], |row| {
         Ok(Dispatch {
@@ -101,6 +125,7 @@ fn dispatches(sql: &Connection, push: i64, from: i64) -> Result<Vec<Dispatch>> {
             event_at: row.get(6)?,
             replaces: row.get(7)?,
             size: row.get(8)?,
+            recipients: row.get(9)?,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -173,7 +198,11 @@ fn recipient(
         (Some((5, _, at)), None) => (state, code, other, "was under way when it was replaced, and is kept", Some(at)),
         (Some((6, _, at)), None) if state == State::Pending => (state, code, Why::SetAside, "", Some(at)),
         (Some((6, _, at)), None) => (state, code, other, unanswered(state), Some(at)),
-        (None, _) if dispatch.seq <= acked => (State::Delivered, 1000, Why::Has, "", None),
+        (None, _) if dispatch.seq <= acked => {
+            // Of a push to one member its end says when.
+            let at = dispatch.event_at.filter(|_| dispatch.recipients == 1);
+            (State::Delivered, 1000, Why::Has, "", at)
+        }
         (_, Some(left)) => (State::Undeliverable, 4510, Why::Left, "left the group", Some(left)),
         (Some((_, _, at)), None) => (state, code, other, "over before it reached the terminal", Some(at)),
         (None, None) => (state, code, other, unanswered(state), dispatch.event_at),
@@ -185,24 +214,4 @@ fn recipient(
     let (place, seen) = ((dispatch.position, binding), LastSeen::default());
     let (address, size) = (dispatch.address.clone(), dispatch.size);
     Recipient { user, address, state, code, why, words: words.into(), at, id, place, size, seen }
-}
-
-/// The terminal of a user that was seen last, and whether it has a session.
-const LAST_SEEN: &str = "
-    SELECT t.seen_at, t.gone, t.maximum_packet, t.seen_at IS NOT NULL OR EXISTS (SELECT 1 FROM sessions WHERE user = ?1)
-    FROM (SELECT 1) LEFT JOIN
-        (SELECT seen_at, gone, maximum_packet FROM terminals WHERE user = ?1 ORDER BY seen_at DESC LIMIT 1) t";
-
-/// `has_answered`: a terminal of the user has acknowledged something.
-fn last_seen(query: &mut CachedStatement<'_>, user: &str, has_answered: bool) -> Result<LastSeen> {
-    let seen = query.query_row([user], |row| {
-        let was_here: bool = row.get(3)?;
-        Ok(LastSeen {
-            at: row.get(0)?,
-            gone: row.get(1)?,
-            maximum_packet: row.get(2)?,
-            was_here: was_here || has_answered,
-        })
-    });
-    Ok(seen?)
 }

@@ -184,10 +184,8 @@ fn addresses(sql: &Connection, push: i64) -> Result<Vec<Old>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn cancel(tx: &Tx<'_>, old: &Old, replaced: &mut Replaced, now: Millis) -> Result<()> {
-    tx.sql
-        .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id = ?1")?
-        .execute(params![old.row, State::Cancelled.number(), delivery_state::OK, now])?;
+fn cancel(tx: &mut Tx<'_>, old: &Old, replaced: &mut Replaced, now: Millis) -> Result<()> {
+    delivery_state::end(tx, old.row, State::Cancelled, delivery_state::OK, now)?;
     replaced.cancelled.extend(old.id());
     Ok(())
 }

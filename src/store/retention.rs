@@ -163,6 +163,11 @@ fn delete_addresses(tx: &Tx<'_>, push: i64, limit: usize) -> Result<usize> {
     const SOME: &str = "(SELECT id FROM dispatches WHERE push = ?1 ORDER BY flow, id LIMIT ?2)";
     let some = params![push, limit as i64];
     tx.sql.prepare_cached(&format!("DELETE FROM outbox WHERE dispatch IN {SOME}"))?.execute(some)?;
+    tx.sql
+        .prepare_cached(&format!(
+            "DELETE FROM delivery_times WHERE (flow, seq) IN (SELECT flow, seq FROM dispatches WHERE id IN {SOME})"
+        ))?
+        .execute(some)?;
     Ok(tx.sql.prepare_cached(&format!("DELETE FROM dispatches WHERE id IN {SOME}"))?.execute(some)?)
 }
 

@@ -3,11 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use rusqlite::params;
 
 use super::delivery_state::{self, Content, Due};
 use super::duplicates::original;
-use super::submit::UNCONFIRMED;
+use super::numbers::UNCONFIRMED;
 use super::writer::Tx;
 use super::{Error, Result, State, Store, destinations};
 use crate::clock::Millis;
@@ -38,13 +37,15 @@ impl Store {
     /// Ends what nobody may be sent any more; answers how many. All cursors have to be settled before this.
     pub async fn expire(&self, now: Millis) -> Result<usize> {
         self.write(move |tx| {
-            Ok(tx
+            let over: Vec<i64> = tx
                 .sql
-                .prepare_cached(
-                    "UPDATE dispatches SET state = ?2, code = ?3, event_at = ?1
-                     WHERE id IN (SELECT id FROM dispatches WHERE state < 2 AND deadline <= ?1 LIMIT ?4)",
-                )?
-                .execute(params![now, State::Expired.number(), delivery_state::EXPIRED, STEP])?)
+                .prepare_cached("SELECT id FROM dispatches WHERE state < 2 AND deadline <= ?1 LIMIT ?2")?
+                .query_map([now, STEP], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            for row in &over {
+                delivery_state::end(tx, *row, State::Expired, delivery_state::EXPIRED, now)?;
+            }
+            Ok(over.len())
         })
         .await
     }
@@ -94,12 +95,9 @@ fn due(tx: &Tx<'_>, now: Millis) -> Result<Vec<(i64, PushKey)>> {
 }
 
 /// One unreadable row must not keep the others from being dispatched.
-fn give_up(tx: &Tx<'_>, row: i64, what: &str, now: Millis) -> Result<()> {
+fn give_up(tx: &mut Tx<'_>, row: i64, what: &str, now: Millis) -> Result<()> {
     tracing::error!(row, what, "a scheduled push could not be dispatched and was ended");
-    tx.sql
-        .prepare_cached("UPDATE dispatches SET state = ?2, code = ?3, event_at = ?4 WHERE id = ?1")?
-        .execute(params![row, State::Undeliverable.number(), delivery_state::NOBODY, now])?;
-    Ok(())
+    delivery_state::end(tx, row, State::Undeliverable, delivery_state::NOBODY, now)
 }
 
 /// What all addresses of a push have in common, read once.
@@ -136,6 +134,7 @@ struct Scheduled {
     name: String,
     address: String,
     shared: bool,
+    due: Millis,
     deadline: Millis,
     replaces: Option<Seq>,
 }
@@ -144,7 +143,7 @@ fn release(tx: &mut Tx<'_>, row: i64, push: PushKey, loaded: &mut HashMap<PushKe
     let scheduled = tx
         .sql
         .prepare_cached(
-            "SELECT d.flow, f.kind, f.name, d.address, d.shared, d.deadline, d.replaces
+            "SELECT d.flow, f.kind, f.name, d.address, d.shared, d.deadline, d.replaces, d.due
              FROM dispatches d JOIN flows f ON f.id = d.flow WHERE d.id = ?1",
         )?
         .query_row([row], |row| {
@@ -156,6 +155,7 @@ fn release(tx: &mut Tx<'_>, row: i64, push: PushKey, loaded: &mut HashMap<PushKe
                 shared: row.get(4)?,
                 deadline: row.get(5)?,
                 replaces: row.get(6)?,
+                due: row.get(7)?,
             })
         })?;
     let common = match loaded.entry(push) {
@@ -165,6 +165,7 @@ fn release(tx: &mut Tx<'_>, row: i64, push: PushKey, loaded: &mut HashMap<PushKe
     let content = Content {
         push_id: &common.push_id,
         confirmed: common.confirmed,
+        since: scheduled.due,
         deadline: scheduled.deadline,
         content_type: &common.content_type,
         headers: &common.headers,
@@ -177,6 +178,8 @@ fn release(tx: &mut Tx<'_>, row: i64, push: PushKey, loaded: &mut HashMap<PushKe
         address: &scheduled.address,
         siblings: if scheduled.shared { Siblings::Unknown } else { Siblings::None },
         replaces: scheduled.replaces,
+        welcome: None,
+        is_new: false,
         content: &content,
     };
     delivery_state::dispatch(tx, row, &due, now)

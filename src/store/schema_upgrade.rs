@@ -141,6 +141,47 @@ const STEPS: &[&str] = &[
              SELECT NEW.id, NEW.event_at, NEW.event_at, coalesce(receiver, notify) FROM pushes WHERE id = NEW.push AND notify IS NOT NULL;
          UPDATE initiators SET pending = pending - 1 WHERE name = (SELECT initiator FROM pushes WHERE id = NEW.push);
      END;",
+    // 9: when who had a push, who came into a group and who left it, what operators changed, and the last push for new members.
+    "ALTER TABLE flows ADD COLUMN welcome INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE pushes ADD COLUMN request TEXT;
+     ALTER TABLE dispatches ADD COLUMN first_at INTEGER;
+     ALTER TABLE dispatches ADD COLUMN half_at INTEGER;
+     ALTER TABLE dispatches ADD COLUMN most_at INTEGER;
+     ALTER TABLE dispatches ADD COLUMN last_at INTEGER;
+     ALTER TABLE dispatches ADD COLUMN welcome INTEGER;
+     CREATE TABLE delivery_times (
+         flow     INTEGER NOT NULL,
+         seq      INTEGER NOT NULL,
+         at       INTEGER NOT NULL,
+         bindings BLOB    NOT NULL,
+         PRIMARY KEY (flow, seq, at)
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX delivery_times_age ON delivery_times (at);
+     CREATE TABLE history (
+         id         INTEGER PRIMARY KEY,
+         at         INTEGER NOT NULL,
+         group_name TEXT    NOT NULL,
+         user       TEXT    NOT NULL,
+         act        INTEGER NOT NULL,
+         hand       TEXT    NOT NULL
+     ) STRICT;
+     CREATE INDEX history_group ON history (group_name, at);
+     CREATE INDEX history_user  ON history (user, group_name, at);
+     CREATE TABLE audit (
+         id     INTEGER PRIMARY KEY,
+         at     INTEGER NOT NULL,
+         hand   TEXT    NOT NULL,
+         act    TEXT    NOT NULL,
+         object TEXT    NOT NULL,
+         detail TEXT    NOT NULL
+     ) STRICT;
+     DROP TRIGGER dispatch_over;
+     CREATE TRIGGER dispatch_over AFTER UPDATE OF state ON dispatches
+     WHEN OLD.state < 2 AND NEW.state >= 2 AND NEW.welcome IS NULL BEGIN
+         INSERT INTO outbox (dispatch, next_at, begun_at, receiver)
+             SELECT NEW.id, NEW.event_at, NEW.event_at, coalesce(receiver, notify) FROM pushes WHERE id = NEW.push AND notify IS NOT NULL;
+         UPDATE initiators SET pending = pending - 1 WHERE name = (SELECT initiator FROM pushes WHERE id = NEW.push);
+     END;",
 ];
 
 /// Brings a store of an earlier shape to the present one: all of it or, after a crash, none of it.
@@ -178,6 +219,7 @@ mod tests {
         include_str!("../../tests/data/schema/5.sql"),
         include_str!("../../tests/data/schema/6.sql"),
         include_str!("../../tests/data/schema/7.sql"),
+        include_str!("../../tests/data/schema/8.sql"),
     ];
 
     /// Tables with their columns, indexes and triggers, without the blanks and comments of the text.
@@ -254,7 +296,9 @@ mod tests {
         .unwrap();
         old.pragma_update(None, "user_version", 5).unwrap();
         drop(old);
-        let store = crate::store::Store::open(&path, 1, &crate::supervision::Health::default(), |_| {}).unwrap();
+        let store =
+            crate::store::Store::open(&path, 1, &crate::supervision::Health::default(), |_| {}, Default::default())
+                .unwrap();
         let bindings = store
             .read(|sql| {
                 let mut query =

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::closing::Closing;
 use super::writer::Tx;
 use super::{
-    Arrival, Bind, Bound, Fate, Result, SessionOwner, Source, Store, StoredSession, join, memberships, set_aside,
+    Arrival, Bind, Bound, Fate, Hand, Result, SessionOwner, Source, Store, StoredSession, join, memberships, set_aside,
 };
 use crate::clock::Millis;
 use crate::ids::UserId;
@@ -142,7 +142,7 @@ impl Store {
         now: Millis,
     ) -> Result<Vec<Option<Bound>>> {
         self.write(move |tx| {
-            let mut closing = Closing::new(now);
+            let mut closing = Closing::new(now, Hand::Subscription);
             let mut answers = Vec::with_capacity(wishes.len());
             for wish in &wishes {
                 let (bound, before) = subscribe_in(tx, &client, &user, wish)?;
@@ -171,7 +171,7 @@ impl Store {
             tx.sql
                 .prepare_cached("DELETE FROM subscriptions WHERE session = ?1 AND filter = ?2")?
                 .execute(params![session, filter])?;
-            let mut closing = Closing::new(now);
+            let mut closing = Closing::new(now, Hand::Subscription);
             if let Some(binding) = binding {
                 release(tx, binding, &mut closing)?;
             }
@@ -210,7 +210,7 @@ impl Store {
     ) -> Result<Vec<String>> {
         self.write(move |tx| {
             let users: HashSet<&str> = users.iter().map(UserId::as_str).collect();
-            let mut closing = Closing::new(now);
+            let mut closing = Closing::new(now, Hand::Subscription);
             let mut ended = Vec::new();
             for (client, fate) in ends {
                 if closing.is_full() {
@@ -240,7 +240,7 @@ impl Store {
                         "SELECT id FROM sessions WHERE lasting = 0 AND id > ?1 ORDER BY id LIMIT ?2",
                         params![after, PORTION as i64],
                     )?;
-                    let mut closing = Closing::new(now);
+                    let mut closing = Closing::new(now, Hand::Subscription);
                     over.iter().try_for_each(|id| end(tx, *id, &mut closing))?;
                     closing.finish(tx)?;
                     Ok(over)

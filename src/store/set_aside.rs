@@ -168,7 +168,7 @@ fn set_aside_in(tx: &mut Tx<'_>, failed: &Failed, now: Millis) -> Result<Setting
     let code = if failed.size > largest && largest > 0 { TOO_LARGE } else { CANNOT };
     forget(tx, binding, id.seq)?;
     write(tx, binding, id.seq, REFUSED, code, now)?;
-    delivery_state::count(tx, id, Counts { refused: 1, code: Some(code), ..Counts::default() }, now)?;
+    delivery_state::count(tx, id, &Counts { refused: 1, code: Some(code), ..Counts::default() }, now)?;
     Ok(Setting::Refused { code })
 }
 

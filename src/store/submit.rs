@@ -6,11 +6,12 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::delivery_state::{self, Content, Due};
 use super::duplicates::{self, Verdict};
+use super::numbers::{delivery_number, priority_number};
 use super::replace::{self, NotReplaced, Predecessor, Replaced};
 use super::writer::Tx;
 use super::{
-    Address, DeliveryMethod, Earlier, Error, Event, Meaning, Priority, Result, State, Store, Submission, Submitted,
-    credentials, destinations, initiators,
+    Address, DeliveryMethod, Earlier, Error, Event, Meaning, Result, State, Store, Submission, Submitted, credentials,
+    destinations, initiators, standing,
 };
 use crate::ids::{Target, UserId};
 use crate::parcel::{FlowId, PushKey, Seq, Siblings};
@@ -103,6 +104,7 @@ fn insert_dispatches(
     let content = Content {
         push_id: &push.push_id,
         confirmed: push.delivery != DeliveryMethod::Unconfirmed,
+        since: push.now.max(push.deliver_after),
         deadline: push.deliver_before,
         content_type: &push.content_type,
         headers: &push.headers,
@@ -124,30 +126,35 @@ fn insert_dispatches(
             address: &address.raw,
             siblings: reach.as_ref().map_or(Siblings::None, |reach| reach.siblings(named)),
             replaces: predecessor.seq(),
+            welcome: None,
+            is_new: true,
             content: &content,
         };
         if is_due && named.members > 0 && predecessor == Predecessor::None {
             let before = given.iter().rfind(|(flow, _)| *flow == named.flow).map_or(named.last, |(_, seq)| *seq);
             let seq = before.next();
-            insert_pending(tx, push, position as i64, &due, named.members, seq)?;
+            let row = insert_pending(tx, push, position as i64, &due, named.members, seq)?;
             if reach.is_some() {
                 given.push((named.flow, seq));
             }
             delivery_state::announce(tx, &due, seq);
+            standing::tell(tx, row, true)?;
             continue;
         }
         let row = insert_scheduled(tx, push, position as i64, &due)?;
         if predecessor == Predecessor::Over {
-            delivery_state::reject(tx, row, delivery_state::NOT_CANCELLABLE, push.now)?;
+            delivery_state::end(tx, row, State::Rejected, delivery_state::NOT_CANCELLABLE, push.now)?;
         } else if is_due {
             delivery_state::dispatch(tx, row, &due, push.now)?;
+        } else {
+            standing::tell(tx, row, true)?;
         }
     }
     Ok(())
 }
 
 /// The usual case in one step: dispatched as it is stored.
-fn insert_pending(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>, members: i64, seq: Seq) -> Result<()> {
+fn insert_pending(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>, members: i64, seq: Seq) -> Result<i64> {
     tx.sql
         .prepare_cached(
             "INSERT INTO dispatches (push, position, address, flow, seq, priority, shared, due, deadline, state, code,
@@ -168,8 +175,9 @@ fn insert_pending(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>, 
             delivery_state::OK,
             members,
         ])?;
+    let row = tx.sql.last_insert_rowid();
     tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute(params![due.flow, seq])?;
-    Ok(())
+    Ok(row)
 }
 
 /// Not dispatched yet.
@@ -197,7 +205,7 @@ fn insert_scheduled(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>
 
 /// An address that names nothing known, where the others are served all the same. It ends as it is stored: by an update,
 /// so that the trigger sees it and its initiator is notified.
-fn insert_unknown(tx: &Tx<'_>, push: &Submission, key: PushKey, position: i64, address: &str) -> Result<()> {
+fn insert_unknown(tx: &mut Tx<'_>, push: &Submission, key: PushKey, position: i64, address: &str) -> Result<()> {
     let nobody = destinations::ensure_nobody(tx, push.now)?;
     tx.sql
         .prepare_cached(
@@ -215,7 +223,8 @@ fn insert_unknown(tx: &Tx<'_>, push: &Submission, key: PushKey, position: i64, a
             State::Scheduled.number(),
             delivery_state::OK,
         ])?;
-    delivery_state::reject(tx, tx.sql.last_insert_rowid(), delivery_state::UNKNOWN, push.now)
+    let row = tx.sql.last_insert_rowid();
+    delivery_state::end(tx, row, State::Rejected, delivery_state::UNKNOWN, push.now)
 }
 
 /// The flow of every address, and those that name nothing known.
@@ -325,8 +334,8 @@ fn insert_push(tx: &mut Tx<'_>, push: &Submission) -> Result<Option<PushKey>> {
         .sql
         .prepare_cached(
             "INSERT INTO pushes (id, initiator, push_id, digest, created_at, deliver_after, deliver_before, delivery, priority,
-                source, content_type, headers, body, notify, notify_form, sender, receiver)
-             VALUES (?16, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17)
+                source, content_type, headers, body, notify, notify_form, sender, receiver, request)
+             VALUES (?16, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17, ?18)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -347,35 +356,7 @@ fn insert_push(tx: &mut Tx<'_>, push: &Submission) -> Result<Option<PushKey>> {
             push.notify.as_ref().map(|notify| &notify.sender),
             key,
             push.notify.as_ref().map(|notify| &notify.receiver),
+            push.request,
         ])?;
     Ok((inserted > 0).then_some(key))
 }
-
-fn priority_number(priority: Priority) -> i64 {
-    match priority {
-        Priority::High => 0,
-        Priority::Medium => 1,
-        Priority::Low => 2,
-    }
-}
-
-/// As it is stored.
-pub(super) fn priority(number: i64) -> Priority {
-    match number {
-        0 => Priority::High,
-        2 => Priority::Low,
-        _ => Priority::Medium,
-    }
-}
-
-fn delivery_number(delivery: DeliveryMethod) -> i64 {
-    match delivery {
-        DeliveryMethod::NotSpecified => 0,
-        DeliveryMethod::PreferConfirmed => 1,
-        DeliveryMethod::Confirmed => 2,
-        DeliveryMethod::Unconfirmed => UNCONFIRMED,
-    }
-}
-
-/// The only delivery method that is not confirmed, as it is stored.
-pub(super) const UNCONFIRMED: i64 = 3;

@@ -10,6 +10,9 @@ use crate::ids::UserId;
 /// Terminals that are remembered of one user: those that were seen last. Many clients make up an ID for each connection.
 const REMEMBERED: usize = 16;
 
+/// Terminals that one step of forgetting looks at.
+const STEP: usize = 1_000;
+
 impl Store {
     /// Notes terminals as they are now; of one client the last word counts. Nobody can ask about a user that is neither a
     /// member of anything nor connected, and nothing is noted of one.
@@ -72,14 +75,37 @@ impl Store {
         .await
     }
 
-    /// Forgets terminals that were last seen before `until`.
-    pub async fn forget_terminals(&self, until: Millis) -> Result<usize> {
-        self.write(move |tx| {
-            let mut statement = tx.sql.prepare_cached(
-                "DELETE FROM terminals WHERE client IN (SELECT client FROM terminals WHERE seen_at < ?1 LIMIT 1000)",
-            )?;
-            Ok(statement.execute([until])?)
-        })
-        .await
+    /// Forgets terminals that were last seen before `until` and whose users are in no group: of members it is asked for how
+    /// long they have been away. Looks at some after this place; answers where to go on, or `None` at the end.
+    pub async fn forget_terminals(&self, after: (Millis, String), until: Millis) -> Result<Option<(Millis, String)>> {
+        let old = self
+            .read(move |sql| {
+                let mut query = sql.prepare_cached(
+                    "SELECT t.seen_at, t.client, NOT EXISTS
+                        (SELECT 1 FROM flows f JOIN bindings b ON b.user = f.id AND b.flow <> f.id AND b.left_seq IS NULL
+                         WHERE f.kind = 1 AND f.name = t.user)
+                     FROM terminals t WHERE t.seen_at < ?1 AND (t.seen_at, t.client) > (?2, ?3)
+                     ORDER BY t.seen_at, t.client LIMIT ?4",
+                )?;
+                let rows = query.query_map(params![until, after.0, after.1, STEP as i64], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })?;
+                Ok(rows.collect::<rusqlite::Result<Vec<(Millis, String, bool)>>>()?)
+            })
+            .await?;
+        let next = if old.len() < STEP { None } else { old.last().map(|(at, client, _)| (*at, client.clone())) };
+        let goes: Vec<String> = old.into_iter().filter(|(_, _, goes)| *goes).map(|(_, client, _)| client).collect();
+        if !goes.is_empty() {
+            self.write(move |tx| {
+                let mut statement =
+                    tx.sql.prepare_cached("DELETE FROM terminals WHERE client = ?1 AND seen_at < ?2")?;
+                for client in goes {
+                    statement.execute(params![client, until])?;
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(next)
     }
 }

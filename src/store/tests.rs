@@ -29,11 +29,14 @@ async fn open() -> Open {
             seen.lock().unwrap().push(parcel.body.clone());
         }
     };
-    let store = Store::open(&dir.path().join("t.db"), 1, &crate::supervision::Health::default(), observer).unwrap();
+    let store =
+        Store::open(&dir.path().join("t.db"), 1, &crate::supervision::Health::default(), observer, Default::default())
+            .unwrap();
     let bind = Bind {
         user: UserId::parse("alice").unwrap(),
         group: GroupId::parse("news").unwrap(),
         source: Source::Join,
+        hand: Hand::Terminal,
         create: Some(crate::ids::JoinPolicy::Open),
         limits: Limits::WIDE,
         reply: PendingReply::default(),
@@ -59,6 +62,7 @@ pub(super) fn push(id: &str, size: usize) -> Submission {
         delivery: DeliveryMethod::Confirmed,
         priority: Priority::Medium,
         source: None,
+        request: None,
         notify: None,
         content_type: "text/plain".into(),
         headers: vec![],
@@ -142,6 +146,7 @@ async fn rule_12_the_store_knows_what_a_user_got_by_another_address() {
         user: UserId::parse("alice").unwrap(),
         group: GroupId::parse(group).unwrap(),
         source: Source::Join,
+        hand: Hand::Terminal,
         create: Some(crate::ids::JoinPolicy::Open),
         limits: Limits::WIDE,
         reply: PendingReply::default(),

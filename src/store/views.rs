@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::address_lookup;
 use super::duplicates::original;
-use super::submit::{UNCONFIRMED, priority};
+use super::numbers::{UNCONFIRMED, priority};
 use super::{
     AddressView, BindingView, GroupView, MemberView, NotificationView, PushView, Result, Source, State, Store,
     destinations,

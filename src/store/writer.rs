@@ -5,6 +5,7 @@
 //! commit: nothing is ever reported that a crash could take back.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -20,6 +21,7 @@ use super::{Error, Event, Result, Store};
 use crate::faults;
 use crate::log_limit::LogLimit;
 use crate::parcel::PushKey;
+use crate::signals::Signals;
 use crate::supervision::Part;
 
 /// Requests that share one commit at most. Bounds how long the first of them waits.
@@ -137,6 +139,8 @@ impl Tx<'_> {
 pub(super) struct Writer {
     inner: Mutex<Inner>,
     commits: Arc<Commits>,
+    /// Requests that have not been taken up.
+    queue: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -151,17 +155,19 @@ impl Writer {
         let ids = Ids::load(&connection)?;
         let commits = Arc::new(Commits::default());
         let noted = Arc::clone(&commits);
+        let waiting = Arc::<AtomicUsize>::default();
+        let taken = Arc::clone(&waiting);
         let thread = std::thread::Builder::new()
             .name("store-write".into())
             .spawn(move || {
-                serve(&connection, &ids, &queue, &observer, &inside.folding, &noted);
-                let Inside { part, folding, lock } = inside;
+                serve(&connection, &ids, &Queue { jobs: queue, waiting: taken }, &observer, &inside, &noted);
+                let Inside { part, folding, lock, .. } = inside;
                 drop(folding);
                 close(&connection, &lock);
                 drop(part);
             })
             .map_err(|error| Error::Open(format!("the writer thread cannot be started: {error}")))?;
-        Ok(Self { inner: Mutex::new(Inner { jobs: Some(jobs), thread: Some(thread) }), commits })
+        Ok(Self { inner: Mutex::new(Inner { jobs: Some(jobs), thread: Some(thread) }), commits, queue: waiting })
     }
 
     pub(super) fn commits(&self) -> &Commits {
@@ -169,6 +175,7 @@ impl Writer {
     }
 
     fn submit(&self, job: Job) -> Result<()> {
+        self.queue.fetch_add(1, Ordering::Relaxed);
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.jobs.as_ref().and_then(|jobs| jobs.send(job).ok()).ok_or(Error::Closed)
     }
@@ -192,36 +199,41 @@ impl Drop for Writer {
     }
 }
 
+/// What waits for the writer.
+struct Queue {
+    jobs: Receiver<Job>,
+    waiting: Arc<AtomicUsize>,
+}
+
 /// What the writer's thread has besides its connection.
 pub(super) struct Inside {
     /// First: where the thread panics it is the first to be dropped, and the one to be named.
     pub(super) part: Part,
     pub(super) folding: Folding,
     pub(super) lock: Arc<Lock>,
+    pub(super) signals: Arc<Signals>,
 }
 
-fn serve(
-    connection: &Connection,
-    ids: &Ids,
-    queue: &Receiver<Job>,
-    observer: &Observer,
-    folding: &Folding,
-    commits: &Commits,
-) {
+fn serve(connection: &Connection, ids: &Ids, queue: &Queue, observer: &Observer, inside: &Inside, commits: &Commits) {
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
     let mut trouble = Trouble::new();
-    while let Ok(first) = queue.recv() {
+    while let Ok(first) = queue.jobs.recv() {
         faults::trip("store-write");
         let changes = connection.total_changes();
         batch.push(first);
-        batch.extend(queue.try_iter().take(BATCH - 1));
+        batch.extend(queue.jobs.try_iter().take(BATCH - 1));
+        queue.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
         let mut answers = Vec::with_capacity(batch.len());
+        let begun = Instant::now();
+        let metrics = &inside.signals.metrics;
+        metrics.commit_requests.observe(batch.len() as f64);
         match commit_all(connection, ids, &mut batch, &mut answers) {
             Ok(events) => {
                 if connection.total_changes() != changes {
                     commits.worked();
                 }
-                folding.note();
+                inside.folding.note();
+                metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
                 trouble.success();
                 if !events.is_empty() {
                     observer(events);
@@ -374,6 +386,12 @@ where
 }
 
 impl Store {
+    /// Requests that wait for the writer.
+    #[must_use]
+    pub fn queue(&self) -> usize {
+        self.writer.queue.load(Ordering::Relaxed)
+    }
+
     /// Asks the writer; answers after the commit. What the request changed before it failed is rolled back.
     pub(super) async fn write<R: Send + 'static>(
         &self,

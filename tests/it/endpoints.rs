@@ -105,16 +105,21 @@ fn what_is_repaired_is_counted_and_logged_once() {
     }
     gateway.http().send("POST", "/pap", "application/xml", b"<pap/>");
     let metrics = gateway.http().get("/metrics");
-    assert!(metrics.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    assert!(metrics.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    let open = gateway.http().raw(
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n",
+    );
+    assert!(open.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    assert!(open.body.ends_with("# EOF\n"), "{open:?}");
     for line in [
         "papcast_pap_repairs_total{initiator=\"anonymous\",row=\"M1\"} 3",
-        "papcast_pap_requests_total{operation=\"push-message\",code=\"1001\"} 3",
-        "papcast_pap_requests_total{operation=\"unreadable\",code=\"2000\"} 1",
+        "papcast_submissions_total{interface=\"pap\",operation=\"push-message\",code=\"1001\"} 3",
+        "papcast_submissions_total{interface=\"pap\",operation=\"unreadable\",code=\"2000\"} 1",
     ] {
         assert!(metrics.body.lines().any(|known| known == line), "{line} in\n{}", metrics.body);
     }
     // The other one is of the document that could not be read in the end: it had no DOCTYPE.
-    assert_eq!(gateway.log().matches("a bent PAP request was straightened").count(), 2, "{}", gateway.log());
+    assert_eq!(gateway.log().matches("a malformed PAP request was accepted").count(), 2, "{}", gateway.log());
     assert!(metrics.body.contains("papcast_pap_repairs_total{initiator=\"anonymous\",row=\"X1\"} 1"), "{metrics:?}");
     let unknown = Pap::new("p9").to("group:news").attribute("custome", "1");
     assert_eq!(post(&gateway, "/pap", &unknown).pap_code(), 1001);

@@ -348,7 +348,7 @@ fn a_full_disk_stayed_full_although_the_write_ahead_log_held_the_space() {
         )
         .unwrap();
     gateway.restart();
-    limit_files(&gateway, "1700000");
+    limit_files(&gateway, "1750000");
     let http = gateway.http();
     let large = "x".repeat(20_000);
     let code = |id: &str| http.pap(&Pap::new(id).to("group:news").text(&large)).pap_code();

@@ -38,8 +38,8 @@ pub(in crate::http) async fn in_pap(State(endpoints): State<Arc<Endpoints>>, req
     let mut response = next.run(request).await;
     let Some(Told { detail, code }) = response.extensions_mut().remove() else { return response };
     let code = code.map_or_else(|| error_code::of_status(response.status()), Code);
-    let sender = Sender { initiator: NOBODY, endpoint: uri.path(), remote };
-    endpoints.observer.request("unreadable", code.0);
+    let sender = Sender { initiator: NOBODY, endpoint: uri.path(), remote, request: None };
+    endpoints.observer.request("pap", "unreadable", code.0);
     endpoints.observer.refused(
         &sender,
         "unreadable",

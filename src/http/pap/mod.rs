@@ -22,6 +22,7 @@ pub(super) use observe::{Observer, Sender};
 
 use super::problem::Problem;
 use super::remote::Remote;
+use super::request_id::RequestId;
 use super::{Api, NOBODY, repeat_digest, submit};
 use crate::caller::Caller;
 use crate::clock;
@@ -47,7 +48,12 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, endpoint: Endpoint, requ
     let content_type = text(header::CONTENT_TYPE);
     let caller = parts.extensions.get().cloned().unwrap_or(Caller::Stranger);
     let initiator = caller.initiator();
-    let sent_by = Sender { initiator: &initiator, endpoint: parts.uri.path(), remote: Remote::of(&parts.extensions) };
+    let sent_by = Sender {
+        initiator: &initiator,
+        endpoint: parts.uri.path(),
+        remote: Remote::of(&parts.extensions),
+        request: RequestId::of(&parts.extensions),
+    };
     let limits = Limits { strict: endpoint.strict, ..api.limits };
     let mut request = match pap::parse(content_type, &body, limits) {
         Ok(request) => request,
@@ -71,20 +77,21 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, endpoint: Endpoint, requ
     let (operation, dialect) = (request.document.name(), request.dialect.clone());
     if let Document::CapabilitiesQuery(query) = request.document {
         let (response, rdf) = capabilities::query(&api, &caller, query).await;
-        api.observer.request(operation, response.code.0);
+        api.observer.request("pap", operation, response.code.0);
         return endpoint.tell(&Document::CapabilitiesResponse(response), &dialect, rdf);
     }
     let is_secure = Remote::of(&parts.extensions).is_some_and(|remote| remote.is_secure);
     let sender = sender_address(is_secure, &parts.headers, &parts.uri);
     let digest = repeat_digest::pap(content_type, &body);
-    let origin = Origin { caller, digest, sender, dialect: dialect.to_string() };
+    let request_id = sent_by.request.map(ToOwned::to_owned);
+    let origin = Origin { caller, digest, sender, dialect: dialect.to_string(), request_id };
     let document = answer(&api, endpoint, &sent_by, request, origin).await;
     told(&api, endpoint, operation, &document, &dialect)
 }
 
 /// Counts the request and answers it.
 fn told(api: &Api, endpoint: Endpoint, operation: &'static str, document: &Document, dialect: &Dialect) -> Response {
-    api.observer.request(operation, document.code().map_or(0, |code| code.0));
+    api.observer.request("pap", operation, document.code().map_or(0, |code| code.0));
     endpoint.respond(document, dialect)
 }
 
@@ -123,6 +130,7 @@ struct Origin {
     sender: String,
     /// How it is written, for notifications.
     dialect: String,
+    request_id: Option<String>,
 }
 
 async fn answer(
@@ -219,6 +227,7 @@ fn push_request(
     let quality = message.quality_of_service.unwrap_or_default();
     PushRequest {
         caller: origin.caller,
+        request_id: origin.request_id,
         push_id: message.push_id,
         addresses: message.addresses,
         content: Content { content_type: content.content_type, headers: content.headers, body: content.body },

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::http::remote::Remote;
-use crate::metrics::{Metrics, PapRepair, PapRequest};
 use crate::pap::fragment::mask_user_info;
 use crate::pap::repair::{Repair, Repairs};
+use crate::signals::{Event, PapRepair, Signals, Submission};
 
 /// Kinds of repairs that are remembered as logged; beyond it every one counts as logged. As many kinds of refusals are
 /// remembered with their counts.
@@ -27,6 +27,8 @@ pub(in crate::http) struct Sender<'a> {
     pub(in crate::http) endpoint: &'a str,
     /// Tells initiators apart that need not say who they are.
     pub(in crate::http) remote: Option<Remote>,
+    /// The name of the request.
+    pub(in crate::http) request: Option<&'a str>,
 }
 
 /// What is logged once.
@@ -46,7 +48,7 @@ struct Lines {
 
 #[derive(Debug, Clone, Default)]
 pub(in crate::http) struct Observer {
-    pub(in crate::http) metrics: Arc<Metrics>,
+    pub(in crate::http) signals: Arc<Signals>,
     logged: Arc<Mutex<HashSet<Logged>>>,
     refusals: Arc<Mutex<Refusals>>,
 }
@@ -80,12 +82,13 @@ impl Refusals {
 }
 
 impl Observer {
-    pub(in crate::http) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, ..Self::default() }
+    pub(in crate::http) fn new(signals: Arc<Signals>) -> Self {
+        Self { signals, ..Self::default() }
     }
 
-    pub(super) fn request(&self, operation: &'static str, code: u16) {
-        self.metrics.pap_requests.get_or_create(&PapRequest { operation, code }).inc();
+    /// A request was answered; `interface` is `pap` or `json`.
+    pub(in crate::http) fn request(&self, interface: &'static str, operation: &'static str, code: u16) {
+        self.signals.metrics.submissions.get_or_create(&Submission { interface, operation, code }).inc();
     }
 
     pub(super) fn repairs(&self, sender: &Sender<'_>, repairs: &Repairs) {
@@ -95,7 +98,7 @@ impl Observer {
             // In mode `open` anybody may invent names.
             let initiator = if logged.len() < REMEMBERED { sender.initiator } else { "others" };
             let label = PapRepair { initiator: initiator.to_owned(), row: repair.row() };
-            self.metrics.pap_repairs.get_or_create(&label).inc();
+            self.signals.metrics.pap_repairs.get_or_create(&label).inc();
             if logged.len() < REMEMBERED && logged.insert((sender.initiator.to_owned(), remote, *repair)) {
                 let unknown = repairs.unknown();
                 tracing::info!(
@@ -105,7 +108,7 @@ impl Observer {
                     row = repair.row(),
                     unknown = (*repair == Repair::Unknown && !unknown.is_empty()).then_some(tracing::field::debug(unknown)),
                     %repair,
-                    "a bent PAP request was straightened; further ones like it are only counted"
+                    "a malformed PAP request was accepted; further ones like it are only counted"
                 );
             }
         }
@@ -114,6 +117,15 @@ impl Observer {
     /// Something was refused: one line that says who sent it and why it was.
     pub(in crate::http) fn refused(&self, sender: &Sender<'_>, operation: &'static str, code: u16, reason: &str) {
         self.tell(sender, operation, code, reason, "a request was refused");
+        self.signals.report(Event::Refused {
+            what: "push",
+            who: sender.initiator.to_owned(),
+            user: None,
+            push_id: None,
+            code: code.to_string(),
+            desc: mask_user_info(reason).chars().take(REASON).collect(),
+            request: sender.request.map(ToOwned::to_owned),
+        });
     }
 
     /// Something was taken, but not for all its addresses.
@@ -133,6 +145,7 @@ impl Observer {
             endpoint = sender.endpoint,
             operation,
             code,
+            request = sender.request,
             reason = reason.as_str(),
             not_logged = (left_out > 0).then_some(left_out),
             "{what}"

@@ -19,6 +19,7 @@ mod properties;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use bytes::Bytes;
 

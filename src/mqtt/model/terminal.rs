@@ -92,7 +92,7 @@ impl Connection {
         let window = Window::new(terms.window, resume.inflight);
         let window = if terms.careful { window.carefully() } else { window };
         Self {
-            session: Session::new(Version::V3, client.into(), Some(user), window, None),
+            session: Session::new(Version::V3, client.into(), Some(user), window, None, Default::default()),
             outbox: Outbox::default(),
             socket: Socket { poison_every: terms.poison_every, ..Socket::default() },
             fetched: None,

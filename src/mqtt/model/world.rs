@@ -105,17 +105,17 @@ struct News {
 
 fn open(path: &std::path::Path, news: &Arc<Mutex<News>>) -> Store {
     let heard = Arc::clone(news);
-    Store::open(path, 1, &crate::supervision::Health::default(), move |events| {
+    let observer = move |events| {
         let mut news = heard.lock().unwrap();
         for event in events {
             match event {
                 Event::Dispatched(parcel) => news.pushes.push_back(parcel),
                 Event::Cancelled(dispatches) => news.cancelled.extend(dispatches),
-                Event::Joined { .. } | Event::Left { .. } => {}
+                Event::Joined { .. } | Event::Left { .. } | Event::Stands(_) => {}
             }
         }
-    })
-    .unwrap()
+    };
+    Store::open(path, 1, &crate::supervision::Health::default(), observer, Default::default()).unwrap()
 }
 
 impl World {
@@ -195,6 +195,7 @@ impl World {
             user: user(who),
             group: group(number),
             source: Source::Join,
+            hand: crate::store::Hand::Terminal,
             create: Some(JoinPolicy::Open),
             limits: Limits::WIDE,
             reply: PendingReply::default(),
@@ -243,6 +244,7 @@ impl World {
             delivery: if confirmed { DeliveryMethod::Confirmed } else { DeliveryMethod::Unconfirmed },
             priority: Priority::Medium,
             source: None,
+            request: None,
             notify: None,
             content_type: "t".into(),
             headers: vec![],

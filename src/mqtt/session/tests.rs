@@ -44,7 +44,9 @@ fn parcel(flow: FlowId, seq: i64) -> Parcel {
         push: seq * 100,
         siblings: Siblings::None,
         confirmed: true,
+        since: 0,
         deadline: i64::MAX,
+        welcome: None,
         push_id: "p".into(),
         address: "a".into(),
         content_type: "t".into(),
@@ -56,7 +58,7 @@ fn parcel(flow: FlowId, seq: i64) -> Parcel {
 impl Setup {
     fn new() -> Self {
         let window = Window::new(8, vec![]);
-        let mut session = Session::new(Version::V3, "c".into(), None, window, None);
+        let mut session = Session::new(Version::V3, "c".into(), None, window, None, Rc::default());
         assert!(!session.attach(&membership(G, 5), Seq(5)));
         Self { session, outbox: Outbox::default(), socket: Socket::default() }
     }

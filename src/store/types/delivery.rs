@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::membership::Hand;
+use super::standing::Standing;
 use crate::clock::Millis;
-use crate::ids::UserId;
+use crate::ids::{GroupId, UserId};
 use crate::parcel::{BindingId, DispatchId, FlowId, Membership, Parcel, Seq};
 
 /// What a commit changed, for those who must hear of it at once.
@@ -12,11 +14,13 @@ pub enum Event {
     /// A push went out to a flow.
     Dispatched(Arc<Parcel>),
     /// A user is a member of a flow by a new binding.
-    Joined { user: UserId, membership: Membership },
+    Joined { user: UserId, membership: Membership, hand: Hand },
     /// A binding was closed.
-    Left { user: UserId, flow: FlowId, binding: BindingId },
+    Left { user: UserId, flow: FlowId, binding: BindingId, group: Option<GroupId>, hand: Hand },
     /// These dispatches are not to be sent any more.
     Cancelled(Vec<DispatchId>),
+    /// A push to one address was taken, was answered by members, or has ended.
+    Stands(Box<Standing>),
 }
 
 /// How far one binding's terminal has got, with what the cursor alone would say wrongly.

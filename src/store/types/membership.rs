@@ -44,12 +44,42 @@ impl Source {
 }
 
 /// Which reasons an unbinding takes away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
     /// The terminal leaves: all but a subscription it still holds.
     Leave,
-    /// The operator removes the user: everything.
-    Everything,
+    /// The operator of this name removes the user: everything.
+    Everything(String),
+}
+
+/// By whose hand a user came into a group or left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hand {
+    /// The terminal asked.
+    Terminal,
+    /// An MQTT subscription began or ended, or its session did.
+    Subscription,
+    /// A `[[groups.assign]]` rule.
+    Rule,
+    /// The operator of this name.
+    Operator(String),
+    /// The group was removed.
+    GroupRemoved,
+    /// `groups.forget_after`: the device was away for too long.
+    Forgotten,
+}
+
+impl std::fmt::Display for Hand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Terminal => f.write_str("terminal"),
+            Self::Subscription => f.write_str("subscription"),
+            Self::Rule => f.write_str("rule"),
+            Self::Operator(name) => write!(f, "operator {name}"),
+            Self::GroupRemoved => f.write_str("group removed"),
+            Self::Forgotten => f.write_str("groups.forget_after"),
+        }
+    }
 }
 
 /// A group request that binds.
@@ -58,6 +88,7 @@ pub struct Bind {
     pub user: UserId,
     pub group: GroupId,
     pub source: Source,
+    pub hand: Hand,
     /// The policy of a group that is made by this; `None`: an unknown group stays unknown.
     pub create: Option<JoinPolicy>,
     pub limits: Limits,

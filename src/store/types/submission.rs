@@ -47,6 +47,8 @@ pub struct Submission {
     pub delivery: DeliveryMethod,
     pub priority: Priority,
     pub source: Option<String>,
+    /// The request that it came with, for the log.
+    pub request: Option<String>,
     pub notify: Option<Notify>,
     pub content_type: String,
     pub headers: Vec<(String, String)>,
