@@ -22,7 +22,7 @@
 //! | [`caller`], [`policy`], [`pattern`] | who is asking, and may he |
 //! | [`entrances`], [`listeners`], [`proxy_protocol`], [`tls`] | addresses to listen on, proxies before them, and certificates |
 //! | [`parcel`] | what travels: one push on its way to one destination |
-//! | [`config`], [`telemetry`], [`metrics`] | settings, logs, counters |
+//! | [`config`], [`telemetry`], [`trace`], [`metrics`] | settings, logs, traces, counters |
 //! | [`supervision`], [`open_files`], [`faults`], [`log_limit`], [`rate_limit`], [`client_address`], [`budget`], [`clock`], [`ids`] | which parts live, how many connections the system allows, faults for tests, repeated log lines, how often, what is one address, shared bounds, time, names |
 
 pub mod address_resolution;
@@ -61,3 +61,4 @@ pub mod telemetry;
 pub mod terminal;
 pub mod tls;
 pub mod token;
+pub mod trace;

@@ -14,6 +14,7 @@
 //! | [`pushes`], [`recipients`], [`groups`], [`users`] | `/api/v1/…` |
 //! | [`websocket`] | `/mqtt`: connections that go on to the MQTT side |
 //! | [`query_parameters`], [`listing`] | the query parameters that each of them knows; pages |
+//! | [`traced`] | a span for each request, where traces are built in |
 //! | [`repeat_digest`] | what tells a repeated submission from another one |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
 
@@ -37,6 +38,7 @@ mod repeat_digest;
 mod request_body;
 mod server;
 mod stream;
+mod traced;
 mod users;
 mod websocket;
 
@@ -58,6 +60,7 @@ use crate::gateway::{Accepted, Gateway, PushRequest, Refused};
 use crate::listeners::Upgrades;
 use crate::metrics::Metrics;
 use crate::rate_limit::RateLimits;
+use crate::trace::{self, Span};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -152,7 +155,7 @@ pub fn router(site: &Site, config: &Config) -> Router {
         router = router.route(path, post(move |api, request| pap::handle(api, endpoint, request)));
     }
     let endpoints = pap::Endpoints::new(endpoints, api.observer.clone());
-    router
+    let router = router
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(axum::middleware::from_fn_with_state(Arc::new(intake), request_body::collect))
@@ -160,7 +163,8 @@ pub fn router(site: &Site, config: &Config) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn_with_state(Arc::new(access), access::check))
         .layer(axum::middleware::from_fn_with_state(Arc::new(endpoints), pap::in_pap))
-        .with_state(Arc::new(api))
+        .with_state(Arc::new(api));
+    traced::traced(router)
 }
 
 /// What a port answers that is for metrics alone.
@@ -170,32 +174,37 @@ pub fn metrics_router(metrics: &Arc<Metrics>) -> Router {
         let text = metrics.render();
         async move { ([(axum::http::header::CONTENT_TYPE, OPEN_METRICS)], text) }
     };
-    Router::new().route("/metrics", get(shown)).fallback(problem::no_such_path)
+    traced::traced(Router::new().route("/metrics", get(shown)).fallback(problem::no_such_path))
 }
 
 /// What a port answers that is for MQTT over WebSocket alone.
 pub fn websocket_router(upgrades: Upgrades, mode: AuthMode) -> Router {
     let believes_all = mode == AuthMode::Open;
-    Router::new()
+    let router = Router::new()
         .route("/mqtt", websocket::route(upgrades.clone(), believes_all))
         .route("/", websocket::route(upgrades, believes_all))
-        .fallback(problem::no_such_path)
+        .fallback(problem::no_such_path);
+    traced::traced(router)
 }
 
 /// Finishes work that must not stop half-way, even if the client that asked for it goes away.
 async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, problem::Problem> {
     let unfinished =
         |_| problem::Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; the log says more");
-    tokio::spawn(work).await.map_err(unfinished)
+    tokio::spawn(trace::inherit(work)).await.map_err(unfinished)
 }
 
 /// Submits a push. A replacement holds pushes back for a moment and must come to its end; anything else is one
 /// transaction, with or without somebody to wait for it.
 async fn submit(gateway: Arc<Gateway>, request: PushRequest) -> Result<Result<Accepted, Refused>, problem::Problem> {
-    if request.replace.is_none() {
-        return Ok(gateway.submit(request).await);
-    }
-    to_the_end(async move { gateway.submit(request).await }).await
+    let span = Span::submission(&request.push_id, || request.caller.initiator());
+    let submitted = if request.replace.is_none() {
+        Ok(span.around(gateway.submit(request)).await)
+    } else {
+        span.around(to_the_end(async move { gateway.submit(request).await })).await
+    };
+    span.code(pap::code_of(&submitted).0);
+    submitted
 }
 
 async fn metrics(State(api): State<Arc<Api>>) -> impl axum::response::IntoResponse {

@@ -1,11 +1,17 @@
 //! Logs: one line per event on stderr, as text, as JSON or for the journal. docs/logs.md says more.
 
+#[cfg(feature = "otel")]
+mod collector;
+#[cfg(feature = "otel")]
+mod export;
 mod journal;
 
 use std::ffi::OsStr;
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
+#[cfg(feature = "otel")]
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
@@ -18,10 +24,28 @@ static SET_LEVEL: OnceLock<SetLevel> = OnceLock::new();
 
 /// Starts logging; `false` where the level is no filter. Called once, at the start of a long-running command.
 pub fn init(log: &Log) -> bool {
+    #[cfg(feature = "otel")]
+    let started = export::start();
     let Some(filter) = filter(&log.level) else { return false };
     let (filter, handle) = reload::Layer::new(filter);
     let _ = SET_LEVEL.set(Box::new(move |filter| drop(handle.reload(filter))));
-    tracing_subscriber::registry().with(lines(log.format)).with(filter).try_init().is_ok()
+    let (registry, lines) = (tracing_subscriber::registry(), lines(log.format));
+    #[cfg(not(feature = "otel"))]
+    let registry = registry.with(lines);
+    #[cfg(feature = "otel")]
+    let registry = registry.with(lines.with_filter(filter_fn(export::is_for_the_log))).with(export::layer());
+    let begun = registry.with(filter).try_init().is_ok();
+    #[cfg(feature = "otel")]
+    if let Err(complaint) = started {
+        tracing::warn!("{complaint}");
+    }
+    begun
+}
+
+/// Sends the spans that are left, for a while. Called once, at the end.
+pub async fn end() {
+    #[cfg(feature = "otel")]
+    export::end().await;
 }
 
 /// What writes the lines.
@@ -64,7 +88,11 @@ fn filter(level: &str) -> Option<EnvFilter> {
     // rumqttd reports every link of ours as news. A filter that names targets only leaves the others at `info`: without that
     // one with a misspelt target silences everything.
     // tungstenite would print every frame, passwords included.
-    EnvFilter::try_new(format!("info,rumqttd=error,{level},tungstenite=info")).ok()
+    let rule = format!("info,rumqttd=error,{level},tungstenite=info");
+    #[cfg(feature = "otel")]
+    // Whatever the level of the log: traces are there where they are exported, and made nowhere else.
+    let rule = format!("{rule},{}={}", crate::trace::TARGET, if export::is_on() { "info" } else { "off" });
+    EnvFilter::try_new(rule).ok()
 }
 
 /// Colours only for a terminal that has them, and for who has not said no (no-color.org).
