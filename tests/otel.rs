@@ -141,11 +141,11 @@ fn a_collector_that_never_answers_delays_neither_pushes_nor_the_end() {
     gateway.http().bind("news", "alice");
     push(&gateway, &Pap::new("first").to("group:news"));
     collector.wait(&[b"POST /v1/traces"]);
-    let begin = Instant::now();
     for number in 0..50 {
+        let begin = Instant::now();
         push(&gateway, &Pap::new(&format!("p-{number}")).to("group:news"));
+        assert!(begin.elapsed() < Duration::from_secs(5), "nobody waits for the collector, which has 10 s to answer");
     }
-    assert!(begin.elapsed() < Duration::from_secs(9), "nobody waits for the collector, which has 10 s to answer");
     let begin = Instant::now();
     assert_eq!(gateway.terminate().code(), Some(0));
     assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
@@ -153,8 +153,8 @@ fn a_collector_that_never_answers_delays_neither_pushes_nor_the_end() {
 
 #[test]
 fn a_collector_that_is_away_is_said_once_and_what_is_left_at_the_end_is_sent() {
-    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let gateway = start(&format!("http://{nowhere}"), &[]);
+    // Nobody listens on this port, nor is it ever given to somebody who asks for a free one.
+    let gateway = start("http://127.0.0.1:1", &[]);
     let lost = "traces could not be exported";
     wait_for("a line in the log", || {
         assert_eq!(gateway.http().get("/healthz").status, 200);
