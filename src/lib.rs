@@ -23,7 +23,7 @@
 //! | [`entrances`], [`listeners`], [`proxy_protocol`], [`tls`] | addresses to listen on, proxies before them, and certificates |
 //! | [`parcel`] | what travels: one push on its way to one destination |
 //! | [`signals`] | what happens, for those who look on: events, time lines of devices, numbers, log lines |
-//! | [`config`], [`telemetry`] | settings, and where the log goes |
+//! | [`config`], [`telemetry`], [`trace`] | settings, where the log goes, and traces |
 //! | [`supervision`], [`open_files`], [`faults`], [`log_limit`], [`rate_limit`], [`client_address`], [`budget`], [`clock`], [`ids`] | which parts live, how many connections the system allows, faults for tests, repeated log lines, how often, what is one address, shared bounds, time, names |
 
 pub mod address_resolution;
@@ -62,3 +62,4 @@ pub mod telemetry;
 pub mod terminal;
 pub mod tls;
 pub mod token;
+pub mod trace;

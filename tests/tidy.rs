@@ -34,8 +34,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("pap", &[]),
     ("address_resolution", &["ids", "pap"]),
     ("config", &["ids"]),
-    ("telemetry", &["config"]),
-    ("store", &["caller", "clock", "faults", "supervision", "ids", "log_limit", "pap", "parcel", "signals"]),
+    ("trace", &[]),
+    ("telemetry", &["config", "log_limit", "tls", "trace"]),
+    ("store", &["caller", "clock", "faults", "supervision", "ids", "log_limit", "pap", "parcel", "signals", "trace"]),
     ("broker", &["clock", "faults", "feed", "supervision", "ids", "parcel"]),
     (
         "gateway",
@@ -62,6 +63,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "store",
             "tls",
             "token",
+            "trace",
         ],
     ),
     (
@@ -110,6 +112,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "store",
             "tls",
             "token",
+            "trace",
         ],
     ),
     ("terminal", &[]),
@@ -178,6 +181,10 @@ const FENCES: &[(&str, &[&str])] = &[
     ("encoding_rs", &["pap"]),
     ("clap", &["cli"]),
     ("anyhow", &["app", "cli"]),
+    ("opentelemetry", &["telemetry", "trace"]),
+    ("opentelemetry_otlp", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry", "trace"]),
+    ("tracing_opentelemetry", &["telemetry", "trace"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {
@@ -334,7 +341,16 @@ fn no_dependency_is_banned_unlicensed_or_from_elsewhere() {
     let mut used = std::collections::BTreeSet::new();
     for target in texts(&rules["graph"]["targets"]) {
         let output = std::process::Command::new(env!("CARGO"))
-            .args(["metadata", "--locked", "--offline", "--format-version", "1", "--filter-platform", &target])
+            .args([
+                "metadata",
+                "--locked",
+                "--offline",
+                "--all-features",
+                "--format-version",
+                "1",
+                "--filter-platform",
+                &target,
+            ])
             .current_dir(root)
             .output()
             .unwrap();

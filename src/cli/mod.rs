@@ -30,6 +30,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::telemetry;
+
 /// One PAP push to a group ID reaches every bound MQTT terminal.
 ///
 /// `papcast demo` shows it on this machine, `papcast serve` runs a gateway. Exit codes: 0 success, 1 failure, 2 wrong usage;
@@ -80,7 +82,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let (code, words) = ending::of(&error);
             if let Some(words) = words {
-                eprintln!("papcast: {words}");
+                eprintln!("{}", telemetry::last_words(&format!("papcast: {words}")));
             }
             code.into()
         }

@@ -55,7 +55,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     // A gateway is not ended because nobody reads its ready line.
     let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string(&ready)?);
     tracing::info!("listening on {http} (PAP at {pap}; JSON at /api/v1) and on {mqtt} (MQTT 3.1.1 and 5)");
-    app.run(stop).await?;
+    let ended = app.run(stop).await;
+    telemetry::end().await;
+    ended?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -409,8 +409,11 @@ pub struct Log {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
+    /// [`Self::Journald`] where stderr is the journal, else [`Self::Text`].
+    Auto,
     Text,
     Json,
+    Journald,
 }
 
 /// `group:<id>` or `user:<id>`.

@@ -15,6 +15,7 @@
 //! | [`pushes`], [`recipients`], [`groups`], [`bulk`], [`users`], [`devices`], [`history`], [`events`], [`overview`] | `/api/v1/…` |
 //! | [`websocket`] | `/mqtt`: connections that go on to the MQTT side |
 //! | [`query_parameters`], [`listing`], [`csv`] | the query parameters that each of them knows; pages; lists as CSV |
+//! | [`traced`] | a span for each request, where traces are built in |
 //! | [`repeat_digest`] | what tells a repeated submission from another one |
 //! | [`problem`] | errors as RFC 9457 documents: the one place that turns them into answers |
 
@@ -46,6 +47,7 @@ mod request_body;
 mod request_id;
 mod server;
 mod stream;
+mod traced;
 mod users;
 mod websocket;
 
@@ -69,6 +71,7 @@ use crate::gateway::{Accepted, Gateway, PushRequest, Refused};
 use crate::listeners::Upgrades;
 use crate::rate_limit::RateLimits;
 use crate::signals::Signals;
+use crate::trace::{self, Span};
 
 /// What is not known to come from anybody.
 const NOBODY: &str = "anonymous";
@@ -113,6 +116,31 @@ impl Site {
     }
 }
 
+/// The JSON API.
+fn api_routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/api/v1/pushes", get(pushes::list).post(pushes::submit))
+        .route("/api/v1/pushes/{push_id}", get(pushes::show).delete(pushes::cancel))
+        .route("/api/v1/pushes/{push_id}/recipients", get(recipients::list))
+        .route("/api/v1/groups", get(groups::list))
+        .route("/api/v1/groups/{group}", get(groups::show).put(groups::put).delete(groups::delete))
+        .route("/api/v1/groups/{group}/members", get(groups::members).post(bulk::members))
+        .route("/api/v1/groups/{group}/history", get(history::of_group))
+        .route("/api/v1/groups/{group}/members/{user}", put(groups::bind).delete(groups::unbind))
+        .route("/api/v1/groups/{group}/requests", get(groups::requests).post(bulk::decide))
+        .route("/api/v1/groups/{group}/requests/{user}", post(groups::decide))
+        .route("/api/v1/users/{user}", get(users::show).delete(users::erase))
+        .route("/api/v1/users/{user}/trace", post(users::trace).delete(users::end_trace))
+        .route("/api/v1/users/{user}/connections", delete(users::disconnect))
+        .route("/api/v1/users/{user}/connections/{client_id}", delete(users::disconnect_one))
+        .route("/api/v1/group-requests", post(users::group_request))
+        .route("/api/v1/status", get(overview::show))
+        .route("/api/v1/events", get(events::stream))
+        .route("/api/v1/devices", get(devices::list))
+        .route("/api/v1/devices/forget", post(devices::forget))
+        .route("/api/v1/audit", get(history::audit))
+}
+
 /// All paths.
 pub fn router(site: &Site, config: &Config) -> Router {
     let Site { gateway, readiness, observer, upgrades, sessions, rates, under_way } = site.clone();
@@ -140,26 +168,7 @@ pub fn router(site: &Site, config: &Config) -> Router {
         .route("/console/console.css", get(console::style))
         .route("/console/session", get(console::whoami).post(console::sign_in).delete(console::sign_out))
         .route("/mqtt", websocket::route(upgrades, config.auth.mode == AuthMode::Open))
-        .route("/api/v1/pushes", get(pushes::list).post(pushes::submit))
-        .route("/api/v1/pushes/{push_id}", get(pushes::show).delete(pushes::cancel))
-        .route("/api/v1/pushes/{push_id}/recipients", get(recipients::list))
-        .route("/api/v1/groups", get(groups::list))
-        .route("/api/v1/groups/{group}", get(groups::show).put(groups::put).delete(groups::delete))
-        .route("/api/v1/groups/{group}/members", get(groups::members).post(bulk::members))
-        .route("/api/v1/groups/{group}/history", get(history::of_group))
-        .route("/api/v1/groups/{group}/members/{user}", put(groups::bind).delete(groups::unbind))
-        .route("/api/v1/groups/{group}/requests", get(groups::requests).post(bulk::decide))
-        .route("/api/v1/groups/{group}/requests/{user}", post(groups::decide))
-        .route("/api/v1/users/{user}", get(users::show).delete(users::erase))
-        .route("/api/v1/users/{user}/trace", post(users::trace).delete(users::end_trace))
-        .route("/api/v1/users/{user}/connections", delete(users::disconnect))
-        .route("/api/v1/users/{user}/connections/{client_id}", delete(users::disconnect_one))
-        .route("/api/v1/group-requests", post(users::group_request))
-        .route("/api/v1/status", get(overview::show))
-        .route("/api/v1/events", get(events::stream))
-        .route("/api/v1/devices", get(devices::list))
-        .route("/api/v1/devices/forget", post(devices::forget))
-        .route("/api/v1/audit", get(history::audit))
+        .merge(api_routes())
         .route_layer(axum::middleware::from_fn(query_parameters::check));
     #[cfg(debug_assertions)]
     {
@@ -171,7 +180,7 @@ pub fn router(site: &Site, config: &Config) -> Router {
         router = router.route(path, post(move |api, request| pap::handle(api, endpoint, request)));
     }
     let endpoints = pap::Endpoints::new(endpoints, api.observer.clone());
-    router
+    let router = router
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(axum::middleware::from_fn_with_state(Arc::new(intake), request_body::collect))
@@ -180,37 +189,43 @@ pub fn router(site: &Site, config: &Config) -> Router {
         .layer(axum::middleware::from_fn_with_state(Arc::new(access), access::check))
         .layer(axum::middleware::from_fn_with_state(Arc::new(endpoints), pap::in_pap))
         .layer(axum::middleware::from_fn(request_id::name))
-        .with_state(Arc::new(api))
+        .with_state(Arc::new(api));
+    traced::traced(router)
 }
 
 /// What a port answers that is for metrics alone.
 pub fn metrics_router(signals: &Arc<Signals>) -> Router {
     let signals = Arc::clone(signals);
     let shown = move |headers: HeaderMap| async move { metrics::answer(&signals, &headers) };
-    Router::new().route("/metrics", get(shown)).fallback(problem::no_such_path)
+    traced::traced(Router::new().route("/metrics", get(shown)).fallback(problem::no_such_path))
 }
 
 /// What a port answers that is for MQTT over WebSocket alone.
 pub fn websocket_router(upgrades: Upgrades, mode: AuthMode) -> Router {
     let believes_all = mode == AuthMode::Open;
-    Router::new()
+    let router = Router::new()
         .route("/mqtt", websocket::route(upgrades.clone(), believes_all))
         .route("/", websocket::route(upgrades, believes_all))
-        .fallback(problem::no_such_path)
+        .fallback(problem::no_such_path);
+    traced::traced(router)
 }
 
 /// Finishes work that must not stop half-way, even if the client that asked for it goes away.
 async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, problem::Problem> {
     let unfinished =
         |_| problem::Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; the log says more");
-    tokio::spawn(work).await.map_err(unfinished)
+    tokio::spawn(trace::inherit(work)).await.map_err(unfinished)
 }
 
 /// Submits a push. A replacement holds pushes back for a moment and must come to its end; anything else is one
 /// transaction, with or without somebody to wait for it.
 async fn submit(gateway: Arc<Gateway>, request: PushRequest) -> Result<Result<Accepted, Refused>, problem::Problem> {
-    if request.replace.is_none() {
-        return Ok(gateway.submit(request).await);
-    }
-    to_the_end(async move { gateway.submit(request).await }).await
+    let span = Span::submission(&request.push_id, || request.caller.initiator());
+    let submitted = if request.replace.is_none() {
+        Ok(span.around(gateway.submit(request)).await)
+    } else {
+        span.around(to_the_end(async move { gateway.submit(request).await })).await
+    };
+    span.code(pap::code_of(&submitted).0);
+    submitted
 }

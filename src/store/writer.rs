@@ -23,6 +23,7 @@ use crate::log_limit::LogLimit;
 use crate::parcel::PushKey;
 use crate::signals::Signals;
 use crate::supervision::Part;
+use crate::trace::Span;
 
 /// Requests that share one commit at most. Bounds how long the first of them waits.
 const BATCH: usize = 512;
@@ -417,6 +418,6 @@ impl Store {
     ) -> Result<R> {
         let (reply, answer) = oneshot::channel();
         self.writer.submit(Box::new(Call { request, guarded, reply }))?;
-        answer.await.map_err(|_| Error::Closed)?
+        Span::commit().around(answer).await.map_err(|_| Error::Closed)?
     }
 }

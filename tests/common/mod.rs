@@ -98,6 +98,11 @@ impl Gateway {
         self.child.wait().unwrap();
     }
 
+    /// A variable for the next start.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts again on the same store and the same ports, so that clients find it.
     pub fn restart(&mut self) {
         let (child, http, mqtt) =

@@ -25,6 +25,7 @@ mod kit;
 mod last_words;
 mod lifecycle;
 mod limits;
+mod logs;
 mod mqtt;
 mod noise;
 mod notify;

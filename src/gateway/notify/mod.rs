@@ -27,6 +27,7 @@ use crate::clock::{self, Millis};
 use crate::config::{self, ForbiddenUrl};
 use crate::store::{Error, Notification};
 use crate::tls::{self, Trust};
+use crate::trace::Span;
 
 /// `[notify]` of the configuration.
 #[derive(Debug)]
@@ -74,7 +75,12 @@ impl Gateway {
         while let Some(notification) = attempts.next() {
             let (row, receiver) = (notification.dispatch, notification.notify.receiver.clone());
             let gateway = Arc::clone(self);
-            attempts.begin(row, receiver, async move { gateway.notify_one(notification).await });
+            let span = Span::notification(&notification.push_id, &receiver, notification.attempts + 1);
+            attempts.begin(row, receiver, async move {
+                let received = span.around(gateway.notify_one(notification)).await;
+                span.received(matches!(received, Ok(true)));
+                received
+            });
         }
         Ok(())
     }

@@ -2,10 +2,19 @@
 
 use axum::http::StatusCode;
 
-use crate::gateway::Refused;
+use crate::gateway::{Accepted, Refused};
 use crate::pap::code::Code;
 
-pub(super) fn of_refusal(refused: &Refused) -> Code {
+/// What a submission is answered with; an error: nobody knows what became of it.
+pub(in crate::http) fn of_submission<E>(submitted: &Result<Result<Accepted, Refused>, E>) -> Code {
+    match submitted {
+        Ok(Ok(_)) => Code::ACCEPTED,
+        Ok(Err(refused)) => of_refusal(refused),
+        Err(_) => Code::INTERNAL_ERROR,
+    }
+}
+
+fn of_refusal(refused: &Refused) -> Code {
     match refused {
         Refused::BadRequest(_) => Code::BAD_REQUEST,
         Refused::Expired { .. } | Refused::Notify(_) | Refused::NotAllowed(_) => Code::FORBIDDEN,

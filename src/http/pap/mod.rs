@@ -17,6 +17,7 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 pub(super) use endpoint::Endpoint;
+pub(super) use error_code::of_submission as code_of;
 pub(super) use http_errors::{Endpoints, in_pap};
 pub(super) use observe::{Observer, Sender};
 
@@ -181,11 +182,15 @@ async fn push(
     let refused = message.quality_of_service.as_ref().and_then(|quality| endpoint.refuses(quality));
     let (code, desc) = match refused {
         Some((code, desc)) => (code, Some(desc)),
-        None => match submit(Arc::clone(&api.gateway), push_request(endpoint, message, content, origin)).await {
-            Ok(Ok(accepted)) => (Code::ACCEPTED, accepted.skipped),
-            Ok(Err(refused)) => (error_code::of_refusal(&refused), Some(refused.to_string())),
-            Err(_) => (Code::INTERNAL_ERROR, None),
-        },
+        None => {
+            let submitted = submit(Arc::clone(&api.gateway), push_request(endpoint, message, content, origin)).await;
+            let desc = match &submitted {
+                Ok(Ok(accepted)) => accepted.skipped.clone(),
+                Ok(Err(refused)) => Some(refused.to_string()),
+                Err(_) => None,
+            };
+            (code_of(&submitted), desc)
+        }
     };
     if let Some(desc) = &desc {
         let reason = format!("push {push_id:?}: {desc}");

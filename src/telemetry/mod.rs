@@ -1,10 +1,20 @@
-//! Logs: one line per event on stderr, as text or JSON.
+//! Logs: one line per event on stderr, as text, as JSON or for the journal. docs/logs.md says more.
+
+#[cfg(feature = "otel")]
+mod collector;
+#[cfg(feature = "otel")]
+mod export;
+mod journal;
 
 use std::ffi::OsStr;
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
-use tracing_subscriber::EnvFilter;
+#[cfg(feature = "otel")]
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::config::{Log, LogFormat};
 
@@ -14,27 +24,51 @@ static SET_LEVEL: OnceLock<SetLevel> = OnceLock::new();
 
 /// Starts logging; `false` where the level is no filter. Called once, at the start of a long-running command.
 pub fn init(log: &Log) -> bool {
+    #[cfg(feature = "otel")]
+    let started = export::start();
     let Some(filter) = filter(&log.level) else { return false };
+    let (filter, handle) = reload::Layer::new(filter);
+    let _ = SET_LEVEL.set(Box::new(move |filter| drop(handle.reload(filter))));
+    let (registry, lines) = (tracing_subscriber::registry(), lines(log.format));
+    #[cfg(not(feature = "otel"))]
+    let registry = registry.with(lines);
+    #[cfg(feature = "otel")]
+    let registry = registry.with(lines.with_filter(filter_fn(export::is_for_the_log))).with(export::layer());
+    let begun = registry.with(filter).try_init().is_ok();
+    #[cfg(feature = "otel")]
+    if let Err(complaint) = started {
+        tracing::warn!("{complaint}");
+    }
+    begun
+}
+
+/// Sends the spans that are left, for a while. Called once, at the end.
+pub async fn end() {
+    #[cfg(feature = "otel")]
+    export::end().await;
+}
+
+/// What writes the lines.
+fn lines(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
     // A log that cannot be written (its disk is full) would be complained about on stderr, with a panic where that fails.
-    let builder =
-        tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(std::io::stderr);
-    match log.format {
-        LogFormat::Text => {
+    let lines = tracing_subscriber::fmt::layer().log_internal_errors(false).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => Box::new(lines.json()),
+        LogFormat::Journald => Box::new(lines.with_ansi(false).event_format(journal::Lines)),
+        LogFormat::Auto if journal::is_stderr() => Box::new(lines.with_ansi(false).event_format(journal::Lines)),
+        LogFormat::Auto | LogFormat::Text => {
             let variable = |name| std::env::var_os(name);
             let terminal = std::io::stderr().is_terminal();
             let colours = has_colours(terminal, variable("NO_COLOR").as_deref(), variable("TERM").as_deref());
-            let builder = builder.with_ansi(colours).with_filter_reloading();
-            let handle = builder.reload_handle();
-            let _ = SET_LEVEL.set(Box::new(move |filter| drop(handle.reload(filter))));
-            builder.try_init().is_ok()
-        }
-        LogFormat::Json => {
-            let builder = builder.json().with_filter_reloading();
-            let handle = builder.reload_handle();
-            let _ = SET_LEVEL.set(Box::new(move |filter| drop(handle.reload(filter))));
-            builder.try_init().is_ok()
+            Box::new(lines.with_ansi(colours))
         }
     }
+}
+
+/// Why a command failed, as its stderr takes it: the journal wants a priority and one line.
+#[must_use]
+pub fn last_words(text: &str) -> String {
+    if journal::is_stderr() { journal::error(text) } else { text.to_owned() }
 }
 
 /// Changes the level while it runs; one that is no filter changes nothing.
@@ -54,7 +88,11 @@ fn filter(level: &str) -> Option<EnvFilter> {
     // rumqttd reports every link of ours as news. A filter that names targets only leaves the others at `info`: without that
     // one with a misspelt target silences everything.
     // tungstenite would print every frame, passwords included.
-    EnvFilter::try_new(format!("info,rumqttd=error,{level},tungstenite=info")).ok()
+    let rule = format!("info,rumqttd=error,{level},tungstenite=info");
+    #[cfg(feature = "otel")]
+    // Whatever the level of the log: traces are there where they are exported, and made nowhere else.
+    let rule = format!("{rule},{}={}", crate::trace::TARGET, if export::is_on() { "info" } else { "off" });
+    EnvFilter::try_new(rule).ok()
 }
 
 /// Colours only for a terminal that has them, and for who has not said no (no-color.org).
