@@ -11,7 +11,7 @@
 //! | [`memberships`], [`closing`], [`groups`], [`delete_group`], [`pending_joins`], [`late_answers`], [`destinations`] | groups and their members |
 //! | [`sessions`], [`terminals`] | MQTT sessions and devices |
 //! | [`credentials`] | who signs in with which token |
-//! | [`retention`], [`views`], [`mod@backup`] | forgetting, looking, copying |
+//! | [`retention`], [`views`], [`mod@backup`], [`mod@examine`] | forgetting, looking, copying, checking |
 //! | [`open_file`], [`schema_upgrade`], [`writer`], [`reader`], [`commit_health`], [`checkpoint`], [`lock_file`] | the file, its threads and its lock |
 //!
 //! SQL stays in this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
@@ -31,6 +31,7 @@ mod delete_group;
 mod delivery_state;
 mod destinations;
 mod duplicates;
+mod examine;
 mod exception_kinds;
 mod groups;
 mod initiators;
@@ -64,6 +65,7 @@ use std::sync::Arc;
 pub use address_lookup::{Asked, Found, find};
 pub use backup::backup;
 pub use delete_group::Cleared;
+pub use examine::{Examined, examine, is_in_use};
 pub use replace::MAX_REPLACED;
 pub use schema_upgrade::SCHEMA_VERSION;
 pub use sessions::Wish;
