@@ -11,8 +11,20 @@ use common::{Gateway, Lines, PAPCAST, papcast};
 fn every_command_has_help() {
     let help = papcast(&["--help"]);
     assert_eq!(help.code, Some(0));
-    for command in ["serve", "demo", "push", "status", "cancel", "terminal", "group", "member", "config", "completions"]
-    {
+    for command in [
+        "serve",
+        "demo",
+        "push",
+        "status",
+        "cancel",
+        "terminal",
+        "group",
+        "member",
+        "config",
+        "doctor",
+        "man",
+        "completions",
+    ] {
         assert!(help.out.contains(command), "{}", help.out);
         let output = papcast(&[command, "--help"]);
         assert_eq!(output.code, Some(0), "{command}");

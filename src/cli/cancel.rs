@@ -34,7 +34,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         rows.push(vec![result.code.to_string(), desc.to_owned(), result.addresses.join(" ")]);
     }
     if args.endpoint.json {
-        out::list(values);
+        out::list(&values);
     } else {
         out::table(&["code", "description", "addresses"], &rows);
     }

@@ -214,7 +214,7 @@ impl Desk {
                 Some(made) if one => out::json(&made),
                 last => {
                     shown.extend(last);
-                    out::list(shown);
+                    out::list(&shown);
                 }
             };
         }
@@ -276,7 +276,7 @@ impl Desk {
             }
         }
         if self.json {
-            out::list(all.iter().map(|one| self.named(one)).collect());
+            out::list(&all.iter().map(|one| self.named(one)).collect::<Vec<_>>());
             return Ok(());
         }
         let rows: Vec<Vec<String>> = all

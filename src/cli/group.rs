@@ -96,7 +96,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     match args.action {
         Action::List => {
             let groups = gateway.all("/api/v1/groups", "groups").await?;
-            if *json { out::list(groups) } else { table(&groups) }
+            if *json { out::list(&groups) } else { table(&groups) }
         }
         Action::Show { group } => {
             let shown = gateway.json(Method::GET, &path(&group), None).await?;
@@ -111,7 +111,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         Action::Requests { group } => {
             let requests = gateway.all(&format!("{}/requests", path(&group)), "requests").await?;
             if *json {
-                out::list(requests);
+                out::list(&requests);
             } else {
                 let row = |request: &Value| vec![text(request, "user"), text(request, "requested_at")];
                 out::table(&["user", "requested at"], &requests.iter().map(row).collect::<Vec<_>>());
@@ -194,7 +194,7 @@ async fn decide(gateway: &Gateway, waiting: Waiting, decision: &'static str, jso
             Ok(()) => json!({ "group": group, "user": user, "done": done }),
             Err(why) => json!({ "group": group, "user": user, "error": why }),
         };
-        out::list(answers.iter().map(item).collect());
+        out::list(&answers.iter().map(item).collect::<Vec<_>>());
     } else {
         answers.iter().filter_map(|(answer, _)| answer.as_ref().err()).for_each(|why| eprintln!("{why}"));
         println!("{} {done}, {failed} failed", answers.len() - failed);

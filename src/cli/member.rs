@@ -56,7 +56,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     match args.action {
         Action::List { group } => {
             let members = gateway.all(&path(&group), "members").await?;
-            if *json { out::list(members) } else { list(&members) }
+            if *json { out::list(&members) } else { list(&members) }
         }
         Action::Show { user } => {
             let shown = gateway.json(Method::GET, &format!("/api/v1/users/{}", escape(&user)), None).await?;

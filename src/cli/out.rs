@@ -53,12 +53,12 @@ pub(super) fn json(value: &Value) {
 }
 
 /// What every command prints that lists something: all there is, so that nothing is next.
-pub(super) fn list(items: Vec<Value>) {
+pub(super) fn list(items: &[Value]) {
     page(items, &Value::Null);
 }
 
 /// A list that goes on behind `next`.
-pub(super) fn page(items: Vec<Value>, next: &Value) {
+pub(super) fn page(items: &[Value], next: &Value) {
     json(&serde_json::json!({ "items": items, "next": next }));
 }
 

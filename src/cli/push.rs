@@ -107,7 +107,9 @@ async fn push(args: &Args) -> anyhow::Result<()> {
         bail!("the push was refused: {code} {desc}");
     }
     if args.wait {
-        eprintln!("{push_id} {code} {desc}; waiting for its outcome");
+        if !json {
+            eprintln!("{push_id} {code} {desc}; waiting for its outcome");
+        }
         return wait_in_time(gateway, &push_id, *json).await;
     }
     if *json {

@@ -29,7 +29,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let path = format!("/api/v1/pushes?limit={}&initiator={}{after}", args.limit, escape(whose));
     let page = gateway.json(Method::GET, &path, None).await?;
     if *json {
-        out::page(page["pushes"].as_array().cloned().unwrap_or_default(), &page["next"]);
+        out::page(page["pushes"].as_array().map_or(&[], Vec::as_slice), &page["next"]);
         return Ok(());
     }
     let rows: Vec<Vec<String>> = page["pushes"].as_array().into_iter().flatten().flat_map(rows).collect();

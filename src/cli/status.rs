@@ -32,7 +32,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     if args.endpoint.json {
-        out::list(values);
+        out::list(&values);
     } else {
         out::table(&["address", "state", "code", "description"], &rows);
     }

@@ -159,6 +159,8 @@ fn waiting_for_a_push_showed_nothing_and_shows_a_bar_to_people_only() {
     assert!(!quiet.contains(" of 2, "), "{quiet}");
     let piped = ask(&gateway, &["push", "group:news", "hello", "--wait", "--timeout", "1"]);
     assert!(piped.code == Some(4) && !piped.err.contains(" of 2"), "{piped:?}");
+    let late = ask(&gateway, &["push", "group:news", "hello", "--wait", "--timeout", "1", "--json"]);
+    assert_eq!((late.code, json_of(&late.err)["code"].as_i64()), (Some(4), Some(4)), "{late:?}");
 }
 
 #[test]
@@ -404,13 +406,12 @@ fn a_completion_without_a_gateway_is_silent_and_short() {
 fn a_tab_in_a_real_shell_completes_a_group() {
     let gateway = Gateway::start();
     gateway.http().bind("fleet", "alice");
-    let script = gateway.dir.path().join("papcast.bash");
-    std::fs::write(&script, papcast(&["completions", "bash"]).out).unwrap();
+    let settings = gateway.dir.path().join("bashrc");
+    std::fs::write(&settings, papcast(&["completions", "bash"]).out + "PS1='READY>'\n").unwrap();
     let child = Command::new("script")
-        .args(["-qec", "bash --norc --noprofile -i", "/dev/null"])
+        .args(["-qec", &format!("bash --noprofile --rcfile {} -i", settings.display()), "/dev/null"])
         .env("PATH", format!("{}:/usr/bin:/bin", Path::new(PAPCAST).parent().unwrap().display()))
         .env("PAPCAST_GATEWAY", gateway.http.to_string())
-        .env("PS1", "READY>")
         .env("INPUTRC", "/dev/null")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -433,8 +434,6 @@ fn a_tab_in_a_real_shell_completes_a_group() {
     };
     let mut stdin = child.stdin.take().unwrap();
     until("READY>", 1);
-    stdin.write_all(format!("source {}\n", script.display()).as_bytes()).unwrap();
-    until("READY>", 2);
     stdin.write_all(b"papcast group show fl\t").unwrap();
     until("fleet", 1);
     stdin.write_all(b"\n").unwrap();
