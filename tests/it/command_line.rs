@@ -14,7 +14,8 @@ use crate::common::{Gateway, Output, PAPCAST, papcast, repository, wait_for};
 /// Runs a command with these variables, and this on its stdin.
 fn run(args: &[&str], env: &[(&str, &str)], input: &str) -> Output {
     let mut command = Command::new(PAPCAST);
-    command.args(args).env_remove("XDG_CONFIG_HOME").envs(env.iter().copied());
+    // Not with the settings of whoever runs the tests.
+    command.args(args).env_remove("XDG_CONFIG_HOME").env("HOME", "/nowhere").envs(env.iter().copied());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // A command that fails early does not read.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());

@@ -36,7 +36,7 @@ pub(super) struct Args {
     /// Configuration file of the gateway; where none is named, the built-in default.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    // Where it is not said, the gateway is asked at http.listen.
+    // Where no setting says where it is, the gateway is asked at http.listen.
     #[command(flatten)]
     gateway: Gateway,
     /// Print JSON.
