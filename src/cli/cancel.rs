@@ -1,7 +1,7 @@
 //! `papcast cancel`
 
 use anyhow::bail;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::Endpoint;
 use super::{out, push};
@@ -34,7 +34,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         rows.push(vec![result.code.to_string(), desc.to_owned(), result.addresses.join(" ")]);
     }
     if args.endpoint.json {
-        out::json(&Value::Array(values));
+        out::list(&values);
     } else {
         out::table(&["code", "description", "addresses"], &rows);
     }

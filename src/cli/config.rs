@@ -56,10 +56,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn check(file: Option<&Path>, json: bool) -> anyhow::Result<()> {
     let (config, warnings) = load(file)?;
-    // What `serve` reads besides.
-    tls::Certificates::load(&config.tls)?;
-    tls::Trust::new(config.notify.ca.as_deref(), "notify.ca")?;
-    jwt::check(&config.jwt)?;
+    files(&config)?;
     let name = file.map_or("the built-in default".into(), |file| file.display().to_string());
     if json {
         out::json(&serde_json::json!({ "file": file, "valid": true, "warnings": warnings }));
@@ -69,6 +66,14 @@ fn check(file: Option<&Path>, json: bool) -> anyhow::Result<()> {
         eprintln!("warning: {warning}");
     }
     println!("{name}: valid");
+    Ok(())
+}
+
+/// The files that `serve` reads besides.
+pub(super) fn files(config: &config::Config) -> anyhow::Result<()> {
+    tls::Certificates::load(&config.tls)?;
+    tls::Trust::new(config.notify.ca.as_deref(), "notify.ca")?;
+    jwt::check(&config.jwt)?;
     Ok(())
 }
 

@@ -37,7 +37,7 @@ pub(super) struct Initiator {
     action: Action,
 }
 
-/// Make, list, change and remove the tokens of operators. The commands of papcast take one with `--token` or PAPCAST_TOKEN; over
+/// Make, list, change and remove the tokens of operators. The commands of papcast take one with `--token-file` or PAPCAST_TOKEN; over
 /// MQTT an operator signs in as `$operator/<name>`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Operator {
@@ -211,8 +211,13 @@ impl Desk {
     fn show(&self, made: &[Value], one: bool, csv: bool) {
         if self.json {
             let mut shown: Vec<Value> = made.iter().map(|made| self.named(made)).collect();
-            let first = if one { shown.pop() } else { None };
-            return out::json(&first.unwrap_or(Value::Array(shown)));
+            return match shown.pop() {
+                Some(made) if one => out::json(&made),
+                last => {
+                    shown.extend(last);
+                    out::list(&shown);
+                }
+            };
         }
         if csv {
             println!("{},token", self.column());
@@ -272,7 +277,7 @@ impl Desk {
             }
         }
         if self.json {
-            out::json(&all.iter().map(|one| self.named(one)).collect());
+            out::list(&all.iter().map(|one| self.named(one)).collect::<Vec<_>>());
             return Ok(());
         }
         let rows: Vec<Vec<String>> = all

@@ -8,8 +8,9 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::client::{Admin, Gateway, escape, text};
+use super::ending::sentence;
 use super::names::{self, count};
-use super::out;
+use super::{group_import, many, out};
 
 /// List, show, make and remove groups, and decide on joins.
 #[derive(Debug, clap::Args)]
@@ -52,20 +53,23 @@ enum Action {
         #[arg(value_parser = names::group)]
         group: String,
     },
-    /// Let a user in.
-    Approve {
-        #[arg(value_parser = names::group)]
-        group: String,
-        #[arg(value_parser = names::user)]
-        user: String,
-    },
-    /// Turn a user away.
-    Reject {
-        #[arg(value_parser = names::group)]
-        group: String,
-        #[arg(value_parser = names::user)]
-        user: String,
-    },
+    /// Let users in.
+    Approve(Waiting),
+    /// Turn users away.
+    Reject(Waiting),
+    Import(group_import::Args),
+}
+
+/// Some of those who wait, or all.
+#[derive(Debug, clap::Args)]
+struct Waiting {
+    #[arg(value_parser = names::group)]
+    group: String,
+    #[arg(value_name = "USER", value_parser = names::user, required_unless_present = "all")]
+    users: Vec<String>,
+    /// Everybody who waits now.
+    #[arg(long, conflicts_with = "users")]
+    all: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -85,16 +89,14 @@ impl Policy {
     }
 }
 
-pub(super) fn path(group: &str) -> String {
-    format!("/api/v1/groups/{}", escape(group))
-}
+pub(super) use super::client::group_path as path;
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let Admin { gateway, json } = &args.admin;
     match args.action {
         Action::List => {
             let groups = gateway.all("/api/v1/groups", "groups").await?;
-            if *json { out::json(&groups.into()) } else { table(&groups) }
+            if *json { out::list(&groups) } else { table(&groups) }
         }
         Action::Show { group } => {
             let shown = gateway.json(Method::GET, &path(&group), None).await?;
@@ -109,14 +111,15 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         Action::Requests { group } => {
             let requests = gateway.all(&format!("{}/requests", path(&group)), "requests").await?;
             if *json {
-                out::json(&requests.into());
+                out::list(&requests);
             } else {
                 let row = |request: &Value| vec![text(request, "user"), text(request, "requested_at")];
                 out::table(&["user", "requested at"], &requests.iter().map(row).collect::<Vec<_>>());
             }
         }
-        Action::Approve { group, user } => decide(gateway, &group, &user, "approve", *json).await?,
-        Action::Reject { group, user } => decide(gateway, &group, &user, "reject", *json).await?,
+        Action::Approve(waiting) => decide(gateway, waiting, "approve", *json).await?,
+        Action::Reject(waiting) => decide(gateway, waiting, "reject", *json).await?,
+        Action::Import(args) => group_import::run(gateway, &args, *json).await?,
     }
     Ok(())
 }
@@ -164,14 +167,43 @@ fn confirm(group: &str, members: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn decide(gateway: &Gateway, group: &str, user: &str, decision: &str, json: bool) -> anyhow::Result<()> {
-    let place = format!("{}/requests/{}", path(group), escape(user));
-    gateway.json(Method::POST, &place, Some(json!({ "decision": decision }))).await?;
-    let done = if decision == "approve" { "bound" } else { "rejected" };
-    if json {
-        out::json(&json!({ "group": group, "user": user, "done": done }));
-    } else {
-        println!("{done}");
+async fn decide(gateway: &Gateway, waiting: Waiting, decision: &'static str, json: bool) -> anyhow::Result<()> {
+    let Waiting { group, mut users, all } = waiting;
+    if all {
+        let requests = gateway.all(&format!("{}/requests", path(&group)), "requests").await?;
+        users = requests.iter().map(|request| text(request, "user")).collect();
     }
+    let done = if decision == "approve" { "bound" } else { "rejected" };
+    if let ([user], false) = (users.as_slice(), all) {
+        decide_one(gateway, &group, user, decision).await?;
+        if json {
+            out::json(&json!({ "group": group, "user": user, "done": done }));
+        } else {
+            println!("{done}");
+        }
+        return Ok(());
+    }
+    let answers = many::each(users, |user| {
+        let (gateway, group) = (gateway.clone(), group.clone());
+        async move { (decide_one(&gateway, &group, &user, decision).await.map_err(|error| sentence(&error)), user) }
+    });
+    let answers = answers.await?;
+    let failed = answers.iter().filter(|(answer, _)| answer.is_err()).count();
+    if json {
+        let item = |(answer, user): &(Result<(), String>, String)| match answer {
+            Ok(()) => json!({ "group": group, "user": user, "done": done }),
+            Err(why) => json!({ "group": group, "user": user, "error": why }),
+        };
+        out::list(&answers.iter().map(item).collect::<Vec<_>>());
+    } else {
+        answers.iter().filter_map(|(answer, _)| answer.as_ref().err()).for_each(|why| eprintln!("{why}"));
+        println!("{} {done}, {failed} failed", answers.len() - failed);
+    }
+    anyhow::ensure!(failed == 0, "{failed} of {} failed", count(answers.len() as u64, "decision", "decisions"));
     Ok(())
+}
+
+async fn decide_one(gateway: &Gateway, group: &str, user: &str, decision: &str) -> anyhow::Result<()> {
+    let place = format!("{}/requests/{}", path(group), escape(user));
+    gateway.json(Method::POST, &place, Some(json!({ "decision": decision }))).await.map(drop)
 }

@@ -4,8 +4,7 @@ use clap::Subcommand;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::client::{Admin, Gateway, escape, text};
-use super::group::path as group_path;
+use super::client::{Admin, Gateway, escape, group_path, text};
 use super::{names, out};
 
 /// List, show, bind and unbind members of groups.
@@ -57,7 +56,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     match args.action {
         Action::List { group } => {
             let members = gateway.all(&path(&group), "members").await?;
-            if *json { out::json(&members.into()) } else { list(&members) }
+            if *json { out::list(&members) } else { list(&members) }
         }
         Action::Show { user } => {
             let shown = gateway.json(Method::GET, &format!("/api/v1/users/{}", escape(&user)), None).await?;

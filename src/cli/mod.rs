@@ -6,12 +6,17 @@ mod out;
 mod backup;
 mod cancel;
 mod client;
+mod complete;
 mod completions;
 mod config;
 mod credentials;
 mod demo;
+mod doctor;
 mod ending;
 mod group;
+mod group_import;
+mod man;
+mod many;
 mod member;
 mod names;
 mod pap_check;
@@ -19,25 +24,26 @@ mod pap_explain;
 mod push;
 mod pushes;
 mod serve;
+mod settings;
 mod signals;
 mod status;
 mod terminal;
 mod tls;
 mod usage;
+mod wait_bar;
 mod who;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::telemetry;
 
 /// One PAP push to a group ID reaches every bound MQTT terminal.
 ///
-/// `papcast demo` shows it on this machine, `papcast serve` runs a gateway. Exit codes: 0 success, 1 failure, 2 wrong usage;
-/// `push` has further ones, see `papcast push --help`.
+/// `papcast demo` shows it on this machine, `papcast serve` runs a gateway.
 #[derive(Debug, Parser)]
-#[command(name = "papcast", version)]
+#[command(name = "papcast", version, after_help = ending::EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -63,13 +69,21 @@ enum Command {
     PapExplain(pap_explain::Args),
     Config(config::Args),
     Backup(backup::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
+    Man(man::Args),
+    #[command(hide = true)]
+    Complete(complete::Args),
 }
 
-/// Exit codes: 0 success, 2 wrong usage ([`usage`]), those of [`ending::Ending`], 1 anything else.
+/// Exit codes: [`ending::EXIT_CODES`].
 #[must_use]
 pub fn main() -> ExitCode {
-    let command = match Cli::try_parse() {
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return usage::report(&error),
+    };
+    let command = match Cli::from_arg_matches(&matches) {
         Ok(Cli { command: Some(command) }) => command,
         Ok(Cli { command: None }) => {
             print!("{}", Cli::command().render_help());
@@ -80,13 +94,25 @@ pub fn main() -> ExitCode {
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let (code, words) = ending::of(&error);
+            let (code, words) = ending::of(&error, asks_for_json(&matches));
             if let Some(words) = words {
-                eprintln!("{}", telemetry::last_words(&format!("papcast: {words}")));
+                eprintln!("{}", telemetry::last_words(&words));
             }
             code.into()
         }
     }
+}
+
+/// Whether the command was given `--json`.
+fn asks_for_json(matches: &ArgMatches) -> bool {
+    let mut at = Some(matches);
+    while let Some(matches) = at {
+        if matches.try_get_one::<bool>("json").ok().flatten() == Some(&true) {
+            return true;
+        }
+        at = matches.subcommand().map(|(_, inner)| inner);
+    }
+    false
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
@@ -109,10 +135,13 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::PapExplain(args) => pap_explain::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Backup(args) => backup::run(&args),
+        Command::Doctor(args) => block_on(doctor::run(args)),
         Command::Completions(args) => {
             completions::run(&args);
             Ok(())
         }
+        Command::Man(args) => man::run(&args),
+        Command::Complete(args) => block_on(complete::run(args)),
     }
 }
 

@@ -47,9 +47,19 @@ fn end_at_once(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }
 
-/// One JSON value on one line: an object where the command is about one thing, an array where it lists.
+/// One JSON object on one line, where the command is about one thing; [`list`] is for several.
 pub(super) fn json(value: &Value) {
     println!("{value}");
+}
+
+/// What every command prints that lists something: all there is, so that nothing is next.
+pub(super) fn list(items: &[Value]) {
+    page(items, &Value::Null);
+}
+
+/// A list that goes on behind `next`.
+pub(super) fn page(items: &[Value], next: &Value) {
+    json(&serde_json::json!({ "items": items, "next": next }));
 }
 
 /// Rows for eyes where stdout is a terminal (aligned, with headers), for programs elsewhere (a tab between two cells).

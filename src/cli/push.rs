@@ -11,15 +11,18 @@ use clap::ValueEnum;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::client::{Endpoint, Failure, Gateway, Reply, escape, text};
-use super::ending::{Ending, sentence};
+use super::client::{Endpoint, Gateway, Problem, Reply, escape, text};
+use super::ending::{EXIT_CODES, Ending};
 use super::out;
+use super::wait_bar::WaitBar;
 use crate::pap::document::{DeliveryMethod, Priority, PushMessage, QualityOfService, Replace, ReplaceMethod};
 use crate::pap::{self, Dialect, Document, Limits, Version};
 
 /// Submit one push over PAP to a running gateway.
+///
+/// With one address the text may stand behind it; - reads it from stdin. With several addresses it is said with --text or --file.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, override_usage = USAGE)]
 pub(super) struct Args {
     #[command(flatten)]
     endpoint: Endpoint,
@@ -68,15 +71,6 @@ pub(super) struct Args {
     wait: bool,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  the push was accepted; with --wait: everybody has it
-  1  it was refused, or something failed
-  2  wrong usage
-  3  with --wait: it is over, and not everybody has it
-  4  no answer, or with --wait no outcome, in time
-  5  no gateway answers";
-
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Urgency {
     High,
@@ -84,14 +78,19 @@ enum Urgency {
     Low,
 }
 
+const USAGE: &str = "\
+papcast push [OPTIONS] <ADDRESS> <TEXT|->
+       papcast push [OPTIONS] <ADDRESS>... --text <TEXT>
+       papcast push [OPTIONS] <ADDRESS>... --file <FILE>";
+
 const BOUNDARY: &str = "papcast-part";
 
-pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    push(&args).await.map_err(|error| match error.downcast_ref::<Failure>() {
-        Some(Failure::NoGateway { .. }) => Ending::NoGateway(sentence(&error)).into(),
-        Some(Failure::Late { .. }) => Ending::TooLate(sentence(&error)).into(),
-        _ => error,
-    })
+pub(super) async fn run(mut args: Args) -> anyhow::Result<()> {
+    // Two words and nothing that says which is the text: an address and the text. More could be meant in several ways.
+    if args.text.is_none() && args.file.is_none() && args.to.is_empty() && args.addresses.len() == 2 {
+        args.text = args.addresses.pop();
+    }
+    push(&args).await
 }
 
 async fn push(args: &Args) -> anyhow::Result<()> {
@@ -108,7 +107,9 @@ async fn push(args: &Args) -> anyhow::Result<()> {
         bail!("the push was refused: {code} {desc}");
     }
     if args.wait {
-        eprintln!("{push_id} {code} {desc}; waiting for its outcome");
+        if !json {
+            eprintln!("{push_id} {code} {desc}; waiting for its outcome");
+        }
         return wait_in_time(gateway, &push_id, *json).await;
     }
     if *json {
@@ -252,15 +253,13 @@ fn read(reply: &Reply) -> anyhow::Result<Document> {
     let limits = Limits { addresses: 1_000_000, ..Limits::default() };
     let answer = pap::parse(Some("application/xml"), &reply.body, limits);
     if !reply.status.is_success() {
-        let why = match answer.map(|answer| answer.document) {
-            Ok(Document::BadMessage(message)) => message.desc,
-            _ => {
-                let problem: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-                problem["detail"].as_str().map(str::to_owned)
-            }
-        };
-        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        bail!("the gateway answered {} to a PAP request{why}", reply.status);
+        let said = format!("the gateway answered {} to a PAP request", reply.status);
+        if let Ok(Document::BadMessage(message)) = answer.map(|answer| answer.document) {
+            bail!("{said}{}", message.desc.map(|why| format!(": {why}")).unwrap_or_default());
+        }
+        let problem = Problem::of(reply);
+        anyhow::ensure!(problem.document["detail"].is_string(), "{said}");
+        return Err(anyhow::Error::new(problem).context(said));
     }
     Ok(answer.map_err(|failure| anyhow::anyhow!("the gateway's answer is no PAP: {}", failure.desc))?.document)
 }
@@ -281,7 +280,7 @@ fn nobody(push: &Value) -> impl Iterator<Item = String> {
 }
 
 async fn wait_in_time(gateway: &Gateway, push_id: &str, json: bool) -> anyhow::Result<()> {
-    let Some(limit) = gateway.timeout() else { return wait(gateway, push_id, json).await };
+    let Some(limit) = gateway.timeout()? else { return wait(gateway, push_id, json).await };
     let late = || {
         let seconds = limit.as_secs();
         Ending::TooLate(format!("{push_id}: not over after {seconds} seconds; papcast status {push_id} says more"))
@@ -290,12 +289,15 @@ async fn wait_in_time(gateway: &Gateway, push_id: &str, json: bool) -> anyhow::R
 }
 
 async fn wait(gateway: &Gateway, push_id: &str, json: bool) -> anyhow::Result<()> {
+    let bar = WaitBar::new(json);
     loop {
         let push = look(gateway, push_id).await.with_context(|| {
             format!("{push_id} was accepted, and what became of it cannot be seen here; try papcast status {push_id}")
         });
         let push = push?;
+        bar.show(&push);
         if addresses(&push).all(|address| address["state"] != "pending") {
+            bar.end();
             return outcome(push_id, &push, json);
         }
         tokio::time::sleep(Duration::from_millis(250)).await;

@@ -17,15 +17,19 @@ pub(super) struct Args {
     /// So many at most.
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     limit: u16,
+    /// Older than those of an earlier answer: its "next".
+    #[arg(long, value_name = "NEXT")]
+    after: Option<String>,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let Admin { gateway, json } = &args.admin;
     let whose = args.initiator.as_deref().unwrap_or("*");
-    let path = format!("/api/v1/pushes?limit={}&initiator={}", args.limit, escape(whose));
+    let after = args.after.map(|after| format!("&after={}", escape(&after))).unwrap_or_default();
+    let path = format!("/api/v1/pushes?limit={}&initiator={}{after}", args.limit, escape(whose));
     let page = gateway.json(Method::GET, &path, None).await?;
     if *json {
-        out::json(&page["pushes"]);
+        out::page(page["pushes"].as_array().map_or(&[], Vec::as_slice), &page["next"]);
         return Ok(());
     }
     let rows: Vec<Vec<String>> = page["pushes"].as_array().into_iter().flatten().flat_map(rows).collect();

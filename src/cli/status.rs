@@ -1,7 +1,7 @@
 //! `papcast status`
 
 use anyhow::bail;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::Endpoint;
 use super::{out, push};
@@ -32,7 +32,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     if args.endpoint.json {
-        out::json(&Value::Array(values));
+        out::list(&values);
     } else {
         out::table(&["address", "state", "code", "description"], &rows);
     }

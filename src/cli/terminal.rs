@@ -8,6 +8,7 @@ use base64::Engine as _;
 
 use super::ending::Ending;
 use super::names;
+use super::settings::{SignIn, Token};
 use super::signals::Interrupt;
 use crate::ids::encode_level;
 use crate::terminal::{Answer, Event, Joined, MAX_PACKET, Memory, Options, Push, Terminal};
@@ -24,10 +25,9 @@ pub(super) struct Args {
     /// Address of the gateway's MQTT side.
     #[arg(long, default_value = "127.0.0.1:1883", value_name = "HOST:PORT")]
     mqtt: String,
-    /// The token of this user, where the gateway asks for one: the MQTT password. Better in the environment than on the command
-    /// line, which others on this machine can read.
-    #[arg(long, value_name = "TOKEN", env = "PAPCAST_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    // The token of this user: the MQTT password. The settings file is not asked for it: it is about the HTTP side.
+    #[command(flatten)]
+    sign_in: SignIn,
     /// MQTT client id; made from the user ID where it is missing.
     #[arg(long)]
     client_id: Option<String>,
@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         port: port.parse().context("--mqtt: expected HOST:PORT")?,
         user: args.user.clone(),
         client_id: args.client_id.clone().unwrap_or_else(|| format!("papcast-terminal-{}", encode_level(&args.user))),
-        token: args.token.clone(),
+        token: args.sign_in.token(None)?.map(|Token(token)| token),
         session_expiry: 86_400,
         max_packet: args.max_packet,
     };

@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
-/// Exit code of wrong usage.
-pub(super) const WRONG_USAGE: u8 = 2;
+use super::ending::{self, WRONG_USAGE};
 
 /// Prints what clap has to say instead of a command: the help that was asked for, or what is wrong.
 pub(super) fn report(error: &clap::Error) -> ExitCode {
@@ -14,8 +13,18 @@ pub(super) fn report(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return if error.use_stderr() { WRONG_USAGE.into() } else { ExitCode::SUCCESS };
     }
-    eprintln!("papcast: {}", sentence(&error.render().to_string()));
+    let said = sentence(&error.render().to_string());
+    if asks_for_json() {
+        eprintln!("{}", ending::object(&said, WRONG_USAGE, None));
+    } else {
+        eprintln!("papcast: {said}");
+    }
     WRONG_USAGE.into()
+}
+
+/// Whether `--json` stands on a command line that clap could not read.
+fn asks_for_json() -> bool {
+    std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json")
 }
 
 /// What clap writes over several lines, and which help says more.

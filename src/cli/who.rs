@@ -36,7 +36,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     filters.extend(args.initiator.map(|name| format!("initiator={}", escape(&name))));
     let (counts, recipients) = all(gateway, &path, &filters).await?;
     if *json {
-        out::json(&json!({ "counts": counts, "recipients": recipients }));
+        out::json(&json!({ "items": recipients, "next": null, "counts": counts }));
         return Ok(());
     }
     eprintln!("{}", summary(&counts));

@@ -6,7 +6,8 @@ use toml::{Table, Value};
 pub(super) const ENV_PREFIX: &str = "PAPCAST_";
 
 /// Variables that are no settings of the gateway and still papcast's: the command line's, and the test harness's.
-const OTHERS: [&str; 4] = ["PAPCAST_GATEWAY", "PAPCAST_TOKEN", "PAPCAST_CA", "PAPCAST_CRASH"];
+const OTHERS: [&str; 6] =
+    ["PAPCAST_GATEWAY", "PAPCAST_TOKEN", "PAPCAST_TOKEN_FILE", "PAPCAST_CA", "PAPCAST_CLI_CONFIG", "PAPCAST_CRASH"];
 
 /// The environment, as far as it may concern papcast. A value that is no Unicode is kept as well as it can be, so that it
 /// is refused where it is read.
@@ -90,7 +91,7 @@ mod tests {
         assert_eq!(near("PAPCAST_SOMETHING_ELSE"), None);
         assert!(doubt("PAPCAST_HTTP_LISTEN", &defaults).unwrap().contains("did you mean PAPCAST_HTTP__LISTEN?"));
         assert!(doubt("PAPCAST_PORT_8080_TCP_PROTO", &defaults).unwrap().ends_with("ignored"));
-        for silent in ["PATH", "PAPCAST_GATEWAY", "PAPCAST_HTTP__LISTEN"] {
+        for silent in ["PATH", "PAPCAST_GATEWAY", "PAPCAST_TOKEN_FILE", "PAPCAST_CLI_CONFIG", "PAPCAST_HTTP__LISTEN"] {
             assert_eq!(doubt(silent, &defaults), None, "{silent}");
         }
         assert_eq!((distance("kitten", "sitting"), distance("", "ab"), distance("ab", "ab")), (3, 2, 0));

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::codec::reason;
 use super::connection::{Arrival, Conn};
@@ -128,12 +128,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
             Command::Disconnect { user, client, reply } => {
                 let _ = reply.send(disconnect(worker, &user, client.as_deref()));
             }
-            Command::Look { whom, reply } => {
-                let worker = Rc::clone(worker);
-                tokio::task::spawn_local(async move {
-                    let _ = reply.send(look(&worker, &whom).await);
-                });
-            }
+            Command::Look { whom, reply } => look_and_reply(worker, whom, reply),
             Command::Unanswered { users, reply } => {
                 let _ = reply.send(unanswered(worker, &users));
             }
@@ -194,8 +189,18 @@ fn disconnect(worker: &Worker, user: &UserId, client: Option<&str>) -> usize {
 /// Users that are looked up before others have their turn.
 const LOOK: usize = 500;
 
+/// A task of its own: it may be about very many users.
+fn look_and_reply(worker: &Rc<Worker>, whom: Arc<[(UserId, DispatchId)]>, reply: oneshot::Sender<Sights>) {
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        let _ = reply.send(look(&worker, &whom).await);
+    });
+}
+
+type Sights = Vec<((UserId, DispatchId), InSight)>;
+
 /// Who of these users has this push under way, and since when, or another one that keeps it waiting.
-async fn look(worker: &Worker, whom: &[(UserId, DispatchId)]) -> Vec<((UserId, DispatchId), InSight)> {
+async fn look(worker: &Worker, whom: &[(UserId, DispatchId)]) -> Sights {
     let (now, clock) = (Instant::now(), clock::now());
     let at = |since: Instant| {
         let ago = now.saturating_duration_since(since).as_millis();

@@ -75,6 +75,12 @@ pub(super) fn lock(store: &Path) -> Result<Lock> {
     Ok(Lock { file: Mutex::new(file) })
 }
 
+/// Whether another process has the store. Nothing is made, and nothing is kept.
+pub(super) fn is_locked(store: &Path) -> bool {
+    let file = File::open(beside(store, ".lock"));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 /// Why a file of the store cannot be written, in words that name the setting.
 fn unusable(file: &Path, kind: ErrorKind, error: &dyn std::fmt::Display) -> String {
     let folder = match file.parent() {

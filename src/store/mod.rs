@@ -12,7 +12,7 @@
 //! | [`sessions`], [`terminals`], [`devices`], [`last_seen`] | MQTT sessions and devices |
 //! | [`history`], [`audit`], [`erase_user`] | who came and went, what operators changed, and forgetting somebody on request |
 //! | [`credentials`] | who signs in with which token |
-//! | [`retention`], [`views`], [`totals`], [`mod@backup`] | forgetting, looking, counting, copying |
+//! | [`retention`], [`views`], [`totals`], [`mod@backup`], [`mod@examine`] | forgetting, looking, counting, copying, checking |
 //! | [`open_file`], [`schema_upgrade`], [`writer`], [`reader`], [`commit_health`], [`checkpoint`], [`lock_file`] | the file, its threads and its lock |
 //!
 //! SQL stays in this folder; at its edge there are only the types of [`types`] and [`crate::parcel`].
@@ -36,6 +36,7 @@ mod destinations;
 mod devices;
 mod duplicates;
 mod erase_user;
+mod examine;
 mod exception_kinds;
 mod groups;
 mod history;
@@ -74,6 +75,7 @@ use std::sync::Arc;
 pub use address_lookup::{Asked, Found, find};
 pub use backup::backup;
 pub use delete_group::Cleared;
+pub use examine::{Examined, examine, is_in_use};
 pub use replace::MAX_REPLACED;
 pub use schema_upgrade::SCHEMA_VERSION;
 pub use sessions::Wish;

@@ -5,6 +5,7 @@
 mod client;
 mod client_name;
 mod self_signed;
+mod validity;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,6 +20,7 @@ use rustls::server::{ServerConfig, WebPkiClientVerifier};
 pub use client::Trust;
 pub use client_name::client_name;
 pub use self_signed::{Made, self_signed};
+pub use validity::{Validity, validity};
 
 use crate::config::{self, ClientAuth};
 

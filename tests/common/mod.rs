@@ -208,9 +208,10 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Runs a command of papcast to its end.
+/// Runs a command of papcast to its end, without the settings of whoever runs the tests.
 pub fn papcast(args: &[&str]) -> Output {
-    let output = Command::new(PAPCAST).args(args).stdin(Stdio::null()).output().unwrap();
+    let mut command = Command::new(PAPCAST);
+    let output = command.args(args).env("PAPCAST_CLI_CONFIG", "").stdin(Stdio::null()).output().unwrap();
     Output {
         code: output.status.code(),
         out: String::from_utf8(output.stdout).unwrap(),

@@ -324,7 +324,8 @@ fn commands_work_with_and_without_a_gateway() {
     Raw::connect(gateway.mqtt, &Connect::v5("a", "alice").password(alice)).disconnect();
     let listed = command(&gateway, &["device", "list", "--json"]);
     let listed: Value = serde_json::from_str(&listed.out).unwrap();
-    let names: Vec<&str> = listed.as_array().unwrap().iter().map(|one| one["user"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        listed["items"].as_array().unwrap().iter().map(|one| one["user"].as_str().unwrap()).collect();
     assert_eq!(names, ["\"odd, name\"", "alice", "sip:bob@example.com"]);
     assert!(!listed.to_string().contains("token\":\"pc"), "{listed}");
     let unknown = command(&gateway, &["device", "remove", "dave"]);

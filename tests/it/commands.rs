@@ -398,7 +398,7 @@ fn a_demo_with_too_few_open_files_waited_for_terminals_that_could_not_connect() 
 }
 
 /// Runs a command on a terminal of its own, with this typed; `None` where there is no `script`.
-fn on_a_terminal(gateway: &Gateway, command: &str, typed: &str) -> Option<String> {
+pub(super) fn on_a_terminal(gateway: &Gateway, command: &str, typed: &str) -> Option<String> {
     let line = format!("{PAPCAST} {command} --gateway {}", gateway.http);
     let child = Command::new("script")
         .args(["-qec", &line, "/dev/null"])

@@ -148,7 +148,7 @@ fn a_run_had_no_end_where_nothing_was_answered() {
 #[test]
 fn where_no_gateway_answers_the_kit_says_so_and_runs_nothing() {
     let output = check("http://127.0.0.1:9/pap", &[]);
-    assert_eq!((output.code, output.out.as_str()), (Some(1), ""));
+    assert_eq!((output.code, output.out.as_str()), (Some(5), ""));
     assert!(output.err.contains("no gateway answers at http://127.0.0.1:9/pap"), "{output:?}");
 }
 

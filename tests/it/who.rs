@@ -117,7 +117,7 @@ fn the_command_says_how_many_have_it_and_why_the_others_have_not() {
     let small = who(&["--reason", "too-large"]);
     assert!(small.out.starts_with("small\ttoo-large\tconnected\ttoo large: 1000 bytes"), "{}", small.out);
     let all: Value = serde_json::from_str(&who(&["--json"]).out).unwrap();
-    assert_eq!((all["recipients"].as_array().unwrap().len(), &all["counts"]["delivered"]), (8, &json!(1)));
+    assert_eq!((all["items"].as_array().unwrap().len(), &all["counts"]["delivered"]), (8, &json!(1)));
     let unknown = papcast(&["who", "fw-18", "--gateway", &at]);
     assert!(unknown.code == Some(1) && unknown.err.contains("there is no push \"fw-18\""), "{unknown:?}");
 }

@@ -15,8 +15,9 @@ use serde::Deserialize;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes:\n  \
     0  every case was run or skipped, and no MUST case failed\n  \
-    1  a MUST case failed, a case could not be run, or no gateway answers\n  \
-    2  wrong usage")]
+    1  a MUST case failed, or a case could not be run\n  \
+    2  wrong usage\n  \
+    5  no gateway answers")]
 pub(in crate::cli) struct Args {
     /// PAP endpoint, such as http://127.0.0.1:8080/pap.
     pub(super) url: Uri,
