@@ -43,6 +43,9 @@ pub enum Order {
     },
 }
 
+/// By whose hand credentials change: whoever may use the gateway's own files.
+const HAND: &str = "command line";
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{0}")]
@@ -93,14 +96,35 @@ impl Credentials {
     /// Carries an order out. With what was made or found comes whose connections have to end for it.
     pub async fn carry_out(&self, order: Order) -> Result<(Value, Vec<Login>), Error> {
         Ok(match order {
-            Order::Add { kind, names, role } => (json!(self.add(kind, &names, role).await?), Vec::new()),
+            Order::Add { kind, names, role } => {
+                let made = self.add(kind, &names, role).await?;
+                self.note("add", kind, made.iter().map(|one| one.name.clone()).collect()).await;
+                (json!(made), Vec::new())
+            }
             Order::Rotate { kind, name, keep_old } => {
                 let (made, ended) = self.rotate(kind, &name, keep_old).await?;
+                self.note("rotate", kind, vec![name]).await;
                 (json!(made), ended)
             }
-            Order::Remove { kind, name } => (json!({}), vec![self.remove(kind, &name).await?]),
+            Order::Remove { kind, name } => {
+                let ended = self.remove(kind, &name).await?;
+                self.note("remove", kind, vec![name]).await;
+                (json!({}), vec![ended])
+            }
             Order::List { kind, after, limit } => (json!(self.list(kind, &after, limit).await?), Vec::new()),
         })
+    }
+
+    /// Writes down what was changed. It has been done: a store that is full just now undoes nothing.
+    async fn note(&self, act: &'static str, kind: Kind, names: Vec<String>) {
+        for name in names {
+            let object = if kind == Kind::Device { format!("user {name}") } else { format!("{} {name}", kind.name()) };
+            let detail = format!("{} token", kind.name());
+            let noted = self.store.record_act(HAND.into(), act, object, detail, clock::now()).await;
+            if let Err(error) = noted {
+                tracing::warn!(%error, name, act, "what was changed could not be written down");
+            }
+        }
     }
 
     /// Makes a token for each name: for all of them or for none.

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::settings::{Flags, Settings, Token};
+pub(super) use super::stream::Lines;
 use crate::tls::Trust;
 
 /// Where the gateway is. What the command line leaves open is looked up when the first request is sent, once.
@@ -158,8 +159,30 @@ impl Gateway {
         let settings = self.settings()?;
         let seconds = settings.timeout.or(self.patience).unwrap_or(PATIENCE);
         let late = || Failure::Late { gateway: settings.gateway.clone(), seconds };
-        let exchange = Self::exchange(settings, method, path, headers, body);
+        let exchange = async {
+            let response = Self::exchange(settings, method, path, headers, body).await?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let body =
+                Limited::new(response.into_body(), ANSWER).collect().await.map_err(|error| anyhow::anyhow!(error))?;
+            Ok(Reply { status, headers, body: body.to_bytes() })
+        };
         tokio::time::timeout(Duration::from_secs(seconds), exchange).await.map_err(|_| late())?
+    }
+
+    /// The lines of an answer that has no end, from an event on.
+    pub(super) async fn stream(&self, path: &str, last_event: Option<&str>) -> anyhow::Result<Lines> {
+        let settings = self.settings()?;
+        let headers: Vec<(String, String)> =
+            last_event.map(|id| ("last-event-id".to_owned(), id.to_owned())).into_iter().collect();
+        let response = Self::exchange(settings, Method::GET, path, &headers, Vec::new()).await?;
+        if response.status().is_success() {
+            return Ok(Lines::new(response.into_body()));
+        }
+        let status = response.status();
+        let body =
+            Limited::new(response.into_body(), ANSWER).collect().await.map_err(|error| anyhow::anyhow!(error))?;
+        let document = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+        Err(Failure::from(Problem::new(status, document)).into())
     }
 
     async fn exchange(
@@ -168,7 +191,7 @@ impl Gateway {
         path: &str,
         headers: &[(String, String)],
         body: Vec<u8>,
-    ) -> anyhow::Result<Reply> {
+    ) -> anyhow::Result<Response<Incoming>> {
         let gateway = &settings.gateway;
         let Some(authority) = gateway.authority() else { bail!("{gateway}: not a URL such as http://127.0.0.1:8080") };
         let is_secure = gateway.scheme_str() == Some("https");
@@ -189,11 +212,7 @@ impl Gateway {
         } else {
             exchange(stream, request).await
         };
-        let response = sent.map_err(|error| no_answer(gateway, error))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body =
-            Limited::new(response.into_body(), ANSWER).collect().await.map_err(|error| anyhow::anyhow!(error))?;
-        Ok(Reply { status, headers, body: body.to_bytes() })
+        sent.map_err(|error| no_answer(gateway, error))
     }
 
     /// A JSON request whose answer is JSON; a problem document becomes the error.

@@ -37,6 +37,9 @@ enum Action {
         /// Who may join; where nothing is said, groups.default_policy of the configuration.
         #[arg(long)]
         policy: Option<Policy>,
+        /// What a new member gets: nothing, or the group's last push that is not over.
+        #[arg(long)]
+        welcome: Option<Welcome>,
     },
     /// Unbind all members and remove the group. This cannot be undone.
     ///
@@ -89,6 +92,21 @@ impl Policy {
     }
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Welcome {
+    None,
+    Last,
+}
+
+impl Welcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Last => "last",
+        }
+    }
+}
+
 pub(super) use super::client::group_path as path;
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
@@ -102,9 +120,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             let shown = gateway.json(Method::GET, &path(&group), None).await?;
             if *json { out::json(&shown) } else { table(&[shown]) }
         }
-        Action::Add { group, policy } => {
-            let body = policy.map(|policy| json!({ "policy": policy.name() }));
-            let shown = gateway.json(Method::PUT, &path(&group), body).await?;
+        Action::Add { group, policy, welcome } => {
+            let mut body = serde_json::Map::new();
+            body.extend(policy.map(|policy| ("policy".to_owned(), json!(policy.name()))));
+            body.extend(welcome.map(|welcome| ("welcome".to_owned(), json!(welcome.name()))));
+            let shown = gateway.json(Method::PUT, &path(&group), Some(body.into())).await?;
             if *json { out::json(&shown) } else { table(&[shown]) }
         }
         Action::Remove { group, yes } => remove(gateway, &group, yes, *json).await?,

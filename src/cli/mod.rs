@@ -11,14 +11,18 @@ mod completions;
 mod config;
 mod credentials;
 mod demo;
+mod devices;
 mod doctor;
 mod ending;
+mod events;
 mod group;
 mod group_import;
+mod history;
 mod man;
 mod many;
 mod member;
 mod names;
+mod overview;
 mod pap_check;
 mod pap_explain;
 mod push;
@@ -27,9 +31,11 @@ mod serve;
 mod settings;
 mod signals;
 mod status;
+mod stream;
 mod terminal;
 mod tls;
 mod usage;
+mod user;
 mod wait_bar;
 mod who;
 
@@ -58,6 +64,12 @@ enum Command {
     Cancel(cancel::Args),
     Pushes(pushes::Args),
     Who(who::Args),
+    Devices(devices::Args),
+    User(user::Args),
+    History(history::History),
+    Audit(history::Audit),
+    Events(events::Args),
+    Top(overview::Top),
     Terminal(terminal::Args),
     Group(group::Args),
     Member(member::Args),
@@ -84,14 +96,11 @@ pub fn main() -> ExitCode {
         Err(error) => return usage::report(&error),
     };
     let command = match Cli::from_arg_matches(&matches) {
-        Ok(Cli { command: Some(command) }) => command,
-        Ok(Cli { command: None }) => {
-            print!("{}", Cli::command().render_help());
-            return ExitCode::SUCCESS;
-        }
+        Ok(Cli { command: Some(command) }) => Some(command),
+        Ok(Cli { command: None }) => None,
         Err(error) => return usage::report(&error),
     };
-    match run(command) {
+    match command.map_or_else(|| block_on(overview::bare()), run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let (code, words) = ending::of(&error, asks_for_json(&matches));
@@ -124,6 +133,12 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Cancel(args) => block_on(cancel::run(args)),
         Command::Pushes(args) => block_on(pushes::run(args)),
         Command::Who(args) => block_on(who::run(args)),
+        Command::Devices(args) => block_on(devices::run(args)),
+        Command::User(args) => block_on(user::run(args)),
+        Command::History(args) => block_on(history::history(args)),
+        Command::Audit(args) => block_on(history::audit(args)),
+        Command::Events(args) => block_on(events::run(args)),
+        Command::Top(args) => block_on(overview::top(args)),
         Command::Terminal(args) => block_on(terminal::run(args)),
         Command::Group(args) => block_on(group::run(args)),
         Command::Member(args) => block_on(member::run(args)),

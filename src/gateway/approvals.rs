@@ -34,13 +34,16 @@ impl Gateway {
         caller: &Caller,
         group: GroupId,
         policy: Option<JoinPolicy>,
+        welcome: Option<bool>,
     ) -> Result<Option<(GroupView, bool)>, Error> {
         let limit = self.rules().limits.groups;
         let object = format!("group {group}");
-        let put = self.store.put_group(group, policy, self.rules().default_policy, limit, clock::now()).await?;
+        let put =
+            self.store.put_group(group, policy, welcome, self.rules().default_policy, limit, clock::now()).await?;
         if let Some((view, made)) = &put {
             let act = if *made { "make" } else { "change" };
-            self.changed(caller, act, object, format!("policy {}", view.policy.name())).await;
+            let welcome = if view.welcome { ", welcome last" } else { "" };
+            self.changed(caller, act, object, format!("policy {}{welcome}", view.policy.name())).await;
         }
         Ok(put)
     }

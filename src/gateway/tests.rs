@@ -178,7 +178,7 @@ impl World {
         let mut work = std::pin::pin!(work);
         let others = async {
             for n in 0..30 {
-                self.gateway.put_group(&Caller::Stranger, group(&format!("other{n}")), None).await.unwrap();
+                self.gateway.put_group(&Caller::Stranger, group(&format!("other{n}")), None, None).await.unwrap();
             }
         };
         let turn = async {
@@ -275,7 +275,7 @@ async fn rule_14_whoever_changes_the_groups_of_a_user_waits_for_its_turn() {
     subscribe_group(gateway, "guest", &user("bob"), group("his"), 1).await;
     subscribe_group(gateway, "guest", &alice, group("hers"), 1).await;
     world.expired_session("expires", "alice", "expired").await;
-    gateway.put_group(&Caller::Stranger, group("vip"), Some(JoinPolicy::Approval)).await.unwrap();
+    gateway.put_group(&Caller::Stranger, group("vip"), Some(JoinPolicy::Approval), None).await.unwrap();
     let asked = gateway.bind(alice.clone(), group("vip"), Source::Join, PendingReply::default()).await.unwrap();
     assert!(matches!(asked, Bound::Pending), "{asked:?}");
 
@@ -336,7 +336,7 @@ async fn a_decision_reached_only_who_was_there_to_hear_it() {
     let world = world().await;
     let (gateway, alice) = (&world.gateway, user("alice"));
     for name in ["vip", "club", "gone"] {
-        gateway.put_group(&Caller::Stranger, group(name), Some(JoinPolicy::Approval)).await.unwrap();
+        gateway.put_group(&Caller::Stranger, group(name), Some(JoinPolicy::Approval), None).await.unwrap();
         let reply = PendingReply { request_id: Some(name.into()), ..PendingReply::default() };
         gateway.bind(alice.clone(), group(name), Source::Join, reply).await.unwrap();
     }
@@ -370,7 +370,7 @@ async fn answers_that_nobody_fetched_piled_up() {
     let (gateway, alice) = (&world.gateway, user("alice"));
     for n in 0..120 {
         let name = format!("vip{n}");
-        gateway.put_group(&Caller::Stranger, group(&name), Some(JoinPolicy::Approval)).await.unwrap();
+        gateway.put_group(&Caller::Stranger, group(&name), Some(JoinPolicy::Approval), None).await.unwrap();
         gateway.bind(alice.clone(), group(&name), Source::Join, PendingReply::default()).await.unwrap();
         gateway.decide(&Caller::Stranger, group(&name), &alice, false).await.unwrap();
     }

@@ -24,11 +24,22 @@ pub(super) struct ShownGroup {
     topic: String,
     policy: JoinPolicy,
     members: u64,
+    /// What a new member gets: `none`, or the `last` live push.
+    welcome: Welcome,
+}
+
+/// What a new member of a group gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Welcome {
+    None,
+    Last,
 }
 
 impl From<GroupView> for ShownGroup {
     fn from(view: GroupView) -> Self {
-        Self { topic: view.id.topic(), id: view.id.to_string(), policy: view.policy, members: view.members }
+        let welcome = if view.welcome { Welcome::Last } else { Welcome::None };
+        Self { topic: view.id.topic(), id: view.id.to_string(), policy: view.policy, members: view.members, welcome }
     }
 }
 
@@ -72,6 +83,8 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) ->
 struct NewGroup {
     #[serde(default)]
     policy: Option<JoinPolicy>,
+    #[serde(default)]
+    welcome: Option<Welcome>,
 }
 
 /// The body may be missing, and is not looked at for its Content-Type.
@@ -86,7 +99,10 @@ pub(super) async fn put(
     } else {
         object(&body).map_err(|error| Problem::bad_request(format!("the body is no group: {error}")))?
     };
-    let put = api.gateway.put_group(&caller, group_id(&id)?, new.policy).await?;
+    let put = api
+        .gateway
+        .put_group(&caller, group_id(&id)?, new.policy, new.welcome.map(|welcome| welcome == Welcome::Last))
+        .await?;
     let (view, made) = put.ok_or_else(|| too_many(&api, Limit::Groups))?;
     Ok((if made { StatusCode::CREATED } else { StatusCode::OK }, Json(view.into())))
 }

@@ -21,7 +21,7 @@ use crate::caller::Caller;
 use crate::clock::{self, Millis};
 use crate::gateway::{Content, PushRequest, Replace};
 use crate::policy::Action;
-use crate::store::{AddressView, DeliveryMethod, Digest, NotificationView, Notify, Priority, PushView};
+use crate::store::{AddressView, DeliveryMethod, DeliveryTimes, Digest, NotificationView, Notify, Priority, PushView};
 
 /// A push as it is posted.
 #[derive(Debug, Deserialize)]
@@ -269,9 +269,30 @@ struct ShownAddress {
     recipients: u64,
     delivered: u64,
     event_time: Option<String>,
+    /// When its members had it.
+    times: ShownTimes,
+    /// New members who got it as the group's last push; they are not among the recipients.
+    welcomed: u64,
     /// The result notification, from the end of the push until it is received.
     #[serde(skip_serializing_if = "Option::is_none")]
     notification: Option<ShownNotification>,
+}
+
+/// When members had a push: the first one, half of them, 95 of 100, and the last one so far.
+#[derive(Debug, Serialize)]
+struct ShownTimes {
+    first: Option<String>,
+    half: Option<String>,
+    most: Option<String>,
+    last: Option<String>,
+}
+
+impl From<DeliveryTimes> for ShownTimes {
+    fn from(times: DeliveryTimes) -> Self {
+        let DeliveryTimes { first, half, most, last } = times;
+        let [first, half, most, last] = [first, half, most, last].map(|at| at.map(clock::format_utc));
+        Self { first, half, most, last }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -317,6 +338,8 @@ impl From<AddressView> for ShownAddress {
             recipients: view.recipients,
             delivered: view.delivered,
             event_time: view.event_at.map(clock::format_utc),
+            times: view.times.into(),
+            welcomed: view.welcomed,
             notification: view.notification.map(Into::into),
         }
     }

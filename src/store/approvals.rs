@@ -1,7 +1,7 @@
 //! An operator's decision on a join that waits.
 
 use super::{
-    Decided, Hand, JoinOutcome, Result, Source, Store, destinations, late_answers, memberships, pending_joins,
+    Decided, Hand, JoinOutcome, Result, Source, Store, destinations, late_answers, memberships, pending_joins, welcome,
 };
 use crate::clock::Millis;
 use crate::ids::{GroupId, UserId};
@@ -43,7 +43,12 @@ impl Store {
                     memberships::add_source(tx, &open, Source::Join)?;
                     open.id
                 }
-                None => memberships::insert(tx, flow, &user, asker, Source::Join, &Hand::Operator(operator), now)?,
+                None => {
+                    let hand = Hand::Operator(operator);
+                    let binding = memberships::insert(tx, flow, &user, asker, Source::Join, &hand, now)?;
+                    welcome::give(tx, (flow, &group), (asker, &user), now)?;
+                    binding
+                }
             };
             Ok(memberships::membership(tx.sql, binding)?.map_or(Decided::NotPending, Decided::Approved))
         })

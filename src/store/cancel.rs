@@ -3,16 +3,17 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::address_lookup::{self, find};
-use super::{Asked, Cancelled, Event, Result, State, Store, delivery_state};
+use super::{Asked, Cancelled, Event, Result, State, Store, delivery_state, welcome};
 use crate::clock::Millis;
 use crate::ids::Target;
-use crate::parcel::{DispatchId, Seq};
+use crate::parcel::{DispatchId, FlowId, Seq};
 
 /// One address of the push.
 struct Place {
     row: i64,
     address: String,
     id: Option<DispatchId>,
+    flow: FlowId,
     state: State,
     target: Option<Target>,
 }
@@ -46,6 +47,7 @@ impl Store {
                 }
                 delivery_state::end(tx, place.row, State::Cancelled, delivery_state::OK, now)?;
                 cancelled.dispatches.extend(place.id);
+                cancelled.dispatches.extend(welcome::cancel(tx, push, place.flow, now)?);
                 cancelled.done.extend(names);
             }
             if !cancelled.dispatches.is_empty() {
@@ -60,7 +62,7 @@ impl Store {
 fn places(sql: &Connection, push: i64) -> Result<Vec<Place>> {
     let mut query = sql.prepare_cached(
         "SELECT d.id, d.address, d.seq, d.state, f.kind, f.name, d.flow FROM dispatches d JOIN flows f ON f.id = d.flow
-         WHERE d.push = ?1 ORDER BY d.position",
+         WHERE d.push = ?1 AND d.welcome IS NULL ORDER BY d.position",
     )?;
     let rows = query.query_map([push], |row| {
         let (flow, seq): (_, Option<Seq>) = (row.get(6)?, row.get(2)?);
@@ -68,6 +70,7 @@ fn places(sql: &Connection, push: i64) -> Result<Vec<Place>> {
             row: row.get(0)?,
             address: row.get(1)?,
             id: seq.map(|seq| DispatchId { flow, seq }),
+            flow,
             state: State::from_number(row.get(3)?),
             target: address_lookup::target(row, 4, 5)?,
         })

@@ -64,7 +64,7 @@ fn was_given_away(sql: &Connection, push: &Submission) -> Result<bool> {
 fn earlier(sql: &Connection, push: PushKey) -> Result<Earlier> {
     let mut query = sql.prepare_cached(
         "SELECT coalesce(max(state < 2), 0), coalesce(sum(delivered), 0), coalesce(sum(recipients), 0)
-         FROM dispatches WHERE push = ?1",
+         FROM dispatches WHERE push = ?1 AND welcome IS NULL",
     )?;
     let read =
         |row: &rusqlite::Row<'_>| Ok(Earlier { open: row.get(0)?, delivered: row.get(1)?, recipients: row.get(2)? });

@@ -12,6 +12,7 @@ impl Store {
         &self,
         group: GroupId,
         policy: Option<JoinPolicy>,
+        welcome: Option<bool>,
         default: JoinPolicy,
         limit: i64,
         now: Millis,
@@ -29,7 +30,13 @@ impl Store {
                     .prepare_cached("UPDATE flows SET policy = ?2 WHERE id = ?1")?
                     .execute([flow, destinations::policy_number(policy)])?;
             }
-            let view = views::group(tx.sql, &group)?.unwrap_or(GroupView { id: group, policy: default, members: 0 });
+            if let Some(welcome) = welcome {
+                tx.sql
+                    .prepare_cached("UPDATE flows SET welcome = ?2 WHERE id = ?1")?
+                    .execute([flow, i64::from(welcome)])?;
+            }
+            let view = views::group(tx.sql, &group)?;
+            let view = view.unwrap_or(GroupView { id: group, policy: default, members: 0, welcome: false });
             Ok(Some((view, known.is_none())))
         })
         .await

@@ -7,7 +7,7 @@ use super::memberships::Open;
 use super::writer::Tx;
 use super::{
     Bind, Bound, Error, Hand, JoinOutcome, Limit, Removal, Result, Source, Store, Unbound, destinations, late_answers,
-    memberships, pending_joins,
+    memberships, pending_joins, welcome,
 };
 use crate::clock::Millis;
 use crate::ids::{GroupId, JoinPolicy, UserId};
@@ -95,6 +95,7 @@ pub(super) fn bind_in(tx: &mut Tx<'_>, bind: &Bind) -> Result<Bound> {
         return Ok(Bound::Pending);
     }
     let binding = memberships::insert(tx, flow, &bind.user, user, bind.source, &bind.hand, bind.now)?;
+    welcome::give(tx, (flow, &bind.group), (user, &bind.user), bind.now)?;
     let waited = pending_joins::take(tx, flow, user)?;
     // Who asks again and is accepted by now has that answer.
     let answer = waited.filter(|waited| bind.source != Source::Join || *waited != bind.reply);

@@ -6,7 +6,7 @@
 //! | files | subject |
 //! | --- | --- |
 //! | [`submit`], [`duplicates`], [`admission`], [`replace`], [`cancel`], [`address_lookup`], [`initiators`] | taking pushes, and taking them back |
-//! | [`delivery_state`], [`delivery_times`], [`standing`], [`schedule_and_expiry`], [`notification_queue`] | what becomes of a push with time, and who is told |
+//! | [`delivery_state`], [`delivery_times`], [`standing`], [`schedule_and_expiry`], [`welcome`], [`notification_queue`] | what becomes of a push with time, and who is told |
 //! | [`backlog`], [`acknowledge`], [`merged_answers`], [`set_aside`], [`recipients`], [`reach`] | what is owed, what was answered, and who has what |
 //! | [`memberships`], [`closing`], [`groups`], [`delete_group`], [`pending_joins`], [`late_answers`], [`destinations`] | groups and their members |
 //! | [`sessions`], [`terminals`], [`devices`], [`last_seen`] | MQTT sessions and devices |
@@ -67,6 +67,7 @@ mod terminals;
 mod totals;
 mod types;
 mod views;
+mod welcome;
 mod writer;
 
 use std::path::Path;

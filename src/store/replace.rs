@@ -13,9 +13,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::exception_kinds::HELD;
 use super::writer::Tx;
-use super::{Replacing, Result, State, Store, delivery_state, left_out};
+use super::{Replacing, Result, State, Store, delivery_state, left_out, welcome};
 use crate::clock::Millis;
-use crate::parcel::{BindingId, DispatchId, FlowId, Seq};
+use crate::parcel::{BindingId, DispatchId, FlowId, PushKey, Seq};
 
 /// A push may replace one that replaced one …, as often as this: who is left out of it has to be looked up in each.
 pub const MAX_REPLACED: usize = 100;
@@ -62,6 +62,7 @@ pub(super) enum NotReplaced {
 /// One address of the old push.
 struct Old {
     row: i64,
+    push: PushKey,
     flow: FlowId,
     seq: Option<Seq>,
     state: State,
@@ -175,11 +176,19 @@ fn find(sql: &Connection, initiator: &str, push_id: &str) -> Result<Option<i64>>
 fn addresses(sql: &Connection, push: i64) -> Result<Vec<Old>> {
     let mut query = sql.prepare_cached(
         "SELECT d.id, d.flow, d.seq, d.state, d.recipients - d.delivered - d.refused - d.gone, f.kind = 1
-         FROM dispatches d JOIN flows f ON f.id = d.flow WHERE d.push = ?1 ORDER BY d.position",
+         FROM dispatches d JOIN flows f ON f.id = d.flow WHERE d.push = ?1 AND d.welcome IS NULL ORDER BY d.position",
     )?;
     let rows = query.query_map([push], |row| {
         let state = State::from_number(row.get(3)?);
-        Ok(Old { row: row.get(0)?, flow: row.get(1)?, seq: row.get(2)?, state, open: row.get(4)?, direct: row.get(5)? })
+        Ok(Old {
+            row: row.get(0)?,
+            push,
+            flow: row.get(1)?,
+            seq: row.get(2)?,
+            state,
+            open: row.get(4)?,
+            direct: row.get(5)?,
+        })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -187,6 +196,7 @@ fn addresses(sql: &Connection, push: i64) -> Result<Vec<Old>> {
 fn cancel(tx: &mut Tx<'_>, old: &Old, replaced: &mut Replaced, now: Millis) -> Result<()> {
     delivery_state::end(tx, old.row, State::Cancelled, delivery_state::OK, now)?;
     replaced.cancelled.extend(old.id());
+    replaced.cancelled.extend(welcome::cancel(tx, old.push, old.flow, now)?);
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use super::address_lookup;
 use super::duplicates::original;
 use super::numbers::{UNCONFIRMED, priority};
 use super::{
-    AddressView, BindingView, GroupView, MemberView, NotificationView, PushView, Result, Source, State, Store,
-    destinations,
+    AddressView, BindingView, DeliveryTimes, GroupView, MemberView, NotificationView, PushView, Result, Source, State,
+    Store, destinations,
 };
 use crate::ids::{GroupId, UserId};
 use crate::parcel::{FlowId, PushKey};
@@ -112,8 +112,9 @@ fn push_row(row: &Row<'_>) -> rusqlite::Result<PushView> {
 fn with_addresses(sql: &Connection, mut view: PushView) -> Result<PushView> {
     let mut query = sql.prepare_cached(
         "SELECT d.address, d.state, d.code, d.recipients, d.delivered, d.refused, d.gone, d.event_at,
-                o.given_up, o.attempts, o.failure, o.next_at, f.kind, f.name
-         FROM dispatches d JOIN flows f ON f.id = d.flow LEFT JOIN outbox o ON o.dispatch = d.id WHERE d.push = ?1 ORDER BY d.position",
+                o.given_up, o.attempts, o.failure, o.next_at, f.kind, f.name, d.first_at, d.half_at, d.most_at, d.last_at,
+                (SELECT count(*) FROM dispatches w WHERE w.push = d.push AND w.welcome = d.flow AND w.state = 2)
+         FROM dispatches d JOIN flows f ON f.id = d.flow LEFT JOIN outbox o ON o.dispatch = d.id WHERE d.push = ?1 AND d.welcome IS NULL ORDER BY d.position",
     )?;
     let rows = query.query_map([view.key], |row| {
         let notification = match row.get(8)? {
@@ -122,7 +123,9 @@ fn with_addresses(sql: &Connection, mut view: PushView) -> Result<PushView> {
             }
             None => None,
         };
-        Ok(AddressView { notification, target: address_lookup::target(row, 12, 13)?, ..address_row(row)? })
+        let times = DeliveryTimes { first: row.get(14)?, half: row.get(15)?, most: row.get(16)?, last: row.get(17)? };
+        let (target, welcomed) = (address_lookup::target(row, 12, 13)?, row.get(18)?);
+        Ok(AddressView { notification, target, times, welcomed, ..address_row(row)? })
     })?;
     view.addresses = rows.collect::<rusqlite::Result<_>>()?;
     Ok(view)
@@ -141,16 +144,18 @@ pub(super) fn address_row(row: &Row<'_>) -> rusqlite::Result<AddressView> {
         event_at: row.get(7)?,
         target: None,
         notification: None,
+        times: DeliveryTimes::default(),
+        welcomed: 0,
     })
 }
 
-const GROUP: &str = "SELECT name, policy, members FROM flows WHERE kind = 0 AND ";
+const GROUP: &str = "SELECT name, policy, members, welcome FROM flows WHERE kind = 0 AND ";
 
 /// Rows whose name is no group ID belong to deleted groups.
 fn group_row(row: &Row<'_>) -> rusqlite::Result<Option<GroupView>> {
     let name: String = row.get(0)?;
-    let (policy, members) = (destinations::policy_from(row.get(1)?), row.get(2)?);
-    Ok(GroupId::parse(&name).ok().map(|id| GroupView { id, policy, members }))
+    let (policy, members, welcome) = (destinations::policy_from(row.get(1)?), row.get(2)?, row.get(3)?);
+    Ok(GroupId::parse(&name).ok().map(|id| GroupView { id, policy, members, welcome }))
 }
 
 pub(super) fn group(sql: &Connection, group: &GroupId) -> Result<Option<GroupView>> {

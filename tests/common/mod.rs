@@ -1,6 +1,7 @@
 //! The harness: the built binary with its own folder and free ports, clients that speak bytes, waits with a deadline.
 #![allow(dead_code, clippy::unwrap_used, clippy::disallowed_methods, clippy::needless_pass_by_value, unreachable_pub)]
 
+pub mod events;
 pub mod http;
 pub mod initiator;
 pub mod kannel;
@@ -137,6 +138,21 @@ impl Gateway {
         ready[name].as_str().unwrap_or_else(|| panic!("no {name} in {ready}")).parse().unwrap()
     }
 
+    /// A command that looks after the credentials of this gateway's store.
+    pub fn command(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(PAPCAST);
+        command.args(args).args(["--config", "broker.toml"]).current_dir(self.dir.path());
+        Output::of(&mut command)
+    }
+
+    /// Makes a token and answers it.
+    pub fn token(&self, kind: &str, name: &str, more: &[&str]) -> String {
+        let made = self.command(&[&[kind, "add", name, "--json"], more].concat());
+        assert_eq!(made.code, Some(0), "{made:?}");
+        let made: serde_json::Value = serde_json::from_str(&made.out).unwrap();
+        made["token"].as_str().unwrap().to_owned()
+    }
+
     pub fn http(&self) -> http::Client {
         http::Client::new(self.http)
     }
@@ -210,13 +226,14 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 
 /// Runs a command of papcast to its end, without the settings of whoever runs the tests.
 pub fn papcast(args: &[&str]) -> Output {
+    Output::of(&mut papcast_command(args))
+}
+
+/// The same, for who wants to do more with it.
+pub fn papcast_command(args: &[&str]) -> Command {
     let mut command = Command::new(PAPCAST);
-    let output = command.args(args).env("PAPCAST_CLI_CONFIG", "").stdin(Stdio::null()).output().unwrap();
-    Output {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    command.args(args).env("PAPCAST_CLI_CONFIG", "").stdin(Stdio::null());
+    command
 }
 
 #[derive(Debug)]
@@ -224,6 +241,17 @@ pub struct Output {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
+}
+
+impl Output {
+    fn of(command: &mut Command) -> Self {
+        let output = command.output().unwrap();
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
 }
 
 /// Lines that a process prints, with a deadline for each.
@@ -246,6 +274,19 @@ impl Lines {
 
     pub fn next(&self) -> String {
         self.receiver.recv_timeout(DEADLINE).expect("a line in time")
+    }
+
+    /// Waits until the other side ends.
+    pub fn wait_end(&self) {
+        let begin = Instant::now();
+        while !matches!(self.receiver.recv_timeout(DEADLINE), Err(std::sync::mpsc::RecvTimeoutError::Disconnected)) {
+            assert!(begin.elapsed() < DEADLINE, "it goes on");
+        }
+    }
+
+    /// A line that is there already.
+    pub fn try_next(&self) -> Option<String> {
+        self.receiver.try_recv().ok()
     }
 
     pub fn assert_silent(&self) {

@@ -15,27 +15,12 @@ const BAD_PASSWORD: u8 = 0x86;
 const NOT_AUTHORIZED: u8 = 0x87;
 const CLIENT_ID_INVALID: u8 = 0x85;
 
-/// A command that looks after the credentials of this gateway's store.
 fn command(gateway: &Gateway, args: &[&str]) -> Output {
-    let output = std::process::Command::new(super::common::PAPCAST)
-        .args(args)
-        .args(["--config", "broker.toml"])
-        .current_dir(gateway.dir.path())
-        .output()
-        .unwrap();
-    Output {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    gateway.command(args)
 }
 
-/// Makes a token and answers it.
 fn add(gateway: &Gateway, kind: &str, name: &str, more: &[&str]) -> String {
-    let made = command(gateway, &[&[kind, "add", name, "--json"], more].concat());
-    assert_eq!(made.code, Some(0), "{made:?}");
-    let made: Value = serde_json::from_str(&made.out).unwrap();
-    made["token"].as_str().unwrap().to_owned()
+    gateway.token(kind, name, more)
 }
 
 fn refused(gateway: &Gateway, connect: &Connect<'_>) -> u8 {

@@ -189,6 +189,8 @@ pub struct GroupView {
     pub id: GroupId,
     pub policy: JoinPolicy,
     pub members: u64,
+    /// A new member gets its last live push.
+    pub welcome: bool,
 }
 
 #[derive(Debug, Clone)]

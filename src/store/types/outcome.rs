@@ -53,6 +53,22 @@ pub struct AddressView {
     pub target: Option<Target>,
     /// Its result notification, while that is not received; only where a push is looked at.
     pub notification: Option<NotificationView>,
+    /// When its members had it; only where a push is looked at.
+    pub times: DeliveryTimes,
+    /// New members of the group who got it as its last push: they are not among the recipients.
+    pub welcomed: u64,
+}
+
+/// When members of a group had a push.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeliveryTimes {
+    pub first: Option<Millis>,
+    /// Half of them.
+    pub half: Option<Millis>,
+    /// 95 of 100.
+    pub most: Option<Millis>,
+    /// The last one so far.
+    pub last: Option<Millis>,
 }
 
 /// A result notification that nobody has received so far.
@@ -194,6 +210,8 @@ mod tests {
             event_at: None,
             target: None,
             notification: None,
+            times: DeliveryTimes::default(),
+            welcomed: 0,
         };
         address.describe()
     }

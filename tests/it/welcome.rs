@@ -1,0 +1,127 @@
+//! A new member gets the last live push of its group, where the group says so.
+
+use serde_json::{Value, json};
+
+use crate::common::http::Pap;
+use crate::common::mqtt::{Connect, Raw};
+use crate::common::{Gateway, in_seconds, papcast};
+
+fn group_with_welcome(gateway: &Gateway) {
+    let reply = gateway.http().json("PUT", "/api/v1/groups/news", json!({"welcome": "last"}));
+    assert_eq!((reply.status, &reply.json()["welcome"]), (201, &json!("last")), "{reply:?}");
+    gateway.http().bind("news", "old");
+}
+
+#[test]
+fn a_new_member_gets_the_last_push_on_the_groups_topic_and_is_not_one_of_n() {
+    let mut gateway = Gateway::start();
+    group_with_welcome(&gateway);
+    let http = gateway.http();
+    http.push("p1", "group:news", "first");
+    http.push("p2", "group:news", "second");
+    let mut old = Raw::connect(gateway.mqtt, &Connect::v3("o", "old"));
+    assert_eq!(old.push().text(), "first");
+    assert_eq!(old.push().text(), "second");
+    http.wait_outcome("p2", "delivered", "1 of 1");
+    // One who is here, one who comes later, and after a crash.
+    let mut here = Raw::connect(gateway.mqtt, &Connect::v5("h", "here"));
+    here.join("news");
+    let welcome = here.push();
+    assert_eq!((welcome.topic.as_str(), welcome.text()), ("groups/news", "second"));
+    assert_eq!(welcome.user_property("push-id").as_deref(), Some("p2"));
+    http.bind("news", "later");
+    gateway.kill();
+    gateway.restart();
+    let http = gateway.http();
+    let mut later = Raw::connect(gateway.mqtt, &Connect::v3("l", "later"));
+    let kept = later.push();
+    assert_eq!((kept.text(), kept.topic.as_str()), ("second", "groups/news"));
+    let shown = crate::common::wait_for("both to be counted", || {
+        let shown = http.outcome("p2");
+        (shown["welcomed"] == 2).then_some(shown)
+    });
+    assert_eq!((&shown["desc"], &shown["recipients"]), (&json!("1 of 1"), &json!(1)), "{shown}");
+    // The next push is for all three, and comes once to each.
+    http.push("p3", "group:news", "third");
+    assert_eq!(later.push().text(), "third");
+    later.assert_silent();
+    let recipients = http.get("/api/v1/pushes/p2/recipients").json();
+    assert_eq!(recipients["recipients"].as_array().unwrap().len(), 1, "{recipients}");
+}
+
+#[test]
+fn who_leaves_and_joins_again_does_not_get_the_same_push_twice() {
+    let gateway = Gateway::start();
+    group_with_welcome(&gateway);
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    alice.join("news");
+    gateway.http().push("p1", "group:news", "hello");
+    assert_eq!(alice.push().text(), "hello");
+    for _ in 0..2 {
+        alice.request("$push/leave/news", "");
+        alice.join("news");
+    }
+    let mut bob = Raw::connect(gateway.mqtt, &Connect::v5("b", "bob"));
+    for _ in 0..3 {
+        assert_eq!(bob.subscribe(&[("groups/news", 1)]), [1]);
+        bob.unsubscribe(&["groups/news"]);
+    }
+    assert_eq!(bob.push().text(), "hello");
+    alice.assert_silent();
+    bob.assert_silent();
+}
+
+#[test]
+fn what_is_over_or_was_not_asked_for_welcomes_nobody() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    http.bind("plain", "x");
+    http.push("p0", "group:plain", "hello");
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    alice.join("plain");
+    group_with_welcome(&gateway);
+    alice.join("news");
+    http.push("p1", "group:news", "cancelled");
+    alice.push();
+    assert_eq!(http.send("DELETE", "/api/v1/pushes/p1", "text/plain", b"").status, 200);
+    let mut bob = Raw::connect(gateway.mqtt, &Connect::v5("b", "bob"));
+    bob.join("news");
+    assert_eq!(
+        http.pap(&Pap::new("p2").to("group:news").text("brief").attribute("deliver-before-timestamp", &in_seconds(2)))
+            .pap_code(),
+        1001
+    );
+    alice.push();
+    bob.push();
+    http.wait_outcome("p2", "expired", "2 of 3");
+    let mut carl = Raw::connect(gateway.mqtt, &Connect::v5("c", "carl"));
+    carl.join("news");
+    carl.assert_silent();
+}
+
+/// Whoever takes a push back takes it back from new members too.
+#[test]
+fn a_cancelled_push_is_not_kept_for_a_new_member() {
+    let gateway = Gateway::start();
+    group_with_welcome(&gateway);
+    let http = gateway.http();
+    http.push("p1", "group:news", "hello");
+    http.bind("news", "later");
+    assert_eq!(http.send("DELETE", "/api/v1/pushes/p1", "text/plain", b"").status, 200);
+    let mut later = Raw::connect(gateway.mqtt, &Connect::v3("l", "later"));
+    later.assert_silent();
+    let notified = http.outcome("p1");
+    assert_eq!((&notified["state"], &notified["welcomed"]), (&json!("cancelled"), &json!(0)));
+}
+
+#[test]
+fn a_group_with_a_welcome_is_made_by_the_command() {
+    let gateway = Gateway::start();
+    let at = format!("http://{}", gateway.http);
+    let made = papcast(&["group", "add", "news", "--welcome", "last", "--json", "--gateway", &at]);
+    let made: Value = serde_json::from_str(&made.out).unwrap();
+    assert_eq!(made["welcome"], "last");
+    // What is not said stays.
+    let reply = gateway.http().json("PUT", "/api/v1/groups/news", json!({"policy": "closed"}));
+    assert_eq!(reply.json()["welcome"], "last");
+}
