@@ -533,3 +533,77 @@ fn no_function_is_longer_than_a_page() {
     }
     assert!(count > 1_000, "the functions were found: {count}");
 }
+
+/// Names of metrics in a text.
+fn metrics_in(text: &str) -> HashSet<&str> {
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let names = text.split(|c: char| !is_name(c)).filter(|word| word.starts_with("papcast_"));
+    names.collect()
+}
+
+/// docs/metrics.md is made from the code; what the dashboard and the alerts look at has to be there.
+#[test]
+fn dashboard_and_alerts_name_metrics_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let mut known = HashSet::new();
+    for line in fs::read_to_string(root.join("metrics.md")).unwrap().lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let name = cells[1].trim_matches('`');
+        if cells[2] == "histogram" {
+            known.extend(["bucket", "sum", "count"].map(|part| format!("{name}_{part}")));
+        }
+        known.insert(name.to_owned());
+    }
+    assert!(known.len() > 30, "the table was read");
+    let files =
+        ["monitoring/papcast-alerts.yml", "monitoring/papcast-alerts.test.yml", "monitoring/papcast-dashboard.json"];
+    for (file, at_least) in files.into_iter().zip([15, 15, 30]).chain([("monitoring.md", 5)]) {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        let named = metrics_in(&text);
+        assert!(named.len() >= at_least, "{file} was read: {named:?}");
+        for name in named {
+            assert!(known.contains(name), "{file}: there is no metric {name}");
+        }
+    }
+}
+
+#[test]
+fn every_alert_says_what_happened_and_what_to_do() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let [rules, tests, page] = ["monitoring/papcast-alerts.yml", "monitoring/papcast-alerts.test.yml", "monitoring.md"]
+        .map(|file| fs::read_to_string(root.join(file)).unwrap());
+    let mut names = HashSet::new();
+    for rule in rules.split("- alert: ").skip(1) {
+        let name = rule.lines().next().unwrap();
+        for part in ["severity: ", "summary: ", "description: "] {
+            assert!(rule.contains(part), "{name} has no {part}");
+        }
+        assert!(rule.contains(&format!("docs/monitoring.md, {name}.")), "{name} does not name its section");
+        assert!(page.contains(&format!("\n### {name}\n")), "docs/monitoring.md has no section {name}");
+        assert!(tests.contains(&format!("alertname=\"{name}\"")), "{name} is not tested");
+        assert!(names.insert(name), "{name} is there twice");
+    }
+    assert!(names.len() > 10, "the rules were read");
+    for heading in page.lines().filter_map(|line| line.strip_prefix("### ")) {
+        assert!(names.contains(heading), "docs/monitoring.md: there is no alert {heading}");
+    }
+}
+
+#[test]
+fn the_dashboard_can_be_imported_anywhere() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/monitoring/papcast-dashboard.json");
+    let dashboard: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert!(dashboard["id"].is_null(), "an id belongs to one installation of Grafana");
+    let mut ids = HashSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title} has the id of another panel");
+        assert!(panel["gridPos"]["w"].as_u64().unwrap() + panel["gridPos"]["x"].as_u64().unwrap() <= 24, "{title}");
+        if panel["type"] != "row" {
+            for one in panel["targets"].as_array().unwrap().iter().chain([panel]) {
+                assert_eq!(one["datasource"]["uid"], "${datasource}", "{title}");
+            }
+        }
+    }
+    assert!(ids.len() > 20, "the panels were read");
+}

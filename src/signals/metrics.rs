@@ -173,7 +173,7 @@ impl Default for Metrics {
             commit_requests: all.histogram("commit_requests", SIZES, "Requests that shared one commit."),
             connections: all.gauge("connections", "protocol, transport", "MQTT connections that have a session."),
             connects: all.counter("connects", "protocol, transport", "MQTT sessions that began."),
-            disconnects: all.counter("disconnects", "reason", "MQTT connections that ended, by reason."),
+            disconnects: disconnects(&mut all),
             joins: all.counter("joins", "", "Users that came into a group."),
             leaves: all.counter("leaves", "", "Users that left a group."),
             failed_sign_ins: all.counter("failed_sign_ins", "", "Sign-ins with a wrong token, over MQTT and HTTP."),
@@ -191,6 +191,16 @@ impl Default for Metrics {
             told: Mutex::default(),
         }
     }
+}
+
+/// Those that alerts look at are there from the start: Prometheus sees no increase in what was not there before.
+fn disconnects(all: &mut Describing) -> Family<Reason, Counter> {
+    let counters: Family<Reason, Counter> =
+        all.counter("disconnects", "reason", "MQTT connections that ended, by reason.");
+    for reason in ["lost", "keep-alive"] {
+        drop(counters.get_or_create(&Reason { reason }));
+    }
+    counters
 }
 
 /// Answers when it was started.

@@ -31,6 +31,7 @@ mod last_words;
 mod lifecycle;
 mod limits;
 mod logs;
+mod monitoring;
 mod mqtt;
 mod noise;
 mod notify;
