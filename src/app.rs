@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::{self, Broker, Watchdog};
+use crate::canary;
 use crate::clock;
 use crate::config::Config;
 use crate::control;
@@ -154,6 +155,11 @@ impl App {
             tasks.spawn("control", control.serve(Arc::clone(&self.gateway), self.reloader.clone(), intake.clone()));
         }
         tasks.spawn_gateway(&self.gateway, &intake);
+        let every = self.config.canary.every;
+        if !every.is_zero() {
+            let (gateway, server, canary_stop) = (Arc::clone(&self.gateway), Arc::clone(&self.mqtt), intake.clone());
+            tasks.spawn("canary", canary::run(gateway, server, every, canary_stop));
+        }
         tasks.spawn("files", watch_files(self.reloader.clone(), intake.clone()));
         let (watchdog, watch_stop) = (self.watchdog, intake.clone());
         tasks.spawn("router", async move {

@@ -9,6 +9,7 @@
 //! | [`app`] | puts the parts together, binds the listeners, watches the parts, runs until told to stop |
 //! | [`http`] | PAP endpoint, JSON API, health |
 //! | [`mqtt`] | the MQTT side: the only thing a terminal ever talks to; it delivers and takes acknowledgements |
+//! | [`canary`] | a terminal of the gateway's own, whose age shows that everything works |
 //! | [`gateway`] | what papcast does: group requests, submission, cancel, replace, notifications |
 //! | [`terminal`] | the reference terminal |
 //! | [`store`] | SQLite remembers memberships, pushes and who has what |
@@ -31,6 +32,7 @@ pub mod app;
 pub mod broker;
 pub mod budget;
 pub mod caller;
+pub mod canary;
 pub mod cli;
 pub mod client_address;
 pub mod clock;

@@ -115,11 +115,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "trace",
         ],
     ),
+    ("canary", &["caller", "clock", "credentials", "gateway", "log_limit", "mqtt", "store"]),
     ("terminal", &[]),
     (
         "app",
         &[
             "broker",
+            "canary",
             "clock",
             "config",
             "control",

@@ -268,6 +268,13 @@ impl Server {
         }
     }
 
+    /// Takes a connection that came another way than by a listener.
+    pub async fn adopt(&self, stream: std::net::TcpStream, remote: SocketAddr) -> std::io::Result<()> {
+        let arrival = Arc::new(Semaphore::new(1)).acquire_owned().await.map_err(std::io::Error::other)?;
+        self.hand_over(0, Newcomer { stream, remote, layers: Layers::None }, arrival);
+        Ok(())
+    }
+
     fn hand_over(&self, worker: usize, newcomer: Newcomer, arrival: Arrival) {
         let Newcomer { stream, remote, layers } = newcomer;
         if let Err(key) = self.registry.open_socket(remote.ip()) {

@@ -115,7 +115,7 @@ fn what_happens_to_a_group_is_shown_on_its_trace_topic() {
     let mut watcher = Raw::connect(gateway.mqtt, &Connect::v3("w", "watcher"));
     assert_eq!(watcher.subscribe(&[("$push/trace/a%2Fb", 1)]), [0]);
     let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
-    alice.join("a/b");
+    alice.join("a%2Fb");
     let join = watcher.publish_in();
     assert_eq!((join.topic.as_str(), &join.json()["event"]), ("$push/trace/a%2Fb", &json!("join")));
     alice.join("other");

@@ -133,3 +133,20 @@ fn the_configuration_in_the_documentation_is_one_that_prometheus_takes() {
     // The files that it names are on another machine.
     promtool(&["check", "config", "--syntax-only", path.to_str().unwrap()], "");
 }
+
+/// The whole way, in either mode: a submission, the store, the router, a worker, MQTT and back.
+#[test]
+fn the_canary_shows_that_pushes_come_through() {
+    for config in
+        ["canary.every = \"1s\"\n", "canary.every = \"1s\"\nauth.mode = \"required\"\nauth.open_metrics = true\n"]
+    {
+        let gateway = Gateway::start_with(config, &[]);
+        let value = |name: &str| -> f64 {
+            let metrics = gateway.http().get("/metrics").body;
+            let line = metrics.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap().to_owned();
+            line.rsplit_once(' ').unwrap().1.parse().unwrap()
+        };
+        wait_for("three pushes to the canary", || (value("papcast_deliveries_total") >= 3.0).then_some(()));
+        assert!(value("papcast_canary_age_seconds") < 5.0);
+    }
+}

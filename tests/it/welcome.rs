@@ -25,13 +25,18 @@ fn a_new_member_gets_the_last_push_on_the_groups_topic_and_is_not_one_of_n() {
     http.wait_outcome("p2", "delivered", "1 of 1");
     // One who is here, one who comes later, and after a crash.
     let mut here = Raw::connect(gateway.mqtt, &Connect::v5("h", "here"));
-    here.join("news");
-    let welcome = here.push();
+    here.publish("$push/join/news", 0, b"");
+    let first = here.publish_in();
+    let welcome = if first.qos == 1 { first } else { here.publish_in() };
+    here.puback(welcome.id);
     assert_eq!((welcome.topic.as_str(), welcome.text()), ("groups/news", "second"));
     assert_eq!(welcome.user_property("push-id").as_deref(), Some("p2"));
+    crate::common::wait_for("it to be counted", || (http.outcome("p2")["welcomed"] == 1).then_some(()));
     http.bind("news", "later");
     gateway.kill();
     gateway.restart();
+    // The answer to the join may have come behind it.
+    drop(here);
     let http = gateway.http();
     let mut later = Raw::connect(gateway.mqtt, &Connect::v3("l", "later"));
     let kept = later.push();
@@ -62,11 +67,20 @@ fn who_leaves_and_joins_again_does_not_get_the_same_push_twice() {
         alice.join("news");
     }
     let mut bob = Raw::connect(gateway.mqtt, &Connect::v5("b", "bob"));
-    for _ in 0..3 {
+    // What it gets may come before the answer to its request.
+    bob.publish("$push/join/news", 0, b"");
+    let texts = [bob.publish_in(), bob.publish_in()].map(|publish| {
+        if publish.qos > 0 {
+            bob.puback(publish.id);
+        }
+        publish.topic
+    });
+    assert!(texts.contains(&"groups/news".to_owned()), "{texts:?}");
+    for _ in 0..2 {
         assert_eq!(bob.subscribe(&[("groups/news", 1)]), [1]);
+        bob.request("$push/leave/news", "");
         bob.unsubscribe(&["groups/news"]);
     }
-    assert_eq!(bob.push().text(), "hello");
     alice.assert_silent();
     bob.assert_silent();
 }
