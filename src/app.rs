@@ -8,7 +8,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::broker::{self, Broker, Watchdog};
+use crate::broker::{self, Broker, Publisher, Watchdog};
 use crate::canary;
 use crate::clock;
 use crate::config::Config;
@@ -47,6 +47,7 @@ pub struct App {
     lives: Lives,
     upgraded: Receiver<Upgraded>,
     mqtt: Arc<mqtt::Server>,
+    publisher: Publisher,
     watchdog: Watchdog,
     health: Health,
 }
@@ -116,6 +117,7 @@ impl App {
             lives,
             upgraded,
             mqtt,
+            publisher: broker.publisher(),
             watchdog,
             health,
         })
@@ -155,6 +157,7 @@ impl App {
             tasks.spawn("control", control.serve(Arc::clone(&self.gateway), self.reloader.clone(), intake.clone()));
         }
         tasks.spawn_gateway(&self.gateway, &intake);
+        tasks.spawn_gauges(&self.gateway, self.publisher, Arc::clone(&self.mqtt), intake.clone());
         let every = self.config.canary.every;
         if !every.is_zero() {
             let (gateway, server, canary_stop) = (Arc::clone(&self.gateway), Arc::clone(&self.mqtt), intake.clone());
@@ -240,10 +243,26 @@ impl Tasks {
         self.spawn("clock", async move { ours.keep_time(clock_stop).await });
         let (ours, house_stop) = (Arc::clone(gateway), stop.clone());
         self.spawn("housekeeping", async move { ours.keep_house(house_stop).await });
-        let (ours, gauge_stop) = (Arc::clone(gateway), stop.clone());
-        self.spawn("gauges", async move { ours.keep_gauges(gauge_stop).await });
         let (ours, forget_stop) = (Arc::clone(gateway), stop.clone());
         self.spawn("retention", async move { ours.forget_old(forget_stop).await });
+    }
+
+    /// Numbers for /metrics, with those that the gateway does not know.
+    fn spawn_gauges(
+        &self,
+        gateway: &Arc<Gateway>,
+        publisher: Publisher,
+        mqtt: Arc<mqtt::Server>,
+        stop: CancellationToken,
+    ) {
+        let others = move |gauges: &signals::Gauges| {
+            let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            gauges.publisher_bytes.set(number(publisher.bytes_waiting()));
+            gauges.router_topics.set(number(publisher.topics()));
+            gauges.watchers.set(number(mqtt.watchers()));
+        };
+        let gateway = Arc::clone(gateway);
+        self.spawn("gauges", async move { gateway.keep_gauges(others, stop).await });
     }
 
     fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {

@@ -96,9 +96,16 @@ impl Publisher {
         !self.interest.has(&Channel::Open) || self.enqueue(Out::Open(message))
     }
 
-    #[cfg(test)]
-    pub(super) fn bytes_waiting(&self) -> usize {
+    /// Bytes of what waits for the router.
+    #[must_use]
+    pub fn bytes_waiting(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Topics that groups have of their own in the router.
+    #[must_use]
+    pub fn topics(&self) -> usize {
+        self.interest.own_topics()
     }
 
     fn enqueue(&self, out: Out) -> bool {

@@ -105,6 +105,11 @@ impl Interest {
         }
     }
 
+    /// Topics that groups have of their own.
+    pub(super) fn own_topics(&self) -> usize {
+        self.wanted().own.len()
+    }
+
     pub(super) fn has(&self, channel: &Channel) -> bool {
         self.route(channel).is_some()
     }

@@ -8,19 +8,21 @@ use super::Gateway;
 use crate::clock;
 use crate::faults;
 use crate::log_limit::LogLimit;
+use crate::signals::Gauges;
 
 /// How often; less often where a look takes long, so that looking never takes more than a twentieth of the time.
 const PAUSE: Duration = Duration::from_secs(10);
 const SHARE: u32 = 20;
 
 impl Gateway {
-    /// Runs until told to stop.
-    pub async fn keep_gauges(&self, stop: CancellationToken) {
+    /// Runs until told to stop. `others`: sets what the gateway does not know.
+    pub async fn keep_gauges(&self, others: impl Fn(&Gauges) + Send, stop: CancellationToken) {
         let failed = LogLimit::new(1);
         let mut pause = Duration::ZERO;
         while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
             faults::trip("gauges");
             let begun = Instant::now();
+            others(&self.signals.metrics.gauges);
             if let Some(Err(error)) = stop.run_until_cancelled(self.look_at_totals()).await
                 && let Some(left_out) = failed.pass()
             {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::{Gateway, InSight};
 use crate::clock::{self, Millis};
 use crate::ids::UserId;
-use crate::parcel::PushKey;
-use crate::store::{Error, LastSeen, Recipient, State, Wanted, Why};
+use crate::parcel::{DispatchId, PushKey};
+use crate::store::{Detail, Error, LastSeen, Recipient, State, Wanted, Why};
 
 /// Why somebody has not got a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,7 +131,8 @@ impl Gateway {
         let mut page = Page::default();
         for _ in 0..LOOKS {
             let look = if asked.reason.is_some() { LOOK } else { limit };
-            let found = self.store.recipients(initiator.into(), push_id.into(), wanted, after, look).await?;
+            let found =
+                self.store.recipients(initiator.into(), push_id.into(), wanted, after, look, Detail::Full).await?;
             let Some(found) = found else { return Ok(None) };
             let places: Vec<(i64, i64)> = found.recipients.iter().map(|recipient| recipient.place).collect();
             for (explained, place) in self.explain(initiator, found.recipients).await.into_iter().zip(places) {
@@ -166,11 +167,14 @@ impl Gateway {
         counts.insert("delivered", push.addresses.iter().map(|address| address.delivered).sum());
         let mut after = (0, 0);
         loop {
-            let look = self.store.recipients(initiator.into(), push_id.into(), Wanted::Missing, after, usize::MAX);
-            let found = look.await?;
-            let Some(found) = found else { return Ok(None) };
-            for explained in self.explain(initiator, found.recipients).await {
-                if let Some(reason) = explained.reason {
+            let (initiator, push_id) = (initiator.to_owned(), push_id.to_owned());
+            let look = self.store.recipients(initiator, push_id, Wanted::Missing, after, usize::MAX, Detail::Reasons);
+            let Some(found) = look.await? else { return Ok(None) };
+            let in_sight = self.in_sight(&found.recipients).await;
+            for one in &found.recipients {
+                // Where nobody is here nobody has to be looked for.
+                let now = if in_sight.is_empty() { None } else { whom(one).and_then(|whom| in_sight.get(&whom)) };
+                if let Some(reason) = reason(one, now) {
                     *counts.entry(reason.name()).or_default() += 1;
                 }
             }
@@ -181,9 +185,12 @@ impl Gateway {
         }
     }
 
+    async fn in_sight(&self, recipients: &[Recipient]) -> HashMap<(UserId, DispatchId), InSight> {
+        self.terminals().look(recipients.iter().filter_map(whom).collect()).await
+    }
+
     async fn explain(&self, initiator: &str, recipients: Vec<Recipient>) -> Vec<Explained> {
-        let whom = |one: &Recipient| Some((UserId::parse(&one.user).ok()?, one.id));
-        let in_sight = self.terminals().look(recipients.iter().filter_map(whom).collect()).await;
+        let in_sight = self.in_sight(&recipients).await;
         // Where nobody is here nobody has to be looked for.
         let seen = |one: &Recipient| if in_sight.is_empty() { None } else { in_sight.get(&whom(one)?).copied() };
         // What keeps them waiting may be a push to somebody else, too: their terminals have one window for all.
@@ -211,20 +218,38 @@ impl Gateway {
     }
 }
 
+/// A member and a push, as the terminals know them.
+fn whom(one: &Recipient) -> Option<(UserId, DispatchId)> {
+    Some((UserId::parse(&one.user).ok()?, one.id))
+}
+
+/// Why a member has not got it; none for one who has.
+fn reason(recipient: &Recipient, now: Option<&InSight>) -> Option<Reason> {
+    Some(match recipient.why {
+        Why::Has => return None,
+        Why::TooLarge => Reason::TooLarge,
+        Why::Refused => Reason::Refused,
+        Why::SetAside => Reason::SetAside,
+        Why::Left => Reason::Left,
+        Why::Expired => Reason::Expired,
+        Why::Cancelled => Reason::Cancelled,
+        Why::Owed => match now {
+            Some(InSight { sent_at: Some(_), .. }) => Reason::Sent,
+            Some(_) => Reason::Behind,
+            None if recipient.seen.at.is_some() || recipient.seen.was_here => Reason::Away,
+            None => Reason::NeverConnected,
+        },
+    })
+}
+
 /// `first`: the push that keeps its terminals busy, where that may be named.
 fn explain(recipient: Recipient, now: Option<InSight>, first: Option<&str>) -> Explained {
-    let (reason, desc) = match recipient.why {
-        Why::Has => (None, String::new()),
-        Why::TooLarge => (Some(Reason::TooLarge), too_large(&recipient)),
-        Why::Refused => (Some(Reason::Refused), recipient.words.into_owned()),
-        Why::SetAside => (Some(Reason::SetAside), recipient.words.into_owned()),
-        Why::Left => (Some(Reason::Left), recipient.words.into_owned()),
-        Why::Expired => (Some(Reason::Expired), recipient.words.into_owned()),
-        Why::Cancelled => (Some(Reason::Cancelled), recipient.words.into_owned()),
-        Why::Owed => {
-            let (reason, desc) = owed(&recipient.seen, now, first);
-            (Some(reason), desc)
-        }
+    let reason = reason(&recipient, now.as_ref());
+    let desc = match recipient.why {
+        Why::Has => String::new(),
+        Why::TooLarge => too_large(&recipient),
+        Why::Owed => owed(&recipient.seen, now, first),
+        Why::Refused | Why::SetAside | Why::Left | Why::Expired | Why::Cancelled => recipient.words.into_owned(),
     };
     Explained {
         user: recipient.user,
@@ -239,31 +264,29 @@ fn explain(recipient: Recipient, now: Option<InSight>, first: Option<&str>) -> E
     }
 }
 
-/// Why somebody has not got it who is owed it.
-fn owed(seen: &LastSeen, now: Option<InSight>, first: Option<&str>) -> (Reason, String) {
+/// Why somebody has not got it who is owed it, in words.
+fn owed(seen: &LastSeen, now: Option<InSight>, first: Option<&str>) -> String {
     match (now, first) {
         (Some(InSight { sent_at: Some(at), times: 0 | 1, .. }), _) => {
-            (Reason::Sent, format!("sent at {}, and not acknowledged", clock::format_utc(at)))
+            format!("sent at {}, and not acknowledged", clock::format_utc(at))
         }
         (Some(InSight { sent_at: Some(at), times, .. }), _) => {
-            (Reason::Sent, format!("sent {times} times, last at {}, and not acknowledged", clock::format_utc(at)))
+            format!("sent {times} times, last at {}, and not acknowledged", clock::format_utc(at))
         }
         (Some(_), Some(first)) => {
-            (Reason::Behind, format!("connected, and waits behind the push {first:?}, which is not acknowledged"))
+            format!("connected, and waits behind the push {first:?}, which is not acknowledged")
         }
         (Some(InSight { oldest: Some(_), .. }), None) => {
-            (Reason::Behind, "connected, and waits behind another push, which is not acknowledged".into())
+            "connected, and waits behind another push, which is not acknowledged".into()
         }
-        (Some(_), None) => {
-            (Reason::Behind, "connected; it is about to be sent, or its acknowledgement to be written down".into())
-        }
+        (Some(_), None) => "connected; it is about to be sent, or its acknowledgement to be written down".into(),
         (None, _) => match seen.at {
             Some(at) => {
                 let why = seen.gone.as_ref().map(|gone| format!(": {gone}")).unwrap_or_default();
-                (Reason::Away, format!("away since {}{why}", clock::format_utc(at)))
+                format!("away since {}{why}", clock::format_utc(at))
             }
-            None if seen.was_here => (Reason::Away, "away for longer than store.retention".into()),
-            None => (Reason::NeverConnected, "no terminal of this user was ever here".into()),
+            None if seen.was_here => "away for longer than store.retention".into(),
+            None => "no terminal of this user was ever here".into(),
         },
     }
 }

@@ -158,6 +158,10 @@ impl Registry {
         self.watchers.load(Ordering::Relaxed) < self.bounds().watchers
     }
 
+    pub(super) fn watcher_count(&self) -> usize {
+        self.watchers.load(Ordering::Relaxed)
+    }
+
     /// A connection begins or ceases to watch.
     pub(super) fn count_watcher(&self, begins: bool) {
         if begins {

@@ -288,6 +288,12 @@ impl Server {
         self.registry.send(worker, Command::Accept { stream, remote, layers, arrival });
     }
 
+    /// Connections that watch with wildcards, or what happens to groups.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.registry.watcher_count()
+    }
+
     /// Closes all connections; what they acknowledged is stored when this returns.
     pub async fn stop(&self) {
         self.registry.stop().await;

@@ -25,6 +25,14 @@ pub(super) fn of_user(sql: &Connection, user: &str, has_answered: bool) -> Resul
     Ok(seen?)
 }
 
+/// Whether a terminal of the user was ever here, as far as it is remembered.
+pub(super) fn was_here(sql: &Connection, user: &str) -> Result<bool> {
+    let mut query = sql.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM terminals WHERE user = ?1) OR EXISTS (SELECT 1 FROM sessions WHERE user = ?1)",
+    )?;
+    Ok(query.query_row([user], |row| row.get(0))?)
+}
+
 /// The MQTT version of the terminal that was seen last.
 pub(super) fn protocol(sql: &Connection, user: &str) -> Result<Option<String>> {
     let mut query =

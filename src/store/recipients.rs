@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    LastSeen, Recipient, RecipientPage, Result, State, Store, Wanted, Why, delivery_times, last_seen, left_out,
+    Detail, LastSeen, Recipient, RecipientPage, Result, State, Store, Wanted, Why, delivery_times, last_seen, left_out,
     set_aside,
 };
 use crate::parcel::{BindingId, DispatchId, FlowId, Seq};
@@ -37,6 +37,7 @@ impl Store {
         wanted: Wanted,
         after: (i64, i64),
         limit: usize,
+        detail: Detail,
     ) -> Result<Option<RecipientPage>> {
         self.read(move |sql| {
             let snapshot = sql.unchecked_transaction()?;
@@ -45,15 +46,24 @@ impl Store {
                 .query_row([initiator, push_id], |row| row.get(0))
                 .optional()?;
             let Some(push) = push else { return Ok(None) };
-            let mut page = page(&snapshot, push, wanted, after, limit)?;
-            know_times(&snapshot, &mut page)?;
+            let mut page = page(&snapshot, push, wanted, after, limit, detail)?;
+            if detail == Detail::Full {
+                know_times(&snapshot, &mut page)?;
+            }
             Ok(Some(page))
         })
         .await
     }
 }
 
-fn page(sql: &Connection, push: i64, wanted: Wanted, after: (i64, i64), limit: usize) -> Result<RecipientPage> {
+fn page(
+    sql: &Connection,
+    push: i64,
+    wanted: Wanted,
+    after: (i64, i64),
+    limit: usize,
+    detail: Detail,
+) -> Result<RecipientPage> {
     let mut page = RecipientPage::default();
     let mut looked = 0;
     for dispatch in dispatches(sql, push, after.0)? {
@@ -77,10 +87,7 @@ fn page(sql: &Connection, push: i64, wanted: Wanted, after: (i64, i64), limit: u
             let acked: Seq = row.get(2)?;
             let mut recipient = recipient(&dispatch, binding, row.get(1)?, acked, stated, row.get(5)?);
             if !left_out && wanted.has(recipient.state) {
-                if recipient.why == Why::SetAside {
-                    recipient.words = set_aside::describe(sql, binding, dispatch.seq)?.into();
-                }
-                recipient.seen = last_seen::of_user(sql, &recipient.user, acked > joined)?;
+                describe(sql, &mut recipient, detail, acked > joined)?;
                 page.recipients.push(recipient);
             }
             if page.recipients.len() >= limit || looked >= LOOK {
@@ -90,6 +97,20 @@ fn page(sql: &Connection, push: i64, wanted: Wanted, after: (i64, i64), limit: u
         }
     }
     Ok(page)
+}
+
+/// What is known of a member beside its cursor. `has_answered`: a terminal of it has acknowledged something.
+fn describe(sql: &Connection, recipient: &mut Recipient, detail: Detail, has_answered: bool) -> Result<()> {
+    if detail == Detail::Reasons {
+        let asks = recipient.why == Why::Owed;
+        recipient.seen.was_here = asks && (has_answered || last_seen::was_here(sql, &recipient.user)?);
+        return Ok(());
+    }
+    if recipient.why == Why::SetAside {
+        recipient.words = set_aside::describe(sql, recipient.place.1, recipient.id.seq)?.into();
+    }
+    recipient.seen = last_seen::of_user(sql, &recipient.user, has_answered)?;
+    Ok(())
 }
 
 /// When those had it of whom nothing else says so.

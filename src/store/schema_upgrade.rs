@@ -322,8 +322,11 @@ mod tests {
             crate::store::Fetch { binding: 7, after: crate::parcel::Seq(7), limit: 9, max_bytes: 9_999, now: 20 };
         let owed = store.fetch(fetch).await.unwrap().unwrap();
         assert_eq!(owed.parcels.len(), 1, "bob is owed it");
-        let page =
-            store.recipients("i".into(), "next".into(), crate::store::Wanted::All, (0, 0), 9).await.unwrap().unwrap();
+        let page = store
+            .recipients("i".into(), "next".into(), crate::store::Wanted::All, (0, 0), 9, crate::store::Detail::Full)
+            .await
+            .unwrap()
+            .unwrap();
         let mut users: Vec<&str> = page.recipients.iter().map(|one| one.user.as_str()).collect();
         users.sort_unstable();
         assert_eq!(users, ["alice", "bob"], "carl had left");

@@ -186,7 +186,12 @@ async fn what_was_stepped_over_again_after_a_crash_was_listed_as_delivered() {
     open.store.cancel("i".into(), "p3".into(), vec![], 22).await.unwrap();
     open.store.settle(told(first.next().next(), vec![stepped(first.next().next())]), 23).await.unwrap();
     for (id, state) in [("p1", State::Delivered), ("p2", State::Cancelled), ("p3", State::Cancelled)] {
-        let page = open.store.recipients("i".into(), id.into(), Wanted::All, (0, 0), 10).await.unwrap().unwrap();
+        let page = open
+            .store
+            .recipients("i".into(), id.into(), Wanted::All, (0, 0), 10, crate::store::Detail::Full)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(page.recipients[0].state, state, "{id}");
     }
 }
@@ -315,7 +320,12 @@ async fn who_had_been_away_walked_over_the_whole_history_of_a_busy_group() {
     assert!(taken < 500, "{taken} steps to write down one acknowledgement");
     let view = open.store.push("i".into(), "last".into()).await.unwrap().unwrap();
     assert_eq!((view.addresses[0].state, view.addresses[0].delivered), (State::Delivered, 1));
-    let page = open.store.recipients("i".into(), "first".into(), Wanted::All, (0, 0), 10).await.unwrap().unwrap();
+    let page = open
+        .store
+        .recipients("i".into(), "first".into(), Wanted::All, (0, 0), 10, crate::store::Detail::Full)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(page.recipients.iter().all(|one| one.state == State::Expired), "{page:?}");
 }
 

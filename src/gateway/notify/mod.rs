@@ -98,12 +98,16 @@ impl Gateway {
                     );
                 }
                 self.store.notified(notification.dispatch).await?;
+                self.signals.metrics.notifications.received.inc();
                 return Ok(true);
             }
             Err(failure) => failure.to_string(),
         };
         let next_at = backoff::next_attempt(&notification, self.notify.give_up);
+        let counts = &self.signals.metrics.notifications;
+        counts.failed.inc();
         if next_at.is_none() {
+            counts.given_up.inc();
             tracing::warn!(
                 push_id = notification.push_id,
                 attempts = notification.attempts + 1,

@@ -70,7 +70,14 @@ impl World {
     async fn recipients(&self, push: usize) -> Vec<Listed> {
         let page = self
             .store()
-            .recipients("i".into(), push.to_string(), crate::store::Wanted::All, (0, 0), 1_000)
+            .recipients(
+                "i".into(),
+                push.to_string(),
+                crate::store::Wanted::All,
+                (0, 0),
+                1_000,
+                crate::store::Detail::Full,
+            )
             .await
             .unwrap();
         let page = page.unwrap_or_default();

@@ -160,6 +160,14 @@ impl Wanted {
     }
 }
 
+/// How much is wanted of each recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    Full,
+    /// Only what a count of reasons needs: no words, no times.
+    Reasons,
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct RecipientPage {
     pub recipients: Vec<Recipient>,
