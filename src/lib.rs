@@ -25,7 +25,7 @@
 //! | [`parcel`] | what travels: one push on its way to one destination |
 //! | [`signals`] | what happens, for those who look on: events, time lines of devices, numbers, log lines |
 //! | [`config`], [`telemetry`], [`trace`] | settings, where the log goes, and traces |
-//! | [`supervision`], [`open_files`], [`faults`], [`log_limit`], [`rate_limit`], [`client_address`], [`budget`], [`clock`], [`ids`] | which parts live, how many connections the system allows, faults for tests, repeated log lines, how often, what is one address, shared bounds, time, names |
+//! | [`supervision`], [`open_files`], [`faults`], [`log_limit`], [`rate_limit`], [`client_address`], [`budget`], [`watched_files`], [`clock`], [`ids`] | which parts live, how many connections the system allows, faults for tests, repeated log lines, how often, what is one address, shared bounds, files that change, time, names |
 
 pub mod address_resolution;
 pub mod app;
@@ -65,3 +65,4 @@ pub mod terminal;
 pub mod tls;
 pub mod token;
 pub mod trace;
+pub mod watched_files;

@@ -14,6 +14,9 @@ pub(super) struct Args {
     /// Of this initiator only; without it, of all that the caller may see.
     #[arg(long, value_name = "NAME")]
     initiator: Option<String>,
+    /// Only these: scheduled (not due yet), pending (being delivered) or finished.
+    #[arg(long, value_parser = ["scheduled", "pending", "finished"])]
+    state: Option<String>,
     /// So many at most.
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     limit: u16,
@@ -26,7 +29,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let Admin { gateway, json } = &args.admin;
     let whose = args.initiator.as_deref().unwrap_or("*");
     let after = args.after.map(|after| format!("&after={}", escape(&after))).unwrap_or_default();
-    let path = format!("/api/v1/pushes?limit={}&initiator={}{after}", args.limit, escape(whose));
+    let state = args.state.map(|state| format!("&state={state}")).unwrap_or_default();
+    let path = format!("/api/v1/pushes?limit={}&initiator={}{state}{after}", args.limit, escape(whose));
     let page = gateway.json(Method::GET, &path, None).await?;
     if *json {
         out::page(page["pushes"].as_array().map_or(&[], Vec::as_slice), &page["next"]);

@@ -21,7 +21,9 @@ use crate::caller::Caller;
 use crate::clock::{self, Millis};
 use crate::gateway::{Content, PushRequest, Replace};
 use crate::policy::Action;
-use crate::store::{AddressView, DeliveryMethod, DeliveryTimes, Digest, NotificationView, Notify, Priority, PushView};
+use crate::store::{
+    AddressView, DeliveryMethod, DeliveryTimes, Digest, NotificationView, Notify, Priority, PushStage, PushView,
+};
 
 /// A push as it is posted.
 #[derive(Debug, Deserialize)]
@@ -351,9 +353,28 @@ pub(super) struct Pushes {
     next: Option<String>,
 }
 
+/// Which pushes are listed.
+#[derive(Debug, Deserialize)]
+pub(super) struct Filter {
+    /// `scheduled` (an address is not due yet), `pending` (one is being delivered) or `finished`.
+    #[serde(default)]
+    state: Option<String>,
+}
+
+impl Filter {
+    fn stage(&self) -> Result<Option<PushStage>, Problem> {
+        let Some(name) = self.state.as_deref() else { return Ok(None) };
+        let known = PushStage::ALL.map(PushStage::name).join(", ");
+        let short: String = name.chars().take(64).collect();
+        let unknown = || Problem::bad_request(format!("state: {short:?} is none; known: {known}"));
+        PushStage::parse(name).map(Some).ok_or_else(unknown)
+    }
+}
+
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Query(page): Query<Page>,
+    Query(filter): Query<Filter>,
     Query(whose): Query<Whose>,
     caller: Caller,
 ) -> Result<Json<Pushes>, Problem> {
@@ -363,7 +384,8 @@ pub(super) async fn list(
         Some(Err(_)) => return Err(Problem::bad_request("after= takes what an earlier answer named as next")),
     };
     let whose = if whose.is_everybody(&caller) { None } else { Some(whose.of(&caller, Action::SeeAllPushes)) };
-    let (views, more) = api.gateway.store().pushes(whose, before, page.limit()).await?;
+    let stage = filter.stage()?;
+    let (views, more) = api.gateway.store().pushes(whose, stage, before, page.limit()).await?;
     let next = views.last().filter(|_| more).map(|view| view.key.to_string());
     Ok(Json(Pushes { pushes: views.into_iter().map(Into::into).collect(), next }))
 }

@@ -10,7 +10,7 @@ use super::problem::Problem;
 
 /// All that know any. An endpoint that is not in the list takes none.
 const KNOWN: &[(Method, &str, &[&str])] = &[
-    (Method::GET, "/api/v1/pushes", &["limit", "after", "initiator"]),
+    (Method::GET, "/api/v1/pushes", &["state", "limit", "after", "initiator"]),
     (Method::GET, "/api/v1/pushes/{push_id}", &["initiator"]),
     (Method::DELETE, "/api/v1/pushes/{push_id}", &["initiator"]),
     (

@@ -6,7 +6,6 @@ mod signature_check;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,6 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::clock;
 use crate::config;
+use crate::watched_files::Stamps;
 
 /// Longest token in bytes.
 pub const LONGEST: usize = 8_192;
@@ -56,7 +56,7 @@ pub struct Jwt {
 struct Current {
     keys: Arc<[Key]>,
     /// When the files changed last.
-    stamps: Vec<Option<SystemTime>>,
+    stamps: Stamps,
 }
 
 /// A key is for one algorithm: a public key can never be taken for a secret.
@@ -205,8 +205,8 @@ fn files(settings: &config::Jwt) -> impl Iterator<Item = (&'static str, &PathBuf
     jwks.chain(keys).chain(settings.secret.iter().map(|path| ("jwt.secret", path)))
 }
 
-fn stamps(settings: &config::Jwt) -> Vec<Option<SystemTime>> {
-    files(settings).map(|(_, path)| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()).collect()
+fn stamps(settings: &config::Jwt) -> Stamps {
+    Stamps::of(files(settings).map(|(_, path)| path))
 }
 
 fn read(settings: &config::Jwt) -> Result<Current, Error> {

@@ -6,8 +6,8 @@ use super::address_lookup;
 use super::duplicates::original;
 use super::numbers::{UNCONFIRMED, priority};
 use super::{
-    AddressView, BindingView, DeliveryTimes, GroupView, MemberView, NotificationView, PushView, Result, Source, State,
-    Store, destinations,
+    AddressView, BindingView, DeliveryTimes, GroupView, MemberView, NotificationView, PushStage, PushView, Result,
+    Source, State, Store, destinations,
 };
 use crate::ids::{GroupId, UserId};
 use crate::parcel::{FlowId, PushKey};
@@ -47,12 +47,14 @@ impl Store {
     pub async fn pushes(
         &self,
         initiator: Option<String>,
+        stage: Option<PushStage>,
         before: Option<i64>,
         limit: usize,
     ) -> Result<(Vec<PushView>, bool)> {
         self.read(move |sql| {
             let of = if initiator.is_some() { "initiator = ?3 AND" } else { "?3 IS NULL AND" };
-            let mut query = sql.prepare_cached(&format!("{PUSH} WHERE {of} id < ?1 ORDER BY id DESC LIMIT ?2"))?;
+            let at = stage.map_or("", of_stage);
+            let mut query = sql.prepare_cached(&format!("{PUSH} WHERE {of} {at} id < ?1 ORDER BY id DESC LIMIT ?2"))?;
             let mut rows = query.query(params![before.unwrap_or(i64::MAX), limit as i64, initiator])?;
             let (mut views, mut addresses) = (Vec::new(), 0);
             while let Some(row) = rows.next()? {
@@ -86,6 +88,19 @@ impl Store {
             Ok(found)
         })
         .await
+    }
+}
+
+/// What is open is found by the indexes of what is open.
+fn of_stage(stage: PushStage) -> &'static str {
+    match stage {
+        PushStage::Scheduled => "id IN (SELECT push FROM dispatches WHERE state = 0 AND priority IN (0, 1, 2)) AND",
+        PushStage::Pending => {
+            "id IN (SELECT push FROM dispatches WHERE state < 2 AND state = 1 AND welcome IS NULL) AND"
+        }
+        PushStage::Finished => {
+            "NOT EXISTS (SELECT 1 FROM dispatches d WHERE d.push = pushes.id AND d.state < 2 AND d.welcome IS NULL) AND"
+        }
     }
 }
 

@@ -9,7 +9,6 @@ mod validity;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
 
 use rustls::RootCertStore;
 use rustls::crypto::ring;
@@ -23,6 +22,7 @@ pub use self_signed::{Made, self_signed};
 pub use validity::{Validity, validity};
 
 use crate::config::{self, ClientAuth};
+use crate::watched_files::Stamps;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -45,7 +45,7 @@ pub struct Certificates {
 struct Current {
     config: Arc<ServerConfig>,
     /// When the files changed last.
-    stamps: Vec<Option<SystemTime>>,
+    stamps: Stamps,
 }
 
 impl Certificates {
@@ -82,10 +82,8 @@ impl Certificates {
     }
 }
 
-fn stamps(settings: &config::Tls) -> Vec<Option<SystemTime>> {
-    let files = [&settings.cert, &settings.key, &settings.client_ca];
-    let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    files.into_iter().flatten().map(changed).collect()
+fn stamps(settings: &config::Tls) -> Stamps {
+    Stamps::of([&settings.cert, &settings.key, &settings.client_ca].into_iter().flatten())
 }
 
 fn read(settings: &config::Tls) -> Result<Current, Error> {

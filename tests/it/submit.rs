@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::common::Gateway;
 use crate::common::http::{Pap, escape};
 use crate::common::mqtt::{Connect, Raw};
+use crate::common::{Gateway, in_seconds, papcast};
 
 #[test]
 fn a_pap_post_is_answered_as_deployed_initiators_expect() {
@@ -292,4 +292,30 @@ fn an_initiator_whose_clock_is_behind_may_be_allowed_for() {
     let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
     assert_eq!(alice.push().text(), "x");
     alice.assert_silent();
+}
+
+#[test]
+fn pushes_are_listed_by_how_far_they_have_come() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    http.bind("news", "alice");
+    http.bind("empty", "bob");
+    http.push("open", "group:news", "hello");
+    let later = in_seconds(600);
+    assert_eq!(
+        http.pap(&Pap::new("later").to("group:news").attribute("deliver-after-timestamp", &later)).pap_code(),
+        1001
+    );
+    http.push("over", "group:empty", "hello");
+    assert_eq!(http.send("DELETE", "/api/v1/pushes/over", "text/plain", b"").status, 200);
+    for (state, ids) in [("scheduled", vec!["later"]), ("pending", vec!["open"]), ("finished", vec!["over"])] {
+        let listed = http.get(&format!("/api/v1/pushes?state={state}")).json();
+        let found: Vec<&str> =
+            listed["pushes"].as_array().unwrap().iter().map(|push| push["push_id"].as_str().unwrap()).collect();
+        assert_eq!(found, ids, "{state}");
+        let at = format!("http://{}", gateway.http);
+        let told = papcast(&["pushes", "--state", state, "--gateway", &at]);
+        assert!(told.out.starts_with(ids[0]) && told.out.lines().count() == 1, "{told:?}");
+    }
+    assert_eq!(http.get("/api/v1/pushes?state=lost").status, 400);
 }

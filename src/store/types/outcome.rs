@@ -24,6 +24,35 @@ pub struct Notification {
     pub address: AddressView,
 }
 
+/// How far a push has come, as lists are filtered by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushStage {
+    /// One of its addresses is not due yet.
+    Scheduled,
+    /// One is being delivered.
+    Pending,
+    /// All of them are over.
+    Finished,
+}
+
+impl PushStage {
+    pub const ALL: [Self; 3] = [Self::Scheduled, Self::Pending, Self::Finished];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Pending => "pending",
+            Self::Finished => "finished",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| stage.name() == name)
+    }
+}
+
 /// One push as its initiator sees it.
 #[derive(Debug, Clone)]
 pub struct PushView {
