@@ -4,14 +4,24 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+use utoipa::openapi::Object;
 
+use super::listing::one_of;
 use super::problem::Problem;
 
 /// `format=` of lists.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Format {
+    /// What the answer is written in.
     #[serde(default)]
+    #[param(schema_with = formats)]
     format: Option<String>,
+}
+
+fn formats() -> Object {
+    one_of(["json", "csv"])
 }
 
 impl Format {

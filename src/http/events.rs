@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::body::Frame;
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::IntoParams;
 
 use super::Api;
 use super::problem::{Problem, Query};
@@ -23,17 +24,22 @@ const QUIET: Duration = Duration::from_secs(15);
 /// How often it is looked whether the stream has to end.
 const LOOK: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
-    /// Names of events with commas between them.
+    /// Only these: names of events with commas between them.
     #[serde(default)]
     kind: Option<String>,
+    /// Only what is about this group.
     #[serde(default)]
     group: Option<String>,
+    /// Only what is about this user.
     #[serde(default)]
     user: Option<String>,
+    /// Only what is about this push.
     #[serde(default)]
     push_id: Option<String>,
+    /// Only what is about pushes of this initiator.
     #[serde(default)]
     initiator: Option<String>,
     /// Like `Last-Event-ID`; `0`: everything that is kept.
@@ -61,6 +67,17 @@ impl Asked {
     }
 }
 
+/// Follows what happens, as server-sent events.
+///
+/// Each has an id, a name, and a JSON object with the same name as `event`. Whoever comes back with the last id goes on there.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    params(Asked, ("last-event-id" = Option<String>, Header, description = "Goes on after this event; instead of `after`.")),
+    responses(
+        (status = 200, description = "As long as somebody reads it.", body = String, content_type = "text/event-stream"),
+    )
+)]
 pub(super) async fn stream(
     State(api): State<Arc<Api>>,
     Query(asked): Query<Asked>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::csv::{Format, List};
@@ -14,26 +15,30 @@ use super::problem::{Path, Problem, Query};
 use crate::clock;
 use crate::store::{AuditEntry, HistoryEntry};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Moment {
-    /// RFC 3339.
+    /// RFC 3339: who was a member then.
     #[serde(default)]
+    #[param(format = DateTime)]
     at: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct History {
     history: Vec<ShownEntry>,
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HistoryEntry)]
 pub(super) struct ShownEntry {
     at: String,
     user: String,
     group: String,
     /// `join` or `leave`.
     event: &'static str,
+    /// By whose hand.
     by: String,
 }
 
@@ -65,7 +70,7 @@ impl List for History {
 }
 
 /// Who was a member at a moment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MembersThen {
     at: String,
     members: Vec<String>,
@@ -84,7 +89,24 @@ impl List for MembersThen {
     }
 }
 
+/// What it answers, without and with `at`.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is only described")]
+enum HistoryOrMembers {
+    History(History),
+    Members(MembersThen),
+}
+
+/// Lists who came to a group and went, newest first; with `at`, who was there then.
+///
 /// A group that is gone has a history all the same.
+#[utoipa::path(
+    get,
+    path = "/api/v1/groups/{group}/history",
+    params(Moment, Page, Format),
+    responses((status = 200, content((HistoryOrMembers = "application/json"), (String = "text/csv"))))
+)]
 pub(super) async fn of_group(
     State(api): State<Arc<Api>>,
     Path(id): Path<String>,
@@ -106,17 +128,20 @@ pub(super) async fn of_group(
     format.answer(History { history: entries.into_iter().map(Into::into).collect(), next })
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Audit {
     audit: Vec<ShownAct>,
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Act)]
 pub(super) struct ShownAct {
     at: String,
     by: String,
+    /// What was done.
     act: String,
+    /// To what.
     object: String,
     detail: String,
 }
@@ -144,6 +169,13 @@ impl List for Audit {
     }
 }
 
+/// Lists what was changed, and by whom, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/audit",
+    params(Page, Format),
+    responses((status = 200, content((Audit = "application/json"), (String = "text/csv"))))
+)]
 pub(super) async fn audit(
     State(api): State<Arc<Api>>,
     Query(page): Query<Page>,

@@ -12,7 +12,8 @@
 //! | [`console`], [`origin`] | the operator's page and his sessions; pages of others |
 //! | [`health`], [`metrics`] | `/healthz`, `/readyz` and `/metrics` |
 //! | [`pap`] | PAP over POST |
-//! | [`pushes`], [`recipients`], [`groups`], [`bulk`], [`users`], [`devices`], [`history`], [`events`], [`overview`] | `/api/v1/…` |
+//! | [`pushes`], [`shown_push`], [`recipients`], [`groups`], [`bulk`], [`users`], [`devices`], [`history`], [`events`], [`overview`] | `/api/v1/…` |
+//! | [`openapi`] | `/openapi.json` and `/api`: what `/api/v1/…` is, made from its handlers |
 //! | [`websocket`] | `/mqtt`: connections that go on to the MQTT side |
 //! | [`query_parameters`], [`listing`], [`csv`] | the query parameters that each of them knows; pages; lists as CSV |
 //! | [`traced`] | a span for each request, where traces are built in |
@@ -34,6 +35,7 @@ mod history;
 mod listing;
 mod live;
 mod metrics;
+mod openapi;
 mod origin;
 mod overview;
 mod pap;
@@ -46,6 +48,7 @@ mod repeat_digest;
 mod request_body;
 mod request_id;
 mod server;
+mod shown_push;
 mod stream;
 mod traced;
 mod users;
@@ -167,6 +170,10 @@ pub fn router(site: &Site, config: &Config) -> Router {
         .route("/console/console.js", get(console::script))
         .route("/console/console.css", get(console::style))
         .route("/console/session", get(console::whoami).post(console::sign_in).delete(console::sign_out))
+        .route("/openapi.json", get(openapi::document))
+        .route("/api", get(openapi::page))
+        .route("/api/api.js", get(openapi::script))
+        .route("/api/api.css", get(openapi::style))
         .route("/mqtt", websocket::route(upgrades, config.auth.mode == AuthMode::Open))
         .merge(api_routes())
         .route_layer(axum::middleware::from_fn(query_parameters::check));
