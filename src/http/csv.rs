@@ -14,14 +14,13 @@ use super::problem::Problem;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Format {
-    /// What the answer is written in.
     #[serde(default)]
     #[param(schema_with = formats)]
     format: Option<String>,
 }
 
 fn formats() -> Object {
-    one_of(["json", "csv"])
+    one_of("What the answer is written in.", ["json", "csv"])
 }
 
 impl Format {

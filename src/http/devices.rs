@@ -21,28 +21,27 @@ use crate::gateway::{AskedDevices, Device, DeviceState, Sort};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Filter {
-    /// Only those of which this is true.
     #[serde(default)]
     #[param(schema_with = states)]
     state: Option<String>,
     /// Only those that were away for so long: a duration such as `30days`.
     #[serde(default)]
+    #[param(example = "30days")]
     away_for: Option<String>,
     /// Only users whose names begin so.
     #[serde(default)]
     prefix: Option<String>,
-    /// With `lag` or `last_seen` the worst come first, and there is no next page.
     #[serde(default)]
     #[param(schema_with = orders)]
     sort: Option<String>,
 }
 
 fn states() -> Object {
-    one_of(DeviceState::ALL.map(DeviceState::name))
+    one_of("Only those of which this is true.", DeviceState::ALL.map(DeviceState::name))
 }
 
 fn orders() -> Object {
-    one_of(["user", "lag", "last_seen"])
+    one_of("With `lag` or `last_seen` the worst come first, and there is no next page.", ["user", "lag", "last_seen"])
 }
 
 impl Filter {

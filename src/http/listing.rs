@@ -47,8 +47,8 @@ fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usi
 }
 
 /// How a parameter is described that takes one of these words.
-pub(super) fn one_of<const N: usize>(words: [&str; N]) -> Object {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
+pub(super) fn one_of<const N: usize>(text: &str, words: [&str; N]) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).description(Some(text)).enum_values(Some(words)).build()
 }
 
 /// Where the next page begins: after the last entry of a full one.

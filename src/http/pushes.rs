@@ -40,6 +40,7 @@ pub(super) struct NewPush {
     body: Option<String>,
     /// The content as bytes.
     #[serde(default)]
+    #[schema(format = Byte)]
     body_base64: Option<String>,
     /// 1 to 255 bytes, unique for the initiator; made up if it is missing.
     #[serde(default)]
@@ -50,9 +51,11 @@ pub(super) struct NewPush {
     priority: Urgency,
     /// RFC 3339.
     #[serde(default)]
+    #[schema(format = DateTime)]
     deliver_after: Option<String>,
     /// RFC 3339; at most `push.max_ttl` away.
     #[serde(default)]
+    #[schema(format = DateTime)]
     deliver_before: Option<String>,
     /// Gets one JSON object for each address when it is over.
     #[serde(default)]

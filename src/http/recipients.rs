@@ -24,11 +24,9 @@ use crate::store::{self, Wanted};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Filter {
-    /// Only those in this state.
     #[serde(default)]
     #[param(schema_with = states)]
     state: Option<String>,
-    /// Only those who have not got it for this reason.
     #[serde(default)]
     #[param(schema_with = reasons)]
     reason: Option<String>,
@@ -172,11 +170,11 @@ impl List for Recipients {
 const STATES: [&str; 7] = ["pending", "delivered", "undeliverable", "expired", "aborted", "cancelled", "rejected"];
 
 fn states() -> Object {
-    one_of(STATES)
+    one_of("Only those in this state.", STATES)
 }
 
 fn reasons() -> Object {
-    one_of(MissingReason::ALL.map(MissingReason::name))
+    one_of("Only those who have not got it for this reason.", MissingReason::ALL.map(MissingReason::name))
 }
 
 fn state(name: &str) -> Option<store::State> {

@@ -100,7 +100,7 @@ pub(super) fn complete(document: &mut OpenApi) {
         for (method, operation) in operations(item) {
             let need = need_of(&method, path);
             name(operation, &method, path, need);
-            add_path_parameters(operation, path);
+            add_parameters(operation, path);
             operation.request_body.iter_mut().for_each(may_be_missing);
             complete_answers(operation);
             add_answers(operation, path, need);
@@ -152,12 +152,20 @@ fn name(operation: &mut Operation, method: &Method, path: &str, need: Need) {
     }
 }
 
-/// `{group}` and its like.
-fn add_path_parameters(operation: &mut Operation, path: &str) {
+/// `{group}` and its like, before the others.
+fn add_parameters(operation: &mut Operation, path: &str) {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let mut all: Vec<Parameter> = names.map(path_parameter).collect();
     all.extend(operation.parameters.take().unwrap_or_default());
+    all.iter_mut().for_each(describe);
     operation.parameters = (!all.is_empty()).then_some(all);
+}
+
+/// What a schema that was written by hand says belongs to its parameter.
+fn describe(parameter: &mut Parameter) {
+    if let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema {
+        parameter.description = parameter.description.take().or_else(|| object.description.take());
+    }
 }
 
 fn path_parameter(name: &str) -> Parameter {
