@@ -18,6 +18,7 @@ const REPLY_MAX: usize = 1_024;
 
 /// A group request as it comes in; every field but `op` may be missing.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"op": "join", "user": "sip:alice@example.com", "group": "news"}))]
 pub struct GroupRequest {
     pub op: Op,
     /// Comes back in the answer.

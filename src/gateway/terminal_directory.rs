@@ -26,6 +26,7 @@ pub struct Connection {
     /// QoS 1 pushes that may be under way to it.
     pub receive_maximum: u16,
     /// Bytes; none where it did not say.
+    #[schema(required)]
     pub maximum_packet_size: Option<u32>,
 }
 

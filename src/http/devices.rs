@@ -83,6 +83,7 @@ fn duration(text: &str) -> Result<Millis, Problem> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Devices {
     devices: Vec<ShownDevice>,
+    #[schema(required)]
     next: Option<String>,
 }
 
@@ -93,16 +94,21 @@ pub(super) struct ShownDevice {
     /// Which of `away`, `mute`, `lagging` and `flapping` are true of it.
     states: Vec<&'static str>,
     connected: bool,
+    #[schema(required)]
     last_seen: Option<String>,
     /// Why its last connection ended.
+    #[schema(required)]
     reason: Option<String>,
+    #[schema(required)]
     protocol: Option<String>,
     groups: u64,
     /// Pushes that it owes an answer; 1,000 are counted at most.
     owed: u64,
     /// When the oldest of them was taken.
+    #[schema(required)]
     owed_since: Option<String>,
     /// Since when it has left a push unanswered that was sent to it.
+    #[schema(required)]
     unanswered_since: Option<String>,
     /// How often it connected within the last hour; 32 are counted at most.
     connects_last_hour: usize,

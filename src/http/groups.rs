@@ -38,6 +38,7 @@ impl From<GroupView> for ShownGroup {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Groups {
     groups: Vec<ShownGroup>,
+    #[schema(required)]
     next: Option<String>,
 }
 
@@ -163,6 +164,7 @@ pub(super) async fn delete(
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Members {
     members: Vec<ShownMember>,
+    #[schema(required)]
     next: Option<String>,
 }
 
@@ -284,6 +286,7 @@ pub(super) async fn unbind(
 #[schema(as = PendingJoins)]
 pub(super) struct Requests {
     requests: Vec<ShownRequest>,
+    #[schema(required)]
     next: Option<String>,
 }
 

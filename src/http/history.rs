@@ -27,6 +27,7 @@ pub(super) struct Moment {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct History {
     history: Vec<ShownEntry>,
+    #[schema(required)]
     next: Option<String>,
 }
 
@@ -74,6 +75,7 @@ impl List for History {
 pub(super) struct MembersThen {
     at: String,
     members: Vec<String>,
+    #[schema(required)]
     next: Option<String>,
 }
 
@@ -131,6 +133,7 @@ pub(super) async fn of_group(
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Audit {
     audit: Vec<ShownAct>,
+    #[schema(required)]
     next: Option<String>,
 }
 

@@ -13,9 +13,8 @@ use crate::policy::{self, Action};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Page {
-    /// How many entries: from 1 to 1,000. A smaller number counts as 1, a larger one as 1,000.
     #[serde(default, deserialize_with = "whole_number")]
-    #[param(value_type = Option<i64>, default = 100)]
+    #[param(schema_with = whole)]
     pub(super) limit: Option<usize>,
     /// Begins where a page before ended: its `next`.
     #[serde(default)]
@@ -44,6 +43,11 @@ fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usi
         return Err(D::Error::custom(format!("expected a whole number, found {shown:?}")));
     }
     Ok(Some(if text.starts_with('-') { 0 } else { digits.parse().unwrap_or(usize::MAX) }))
+}
+
+fn whole() -> Object {
+    let text = "How many entries: from 1 to 1,000. A smaller number counts as 1, a larger one as 1,000.";
+    ObjectBuilder::new().schema_type(Type::Integer).description(Some(text)).default(Some(100.into())).build()
 }
 
 /// How a parameter is described that takes one of these words.

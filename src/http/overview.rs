@@ -33,6 +33,7 @@ pub(super) struct Overview {
     /// Deliveries that are still owed.
     backlog: i64,
     /// Since when the oldest of them may be delivered.
+    #[schema(required)]
     oldest: Option<String>,
     /// Joins that wait for a decision.
     pending_joins: i64,

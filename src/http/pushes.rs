@@ -28,9 +28,9 @@ use crate::store::{DeliveryMethod, Digest, Notify, Priority};
 /// A push as it is posted.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"to": ["group:news", "user:sip:alice@example.com"], "body": "Hello"}))]
 pub(super) struct NewPush {
     /// Addresses: `group:<id>`, `user:<id>`, SIP and tel URIs, WAPPUSH forms, aliases.
-    #[schema(example = json!(["group:news"]))]
     to: Vec<String>,
     /// `text/plain` if it is missing.
     #[serde(default)]
@@ -287,6 +287,7 @@ fn time(name: &str, text: Option<String>) -> Result<Option<Millis>, Problem> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Pushes {
     pushes: Vec<ShownPush>,
+    #[schema(required)]
     next: Option<String>,
 }
 

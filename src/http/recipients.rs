@@ -64,6 +64,7 @@ pub(super) struct Recipients {
     #[schema(value_type = Option<BTreeMap<String, u64>>)]
     counts: Option<BTreeMap<&'static str, u64>>,
     recipients: Vec<Shown>,
+    #[schema(required)]
     next: Option<String>,
 }
 
@@ -79,10 +80,13 @@ struct Shown {
     /// The reason in words, with times and sizes.
     desc: Cow<'static, str>,
     /// When the record was made; null for ordinary deliveries.
+    #[schema(required)]
     at: Option<String>,
     /// Why it is not there yet, as `reason` of the query; null for who has it.
+    #[schema(required)]
     reason: Option<&'static str>,
     connected: bool,
+    #[schema(required)]
     last_seen: Option<String>,
 }
 

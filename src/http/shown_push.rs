@@ -32,6 +32,7 @@ struct ShownAddress {
     /// How many of them have it.
     delivered: u64,
     /// When it was over.
+    #[schema(required)]
     event_time: Option<String>,
     /// The result notification, from the end of the push until it is received.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +45,9 @@ struct ShownNotification {
     /// `waiting`, or `given-up` (`notify.give_up`).
     state: &'static str,
     attempts: u32,
+    #[schema(required)]
     failure: Option<String>,
+    #[schema(required)]
     next_attempt: Option<String>,
 }
 

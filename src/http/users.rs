@@ -36,6 +36,7 @@ pub(super) struct ShownUser {
     #[schema(value_type = Vec<Object>)]
     events: Vec<serde_json::Value>,
     /// Until when its packets are told.
+    #[schema(required)]
     traced_until: Option<String>,
 }
 

@@ -53,7 +53,8 @@ function fields(schema, before = "") {
     const needed = (found.required || []).includes(name) ? "" : " (may be missing)";
     const inner = plain(field);
     const below = inner.items ? fields(inner.items, before + name + "[].") : fields(inner, before + name + ".");
-    const row = [make("code", before + name), typeOf(field) + needed, field.description || inner.description || ""];
+    const nullable = [].concat(field.type || []).includes("null") && !needed ? " or null" : "";
+    const row = [make("code", before + name), typeOf(field) + nullable + needed, field.description || inner.description || ""];
     return [row, ...below];
   });
 }

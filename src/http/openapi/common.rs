@@ -4,7 +4,7 @@
 use axum::http::{Method, StatusCode};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::request_body::RequestBody;
-use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Components, Content, Header, OpenApi, Ref, RefOr, Required, Response};
 
@@ -13,6 +13,9 @@ use crate::ids::{GROUP_MAX, USER_MAX};
 use crate::policy::Action;
 
 const PROBLEM: &str = "application/problem+json";
+
+/// What IDs look like. Their lengths are bytes, which a schema cannot say.
+const NO_CONTROL: &str = r"^[^\u0000-\u001f\u007f-\u009f]+$";
 
 const ABOUT: &str = "\
 With `auth.mode = \"required\"` a request needs a token, as `Authorization: Bearer`, or as Basic with the name as user and the \
@@ -165,6 +168,12 @@ fn add_parameters(operation: &mut Operation, path: &str) {
 fn describe(parameter: &mut Parameter) {
     if let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema {
         parameter.description = parameter.description.take().or_else(|| object.description.take());
+        // What may be missing is not null.
+        if let SchemaType::Array(types) = &object.schema_type
+            && let Some(of) = types.iter().find(|of| **of != Type::Null)
+        {
+            object.schema_type = of.clone().into();
+        }
     }
 }
 
@@ -177,6 +186,7 @@ fn path_parameter(name: &str) -> Parameter {
         _ => ("", None),
     };
     let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(most);
+    let schema = schema.pattern(most.map(|_| NO_CONTROL));
     let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
     parameter.description(Some(text)).schema(Some(schema)).build()
 }
@@ -202,7 +212,7 @@ fn complete_answers(operation: &mut Operation) {
 
 fn complete_answer(response: &mut Response, status: StatusCode) {
     if response.description.is_empty() {
-        response.description = status.canonical_reason().unwrap_or_default().to_owned();
+        response.description = format!("{}.", status.canonical_reason().unwrap_or_default());
     }
     if response.content.contains_key("text/csv") {
         let next = header(Type::String, "With `format=csv`: what `after` takes, where there are more.");
