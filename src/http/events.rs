@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Asked {
-    /// Only these: names of events with commas between them.
+    /// Only these: names of events with commas between them. If it is missing: all but `trace`.
     #[serde(default)]
     kind: Option<String>,
     /// Only what is about this group.
