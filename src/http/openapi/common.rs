@@ -23,7 +23,8 @@ token as password. With `auth.mode = \"open\"` it needs none.
 
 Request bodies are JSON objects, whatever their Content-Type. Errors are `application/problem+json` (RFC 9457). 404 answers a \
 path that there is not, 405 a method that a path does not have. A query parameter that an endpoint does not know, or that is \
-there twice, is refused with 400. Every answer has an `X-Request-Id`: the one of the request, or a new one. HEAD works where GET \
+there twice, is refused with 400. An address that is too long is answered with 414 and a head that is too large with 431, \
+both without a body. Every other answer has an `X-Request-Id`: the one of the request, or a new one. HEAD works where GET \
 does.
 
 Lists take `limit` and `after`, and answer `next`, which is null at the end. Times are RFC 3339 in UTC.";
