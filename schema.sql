@@ -133,6 +133,7 @@ CREATE INDEX        dispatches_push ON dispatches (push, flow);
 CREATE INDEX        dispatches_open ON dispatches (deadline) WHERE state < 2;
 CREATE INDEX        dispatches_due  ON dispatches (priority, due) WHERE state = 0;
 CREATE INDEX        dispatches_over ON dispatches (event_at) WHERE state >= 2;
+CREATE INDEX        dispatches_welcome ON dispatches (push, welcome) WHERE welcome IS NOT NULL;
 CREATE INDEX        dispatches_replaces ON dispatches (flow, replaces) WHERE replaces IS NOT NULL;
 
 -- Result notifications that wait to be posted: one for each address that is over. Filled by the trigger, so that a final

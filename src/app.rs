@@ -183,7 +183,11 @@ impl App {
         intake.cancel();
         tasks.tracker.close();
         let grace = if failed.is_some() { FAILED_GRACE } else { GRACE };
-        let drained = tokio::time::timeout(grace, drain(&tasks.tracker, &self.mqtt, &http_stop, &self.store)).await;
+        let drained = tokio::time::timeout(
+            grace,
+            drain(&tasks.tracker, &self.mqtt, &http_stop, &self.store, self.gateway.signals()),
+        )
+        .await;
         match (failed, drained) {
             (Some(part), _) => {
                 Err(anyhow::anyhow!("{part} has ended, which it must not: the log says why; start papcast again"))
@@ -275,10 +279,15 @@ impl Tasks {
 }
 
 /// Requests that are under way finish, terminals are told, what they acknowledged is stored, the store is closed.
-async fn drain(tracker: &TaskTracker, mqtt: &mqtt::Server, http: &http::Stop, store: &Store) {
+async fn drain(tracker: &TaskTracker, mqtt: &mqtt::Server, http: &http::Stop, store: &Store, signals: &Arc<Signals>) {
     mqtt.stop().await;
     http.end.cancel();
     tracker.wait().await;
     let store = store.clone();
-    let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    let signals = Arc::clone(signals);
+    let close = move || {
+        store.close();
+        signals.flush_log();
+    };
+    let _ = tokio::task::spawn_blocking(close).await;
 }

@@ -2,7 +2,7 @@
 //! one came is a metric (`papcast_canary_age_seconds`): as long as it is small, everything between a submission and a device works.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -25,77 +25,103 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Longest packet that it reads; its own pushes are much smaller.
 const LONGEST: usize = 65_536;
 
+/// How long one step may take: a connection, its CONNACK, a submission.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Runs until told to stop.
 pub async fn run(gateway: Arc<Gateway>, server: Arc<mqtt::Server>, every: Duration, stop: CancellationToken) {
-    static FAILED: LogLimit = LogLimit::new(1);
-    let mut canary = Canary { gateway, server, every, last: Instant::now() };
-    while let Some(ended) = stop.run_until_cancelled(canary.live()).await {
-        if let Err(error) = ended
-            && let Some(left_out) = FAILED.pass()
-        {
-            tracing::warn!(%error, left_out, "the canary's terminal was cut off; it comes back");
+    let last = Mutex::new(Instant::now());
+    let tell_age = async {
+        // Beside everything else: it grows where anything hangs.
+        loop {
+            let age = last.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+            gateway.signals().metrics.gauges.canary_age_seconds.set(age.as_secs_f64());
+            tokio::time::sleep(AGAIN).await;
         }
-        canary.tell_age();
-        stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await;
+    };
+    let submit = async {
+        let mut due = tokio::time::interval(every);
+        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            due.tick().await;
+            // What cannot be submitted shows in the age.
+            let _ = tokio::time::timeout(PATIENCE, submit(&gateway, every)).await;
+        }
+    };
+    let mut canary = Canary { gateway: &gateway, server, token: None, last: &last };
+    tokio::select! {
+        () = tell_age => {}
+        () = submit => {}
+        () = canary.live() => {}
+        () = stop.cancelled() => {}
     }
 }
 
-struct Canary {
-    gateway: Arc<Gateway>,
+/// The terminal.
+struct Canary<'a> {
+    gateway: &'a Gateway,
     server: Arc<mqtt::Server>,
-    every: Duration,
+    /// Its token, where everybody has to have one.
+    token: Option<String>,
     /// When it got a push last, or came to life.
-    last: Instant,
+    last: &'a Mutex<Instant>,
 }
 
-impl Canary {
-    /// One connection, until it ends.
-    async fn live(&mut self) -> io::Result<()> {
-        let token = self.token().await?;
-        let mut stream = self.connect().await?;
-        stream.write_all(&connect(token.as_deref())).await?;
-        let answer = packet(&mut stream).await?;
-        // CONNACK, and its return code (MQTT 3.1.1 §3.2.2.3).
-        if answer.first != 0x20 || answer.body.get(1) != Some(&0) {
-            return Err(io::Error::other(format!("its CONNECT was refused: {:?}", answer.body)));
-        }
-        let (mut reading, mut writing) = stream.split();
-        let mut due = tokio::time::interval(self.every);
-        let mut look = tokio::time::interval(AGAIN);
-        let mut next = Box::pin(packet(&mut reading));
+impl Canary<'_> {
+    async fn live(&mut self) {
+        static FAILED: LogLimit = LogLimit::new(1);
         loop {
-            tokio::select! {
-                _ = due.tick() => self.submit().await,
-                _ = look.tick() => self.tell_age(),
-                read = &mut next => {
-                    let read = read?;
-                    if let Some(id) = read.packet_id() {
-                        self.last = Instant::now();
-                        writing.write_all(&[0x40, 2, id[0], id[1]]).await?;
-                    }
-                    drop(next);
-                    next = Box::pin(packet(&mut reading));
-                }
+            if let Err(error) = self.serve().await
+                && let Some(left_out) = FAILED.pass()
+            {
+                tracing::warn!(%error, left_out, "the canary's terminal was cut off; it comes back");
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// One connection, until it ends.
+    async fn serve(&mut self) -> io::Result<()> {
+        let mut stream = tokio::time::timeout(PATIENCE, self.sign_in()).await??;
+        let (mut reading, mut writing) = stream.split();
+        loop {
+            let read = packet(&mut reading).await?;
+            if let Some(id) = read.packet_id() {
+                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                writing.write_all(&[0x40, 2, id[0], id[1]]).await?;
             }
         }
     }
 
-    fn tell_age(&self) {
-        self.gateway.signals().metrics.gauges.canary_age_seconds.set(self.last.elapsed().as_secs_f64());
+    async fn sign_in(&mut self) -> io::Result<TcpStream> {
+        if self.token.is_none() && self.gateway.requires_sign_in() {
+            self.token = Some(self.new_token().await?);
+        }
+        let mut stream = self.connect().await?;
+        stream.write_all(&connect(self.token.as_deref())).await?;
+        let answer = packet(&mut stream).await?;
+        // CONNACK, and its return code (MQTT 3.1.1 §3.2.2.3).
+        match (answer.first, answer.body.get(1)) {
+            (0x20, Some(0)) => Ok(stream),
+            (0x20, Some(code)) => {
+                if [BAD_PASSWORD, NOT_AUTHORIZED].contains(code) {
+                    // Somebody has taken its token away.
+                    self.token = None;
+                }
+                Err(io::Error::other(format!("its CONNECT was refused with {code}")))
+            }
+            _ => Err(io::Error::other("its CONNECT was not answered with a CONNACK")),
+        }
     }
 
-    /// A token of its own, anew for each connection, where everybody has to have one.
-    async fn token(&self) -> io::Result<Option<String>> {
-        if !self.gateway.requires_sign_in() {
-            return Ok(None);
-        }
+    async fn new_token(&self) -> io::Result<String> {
         let add = Order::Add { kind: Kind::Device, names: vec![NAME.into()], role: None };
         let rotate = Order::Rotate { kind: Kind::Device, name: NAME.into(), keep_old: None };
         let made = match self.gateway.look_after_credentials(add).await {
             Ok(made) => made[0]["token"].clone(),
             Err(_) => self.gateway.look_after_credentials(rotate).await.map_err(io::Error::other)?["token"].clone(),
         };
-        Ok(made.as_str().map(ToOwned::to_owned))
+        made.as_str().map(ToOwned::to_owned).ok_or_else(|| io::Error::other("no token was made for it"))
     }
 
     /// A connection to a worker by a socket of our own: the listeners may want TLS, or be none of ours.
@@ -111,32 +137,35 @@ impl Canary {
             }
         }
     }
+}
 
-    /// What cannot be submitted shows in the age.
-    async fn submit(&self) {
-        let now = crate::clock::now();
-        let request = PushRequest {
-            caller: Caller::Operator { name: NAME.into(), role: Role::Operator },
-            push_id: uuid::Uuid::now_v7().to_string(),
-            addresses: vec![format!("user:{NAME}")],
-            content: Content { content_type: "text/plain".into(), headers: Vec::new(), body: "tweet".into() },
-            delivery: DeliveryMethod::Confirmed,
-            priority: Priority::Medium,
-            deliver_after: None,
-            // One that is late is of no use when the next one comes.
-            deliver_before: Some(now + i64::try_from(self.every.as_millis()).unwrap_or(i64::MAX).max(10_000)),
-            source: None,
-            request_id: None,
-            notify: None,
-            push_all: false,
-            literal: true,
-            skip_unknown: false,
-            digest: Digest { stable: now, former: now },
-            replace: None,
-        };
-        if let Err(error) = self.gateway.submit(request).await {
-            tracing::debug!(%error, "the canary's push was not taken");
-        }
+/// MQTT 3.1.1 §3.2.2.3.
+const BAD_PASSWORD: u8 = 4;
+const NOT_AUTHORIZED: u8 = 5;
+
+async fn submit(gateway: &Gateway, every: Duration) {
+    let now = crate::clock::now();
+    let request = PushRequest {
+        caller: Caller::Operator { name: NAME.into(), role: Role::Operator },
+        push_id: uuid::Uuid::now_v7().to_string(),
+        addresses: vec![format!("user:{NAME}")],
+        content: Content { content_type: "text/plain".into(), headers: Vec::new(), body: "tweet".into() },
+        delivery: DeliveryMethod::Confirmed,
+        priority: Priority::Medium,
+        deliver_after: None,
+        // One that is late is of no use when the next one comes.
+        deliver_before: Some(now + i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(10_000)),
+        source: None,
+        request_id: None,
+        notify: None,
+        push_all: false,
+        literal: true,
+        skip_unknown: false,
+        digest: Digest { stable: now, former: now },
+        replace: None,
+    };
+    if let Err(error) = gateway.submit(request).await {
+        tracing::debug!(%error, "the canary's push was not taken");
     }
 }
 

@@ -122,7 +122,7 @@ macro_rules! shown_as_text {
 shown_as_text!(UserId, GroupId);
 
 /// Who may join a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum JoinPolicy {
     /// Everybody.

@@ -181,6 +181,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("rumqttc", &["terminal"]),
     ("axum", &["http"]),
     ("quick_xml", &["pap"]),
+    // What stands in bodies of the JSON API is described where it is.
+    ("utoipa", &["gateway", "http", "ids"]),
     ("encoding_rs", &["pap"]),
     ("clap", &["cli"]),
     ("anyhow", &["app", "cli"]),

@@ -91,6 +91,8 @@ pub(super) fn sentence(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.to_string();
+        // It may have come from the network.
+        let text = text.replace(char::is_control, " ");
         if !parts.iter().any(|known| known.contains(&text)) {
             parts.push(text);
         }

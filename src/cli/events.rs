@@ -1,10 +1,10 @@
 //! `papcast events`
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::client::{Admin, Lines, escape, text};
+use super::client::{Admin, Failure, Lines, escape, text};
 use super::{out, user};
 
 /// What happens, as it happens.
@@ -38,13 +38,23 @@ pub(super) struct Args {
 const AGAIN: Duration = Duration::from_secs(1);
 /// What is remembered has come when nothing has for so long.
 const QUIET: Duration = Duration::from_millis(500);
+/// And however much happens meanwhile, after so long.
+const ALL: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     // Without following, everything from the beginning on; with it, from now on.
     let mut last = (!args.follow).then(|| "0".to_owned());
+    let mut has_followed = false;
     loop {
-        let mut lines = args.admin.gateway.stream(&path(&args), last.as_deref()).await?;
-        read(&args, &mut lines, &mut last).await?;
+        match args.admin.gateway.stream(&path(&args), last.as_deref()).await {
+            Ok(mut lines) => {
+                has_followed = true;
+                read(&args, &mut lines, &mut last).await?;
+            }
+            // It is away for a moment: a restart.
+            Err(error) if has_followed && is_away(&error) => {}
+            Err(error) => return Err(error),
+        }
         if !args.follow {
             return Ok(());
         }
@@ -53,8 +63,17 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
+fn is_away(error: &anyhow::Error) -> bool {
+    let away = |cause: &Failure| matches!(cause, Failure::NoGateway { .. } | Failure::Mute { .. });
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(away))
+}
+
 async fn read(args: &Args, lines: &mut Lines, last: &mut Option<String>) -> anyhow::Result<()> {
+    let begun = Instant::now();
     loop {
+        if !args.follow && begun.elapsed() > ALL {
+            return Ok(());
+        }
         let line = if args.follow {
             lines.next().await
         } else {

@@ -88,7 +88,7 @@ async fn look(admin: &Admin) -> anyhow::Result<Look> {
     let pushes = gateway.json(Method::GET, "/api/v1/pushes?limit=20&initiator=%2A", None).await?;
     let owed = status["backlog"].as_i64().unwrap_or(0) > 0;
     let lagging = if owed {
-        gateway.json(Method::GET, &format!("/api/v1/devices?sort=lag&state=lagging&limit={SHOWN}"), None).await?
+        gateway.json(Method::GET, &format!("/api/v1/devices?state=lagging&limit={SHOWN}"), None).await?
     } else {
         Value::Null
     };

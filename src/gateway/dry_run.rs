@@ -11,7 +11,7 @@ use crate::parcel::FlowId;
 use crate::store::{Address, Error, Reached};
 
 /// Whom it would reach.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Reach {
     pub recipients: u64,
     pub connected: u64,

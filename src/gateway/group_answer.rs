@@ -2,16 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = GroupOperation)]
 pub enum Op {
     Join,
     Leave,
     List,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = GroupAnswerStatus)]
 pub enum Status {
     Accepted,
     Pending,
@@ -19,8 +21,9 @@ pub enum Status {
 }
 
 /// Why a group request was rejected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = GroupAnswerReason)]
 pub enum Reason {
     BadRequest,
     NotAuthorized,
@@ -48,14 +51,16 @@ impl Reason {
 }
 
 /// One group of a `list`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = GroupAnswerEntry)]
 pub struct GroupEntry {
     pub group: String,
     pub topic: String,
     pub joined_at: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = GroupAnswer)]
 pub struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub op: Option<Op>,

@@ -17,13 +17,17 @@ use crate::store::{Bind, Bound, Error, Hand, Limit, PendingReply, Removal, Sourc
 const REPLY_MAX: usize = 1_024;
 
 /// A group request as it comes in; every field but `op` may be missing.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"op": "join", "user": "sip:alice@example.com", "group": "news"}))]
 pub struct GroupRequest {
     pub op: Op,
+    /// Comes back in the answer.
     #[serde(default)]
     pub id: Option<String>,
+    /// Whose it is; from a terminal, its own user if it is missing.
     #[serde(default)]
     pub user: Option<String>,
+    /// The group, except with `list`; without it a `join` is assigned one where the configuration says how.
     #[serde(default)]
     pub group: Option<String>,
     /// Where the answer goes besides `$push/response`; not part of the payload.

@@ -9,6 +9,9 @@ use crate::store::{Event, Hand, Standing, State};
 
 use std::sync::Arc;
 
+/// Characters of an address in an event.
+const LONGEST: usize = 256;
+
 /// First in the feed, then by the broker, so that a worker which missed the publish can see that it did.
 pub fn announce(feed: Feed, publisher: Publisher, signals: Arc<Signals>) -> impl Fn(Vec<Event>) + Send + 'static {
     move |events| {
@@ -77,7 +80,7 @@ fn push_event(standing: Standing) -> PushEvent {
     PushEvent {
         push_id: standing.push_id,
         initiator: standing.initiator,
-        address: standing.address,
+        address: cut(standing.address),
         group,
         user,
         state: standing.state.name(),
@@ -91,6 +94,14 @@ fn push_event(standing: Standing) -> PushEvent {
         request: standing.request,
         welcome: standing.is_welcome,
     }
+}
+
+/// An address may be as long as a request. What is kept of it in memory is not.
+fn cut(mut text: String) -> String {
+    if let Some((at, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(at);
+    }
+    text
 }
 
 fn seconds(millis: Millis) -> f64 {

@@ -16,12 +16,17 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Rows that each sweep passes over in one look.
 const SPAN: i64 = 50_000;
 
+/// Every so many looks there is one at everything.
+const EACH: u64 = 60;
+
 /// Where the sweeps go on.
 #[derive(Debug, Default)]
 struct Progress {
     bindings: i64,
     flows: i64,
     terminals: (Millis, String),
+    /// How often there was a look.
+    looks: u64,
 }
 
 impl Gateway {
@@ -57,7 +62,7 @@ impl Gateway {
         let asked = clock::now().saturating_sub(pending);
         while self.store.forget_requests(asked).await? > 0 {}
         while self.store.forget_answers(asked).await? > 0 {}
-        self.forget_history().await?;
+        self.forget_history(progress).await?;
         while self.store.forget_initiators(clock::now()).await? > 0 {}
         if forgotten > 0 {
             tracing::debug!(pushes = forgotten, "pushes that were over for longer than store.retention are forgotten");
@@ -66,12 +71,19 @@ impl Gateway {
         self.sweep_flows(&mut progress.flows, until).await
     }
 
-    async fn forget_history(&self) -> Result<(), Error> {
+    async fn forget_history(&self, progress: &mut Progress) -> Result<(), Error> {
         let history = self.rules().history.clone();
         let keep = Millis::try_from(history.keep.as_millis()).unwrap_or(Millis::MAX);
         while self.store.trim_history(clock::now().saturating_sub(keep), history.max_rows).await? > 0 {}
-        while self.store.trim_delivery_times(history.delivery_times).await? > 0 {}
-        self.forget_the_away().await
+        // These look at everything there is.
+        if progress.looks.is_multiple_of(EACH) {
+            if let Some(cut) = self.store.delivery_times_cut(history.delivery_times).await? {
+                while self.store.trim_delivery_times(cut).await? > 0 {}
+            }
+            self.forget_the_away().await?;
+        }
+        progress.looks += 1;
+        Ok(())
     }
 
     async fn sweep_bindings(&self, at: &mut i64) -> Result<(), Error> {

@@ -246,7 +246,7 @@ impl Gateway {
         }
     }
 
-    async fn sign_out(&self, login: Login) {
+    pub(super) async fn sign_out(&self, login: Login) {
         let (kind, name) = (login.kind.name(), login.name.as_deref());
         tracing::info!(kind, name, "a token works no more; the connections that it let in end");
         self.removals.fetch_add(1, Ordering::SeqCst);

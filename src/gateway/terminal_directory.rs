@@ -16,7 +16,7 @@ use crate::store::PendingReply;
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A terminal that is connected.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Connection {
     pub client_id: String,
     /// `mqtt3.1.1` or `mqtt5`.
@@ -26,6 +26,7 @@ pub struct Connection {
     /// QoS 1 pushes that may be under way to it.
     pub receive_maximum: u16,
     /// Bytes; none where it did not say.
+    #[schema(required)]
     pub maximum_packet_size: Option<u32>,
 }
 

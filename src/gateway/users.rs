@@ -1,21 +1,35 @@
 //! What an operator does with a user as a whole: erase it, trace it, take it out of its groups when it never comes back.
 
+use std::time::{Duration, Instant};
+
 use super::Gateway;
 use super::devices::AskedDevices;
 use crate::caller::{Caller, Kind, Login};
 use crate::clock::{self, Millis};
+use crate::credentials::Order;
 use crate::ids::UserId;
 use crate::store::{Erased, Error, Hand, OwedPush};
+
+/// How long an erased user's connections may take to go, and how often it is looked.
+const GOING: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(20);
+
+const DAY: Millis = 86_400_000;
 
 /// Users that one step of `groups.forget_after` looks at.
 const PAGE: usize = 1_000;
 
 impl Gateway {
-    /// Erases a user: its connections end, and nothing names it any more. `None` where there is none of this name.
+    /// Erases a user: its tokens work no more, its connections and sessions end, and nothing names it any more. `None` where there
+    /// is none of this name.
     pub async fn erase_user(&self, caller: &Caller, user: &UserId) -> Result<Option<Erased>, Error> {
         self.signals.traced.end(user.as_str());
-        self.terminals().sign_out(Login { kind: Kind::Device, name: Some(user.to_string()), hash: None }).await;
-        self.terminals().disconnect(user.clone(), None).await;
+        // First the token: whoever is just signing in with it is found out by that.
+        let remove = Order::Remove { kind: Kind::Device, name: user.to_string() };
+        let had_token = self.look_after_credentials(remove).await.is_ok();
+        self.sign_out(Login { kind: Kind::Device, name: Some(user.to_string()), hash: None }).await;
+        self.disconnect_all(user).await;
+        let sessions = self.end_sessions_of(user).await?;
         let pseudonym = format!("erased-{:016x}", uuid::Uuid::new_v4().as_u64_pair().0);
         let erased = {
             let _one_at_a_time = self.locks.lock(user).await;
@@ -24,15 +38,40 @@ impl Gateway {
             self.feed.until_in_force().await;
             erased
         };
-        self.signals.forget_device(user.as_str());
-        if let Some(erased) = &erased {
-            let detail = format!(
-                "{} memberships, {} sessions, {} tokens, {} pushes",
-                erased.memberships, erased.sessions, erased.credentials, erased.pushes
-            );
-            self.changed(caller, "erase", format!("user {pseudonym}"), detail).await;
+        self.disconnect_all(user).await;
+        self.signals.forget_user(user.as_str());
+        let found = erased.is_some() || had_token || sessions > 0;
+        let mut erased = erased.unwrap_or_default();
+        erased.sessions += sessions;
+        erased.credentials += u64::from(had_token);
+        if !found {
+            return Ok(None);
         }
-        Ok(erased)
+        let detail = format!(
+            "{} memberships, {} sessions, {} tokens, {} pushes",
+            erased.memberships, erased.sessions, erased.credentials, erased.pushes
+        );
+        self.changed(caller, "erase", format!("user {pseudonym}"), detail).await;
+        Ok(Some(erased))
+    }
+
+    /// Ends all connections of a user, and waits for a moment until they are gone.
+    async fn disconnect_all(&self, user: &UserId) {
+        self.terminals().disconnect(user.clone(), None).await;
+        let begun = Instant::now();
+        while self.is_here(user) && begun.elapsed() < GOING {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Its sessions end like any others: what they hold for other users is given back. Answers how many.
+    async fn end_sessions_of(&self, user: &UserId) -> Result<u64, Error> {
+        let clients = self.store.sessions_of(user.clone()).await?;
+        for client in &clients {
+            self.end_session(client, user).await?;
+            self.terminals().forget_session(client);
+        }
+        Ok(clients.len() as u64)
     }
 
     /// Tells of every packet of a user's terminals for so long; `false` where too many are traced already.
@@ -42,6 +81,15 @@ impl Gateway {
             self.changed(caller, "trace", format!("user {user}"), format!("for {} seconds", millis / 1_000)).await;
         }
         begun
+    }
+
+    /// Answers whether it was traced.
+    pub async fn end_trace(&self, caller: &Caller, user: &UserId) -> bool {
+        let was_traced = self.signals.traced.end(user.as_str());
+        if was_traced {
+            self.changed(caller, "trace", format!("user {user}"), "no more".into()).await;
+        }
+        was_traced
     }
 
     /// Pushes that a user has not answered, oldest first.
@@ -63,6 +111,11 @@ impl Gateway {
     /// `groups.forget_after`.
     pub(super) async fn forget_the_away(&self) -> Result<(), Error> {
         let Some(away_for) = self.rules().forget_after else { return Ok(()) };
+        // However long the gateway itself was away, devices have a day to come back.
+        let up = clock::now() - self.signals.metrics.started_at();
+        if up < away_for.min(DAY) {
+            return Ok(());
+        }
         let ended = self.leave_of_the_away(away_for, Hand::Forgotten, false).await?;
         if ended > 0 {
             let detail = format!("{ended} memberships of users who were away for too long");
@@ -96,17 +149,19 @@ impl Gateway {
         only_count: bool,
     ) -> Result<u64, Error> {
         let _one_at_a_time = self.locks.lock(user).await;
-        if self.is_here(user) {
+        let since = clock::now() - away_for;
+        // One that has just gone may not be written down as seen.
+        let was_here =
+            || self.signals.of_device(user.as_str()).iter().any(|event| event.at > since && event.is_presence());
+        if self.is_here(user) || was_here() {
             return Ok(0);
         }
-        let since = clock::now() - away_for;
         let old = self.store.old_memberships(user.clone(), since).await?;
         if only_count || old.is_empty() {
             return Ok(old.len() as u64);
         }
-        let count = old.len() as u64;
-        self.store.unbind_all(old, hand.clone(), clock::now()).await?;
+        let ended = self.store.unbind_all(old, hand.clone(), clock::now()).await?;
         self.feed.until_in_force().await;
-        Ok(count)
+        Ok(ended as u64)
     }
 }

@@ -28,7 +28,7 @@ use crate::rate_limit::{Rate, RateLimits};
 use crate::token::digest;
 
 /// One of these is enough; none: the path is for everybody.
-type Need = &'static [Action];
+pub(super) type Need = &'static [Action];
 
 const EVERYBODY: Need = &[];
 const PUSHES: Need = &[Action::Push, Action::SeeAllPushes];
@@ -46,6 +46,10 @@ const NEEDS: &[(Method, &str, Need)] = &[
     (Method::GET, "/console", EVERYBODY),
     (Method::GET, "/console/console.js", EVERYBODY),
     (Method::GET, "/console/console.css", EVERYBODY),
+    (Method::GET, "/openapi.json", EVERYBODY),
+    (Method::GET, "/api", EVERYBODY),
+    (Method::GET, "/api/api.js", EVERYBODY),
+    (Method::GET, "/api/api.css", EVERYBODY),
     (Method::POST, "/console/session", EVERYBODY),
     (Method::GET, "/console/session", GROUPS),
     (Method::DELETE, "/console/session", GROUPS),
@@ -81,6 +85,11 @@ const NEEDS: &[(Method, &str, Need)] = &[
     #[cfg(debug_assertions)]
     (Method::POST, "/debug/faults/{name}", EVERYBODY),
 ];
+
+pub(super) fn need_of(method: &Method, path: &str) -> Need {
+    let listed = NEEDS.iter().find(|(of, at, _)| of == method && *at == path);
+    listed.map_or(UNLISTED, |(_, _, need)| need)
+}
 
 /// What decides.
 #[derive(Debug)]
@@ -135,8 +144,7 @@ impl Access {
             return Some(EVERYBODY);
         }
         let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-        let listed = NEEDS.iter().find(|(of, at, _)| of == method && *at == path);
-        Some(listed.map_or(UNLISTED, |(_, _, need)| need))
+        Some(need_of(method, path))
     }
 
     /// What a request shows: its Authorization counts first, then its query, then its cookie, then its certificate.

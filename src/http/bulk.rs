@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::groups::{Verdict, group_id};
 use super::problem::{Body, Path, Problem};
@@ -18,8 +19,9 @@ use crate::store::{Bound, Decided, Error, Limit, Unbound};
 const MOST: usize = 10_000;
 
 /// What is to be done with members of a group.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MemberChanges)]
 pub(super) struct Members {
     /// Users to be added.
     #[serde(default)]
@@ -30,7 +32,7 @@ pub(super) struct Members {
 }
 
 /// What is to be done with joins that wait.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Decisions {
     decision: Verdict,
@@ -40,7 +42,7 @@ pub(super) struct Decisions {
 }
 
 /// What became of it.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct Outcome {
     /// Changed by this request.
     changed: u64,
@@ -49,7 +51,7 @@ pub(super) struct Outcome {
     failed: Vec<Failure>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Failure {
     user: String,
     detail: String,
@@ -69,6 +71,15 @@ fn check_count(count: usize) -> Result<(), Problem> {
     if count <= MOST { Ok(()) } else { Err(Problem::bad_request(format!("at most {MOST} users in one request"))) }
 }
 
+/// Binds and unbinds many users at once, 10,000 at most.
+///
+/// What fails for one of them is in the answer, and does not hinder the others.
+#[utoipa::path(
+    post,
+    path = "/api/v1/groups/{group}/members",
+    request_body = Members,
+    responses((status = 200, body = Outcome))
+)]
 pub(super) async fn members(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -109,6 +120,13 @@ async fn remove(gateway: &Gateway, caller: &Caller, group: &GroupId, user: &str)
     Ok(removed != Unbound::NotBound)
 }
 
+/// Decides on many joins at once, or on all that wait.
+#[utoipa::path(
+    post,
+    path = "/api/v1/groups/{group}/requests",
+    request_body = Decisions,
+    responses((status = 200, body = Outcome), (status = 404, description = "There is no such group."))
+)]
 pub(super) async fn decide(
     State(api): State<Arc<Api>>,
     caller: Caller,

@@ -4,19 +4,28 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+use utoipa::openapi::Object;
 
+use super::listing::one_of;
 use super::problem::Problem;
 
 /// `format=` of lists.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Format {
     #[serde(default)]
+    #[param(schema_with = formats)]
     format: Option<String>,
+}
+
+fn formats() -> Object {
+    one_of("What the answer is written in.", ["json", "csv"])
 }
 
 impl Format {
     /// Whether CSV is wanted.
-    fn is_csv(&self) -> Result<bool, Problem> {
+    pub(super) fn is_csv(&self) -> Result<bool, Problem> {
         match self.format.as_deref() {
             None | Some("json") => Ok(false),
             Some("csv") => Ok(true),

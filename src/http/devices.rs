@@ -7,28 +7,41 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::Object;
+use utoipa::{IntoParams, ToSchema};
 
 use super::csv::{Format, List};
-use super::listing::Page;
+use super::listing::{Page, one_of};
 use super::problem::{Body, Problem, Query};
 use super::{Api, to_the_end};
 use crate::caller::Caller;
 use crate::clock::{self, Millis};
 use crate::gateway::{AskedDevices, Device, DeviceState, Sort};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Filter {
     #[serde(default)]
+    #[param(schema_with = states)]
     state: Option<String>,
-    /// A duration such as `30days`.
+    /// Only those that were away for so long: a duration such as `30days`.
     #[serde(default)]
+    #[param(example = "30days")]
     away_for: Option<String>,
-    /// What the name begins with.
+    /// Only users whose names begin so.
     #[serde(default)]
     prefix: Option<String>,
-    /// `user`, `lag` or `last_seen`.
     #[serde(default)]
+    #[param(schema_with = orders)]
     sort: Option<String>,
+}
+
+fn states() -> Object {
+    one_of("Only those of which this is true.", DeviceState::ALL.map(DeviceState::name))
+}
+
+fn orders() -> Object {
+    one_of("With `lag` or `last_seen` the worst come first, and there is no next page.", ["user", "lag", "last_seen"])
 }
 
 impl Filter {
@@ -67,28 +80,35 @@ fn duration(text: &str) -> Result<Millis, Problem> {
     Millis::try_from(parsed.map_err(|_| wrong())?.as_millis()).map_err(|_| wrong())
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Devices {
     devices: Vec<ShownDevice>,
+    #[schema(required)]
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Device)]
 pub(super) struct ShownDevice {
     user: String,
     /// Which of `away`, `mute`, `lagging` and `flapping` are true of it.
     states: Vec<&'static str>,
     connected: bool,
+    #[schema(required)]
     last_seen: Option<String>,
     /// Why its last connection ended.
+    #[schema(required)]
     reason: Option<String>,
+    #[schema(required)]
     protocol: Option<String>,
     groups: u64,
     /// Pushes that it owes an answer; 1,000 are counted at most.
     owed: u64,
     /// When the oldest of them was taken.
+    #[schema(required)]
     owed_since: Option<String>,
     /// Since when it has left a push unanswered that was sent to it.
+    #[schema(required)]
     unanswered_since: Option<String>,
     /// How often it connected within the last hour; 32 are counted at most.
     connects_last_hour: usize,
@@ -152,6 +172,13 @@ impl List for Devices {
     }
 }
 
+/// Lists devices, by their users or the worst first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/devices",
+    params(Filter, Page, Format),
+    responses((status = 200, content((Devices = "application/json"), (String = "text/csv"))))
+)]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Query(filter): Query<Filter>,
@@ -176,22 +203,31 @@ pub(super) async fn list(
 }
 
 /// Which devices are to be taken out of their groups.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Forget {
-    /// Those that were away for so long.
+    /// Those that were away for so long: a duration such as `30days`.
+    #[schema(example = "30days")]
     away_for: String,
     /// Only count them.
     #[serde(default)]
     dry_run: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Forgotten {
+    /// So many were ended, or would be.
     memberships: u64,
     dry_run: bool,
 }
 
+/// Takes devices that were away for long out of their groups, or counts them.
+#[utoipa::path(
+    post,
+    path = "/api/v1/devices/forget",
+    request_body = Forget,
+    responses((status = 200, body = Forgotten))
+)]
 pub(super) async fn forget(
     State(api): State<Arc<Api>>,
     caller: Caller,

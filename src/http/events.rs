@@ -12,10 +12,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Frame;
 use serde::Deserialize;
-use tokio::sync::OwnedSemaphorePermit;
+use utoipa::IntoParams;
 
 use super::Api;
 use super::problem::{Problem, Query};
+use crate::budget::Held;
 use crate::signals::{Batch, Cursor, Filter, Kind, Reader};
 
 /// A comment is sent when nothing has happened for so long, so that nobody takes the stream for broken.
@@ -23,17 +24,22 @@ const QUIET: Duration = Duration::from_secs(15);
 /// How often it is looked whether the stream has to end.
 const LOOK: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
-    /// Names of events with commas between them.
+    /// Only these: names of events with commas between them. If it is missing: all but `trace`.
     #[serde(default)]
     kind: Option<String>,
+    /// Only what is about this group.
     #[serde(default)]
     group: Option<String>,
+    /// Only what is about this user.
     #[serde(default)]
     user: Option<String>,
+    /// Only what is about this push.
     #[serde(default)]
     push_id: Option<String>,
+    /// Only what is about pushes of this initiator.
     #[serde(default)]
     initiator: Option<String>,
     /// Like `Last-Event-ID`; `0`: everything that is kept.
@@ -61,6 +67,17 @@ impl Asked {
     }
 }
 
+/// Follows what happens, as server-sent events.
+///
+/// Each has an id, a name, and a JSON object with the same name as `event`. Whoever comes back with the last id goes on there.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    params(Asked, ("last-event-id" = Option<String>, Header, description = "Goes on after this event; instead of `after`.")),
+    responses(
+        (status = 200, description = "As long as somebody reads it.", body = String, content_type = "text/event-stream"),
+    )
+)]
 pub(super) async fn stream(
     State(api): State<Arc<Api>>,
     Query(asked): Query<Asked>,
@@ -69,13 +86,14 @@ pub(super) async fn stream(
     let filter = asked.filter()?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(ToOwned::to_owned).or(asked.after);
     let from = last.as_deref().map(place).transpose()?;
-    let Ok(permit) = Arc::clone(&api.event_streams).try_acquire_owned() else {
+    let mut place_held = api.event_streams.hold();
+    if !place_held.resize(1) {
         api.gateway.over_limit("http.max_event_streams", "a reader of events");
         let text = "so many streams of events at a time are too many (http.max_event_streams)";
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, text).retry_after(LOOK));
     };
     let removals = api.gateway.removals();
-    let follower = Follower { reader: api.gateway.signals().follow(from), api, filter, removals, _permit: permit };
+    let follower = Follower { reader: api.gateway.signals().follow(from), api, filter, removals, _place: place_held };
     let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((head, Body::new(Stream::new(follower))).into_response())
 }
@@ -93,7 +111,7 @@ struct Follower {
     filter: Filter,
     /// How often credentials had been taken away when he was let in.
     removals: u64,
-    _permit: OwnedSemaphorePermit,
+    _place: Held,
 }
 
 impl Follower {
@@ -145,7 +163,9 @@ struct Stream(Option<Next>);
 impl Stream {
     fn new(follower: Follower) -> Self {
         // The head of the answer goes out with the first bytes.
-        let begin = async move { (follower, Some(Bytes::from_static(b": papcast events\n\n"))) };
+        // So does the place from which on it follows: whoever has seen nothing can come back to it.
+        let first = format!(": papcast events\nid: {}\n\n", follower.reader.cursor());
+        let begin = async move { (follower, Some(Bytes::from(first))) };
         Self(Some(Box::pin(begin)))
     }
 }

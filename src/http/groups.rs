@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::csv::{Format, List};
 use super::listing::{Page, next};
@@ -18,9 +19,11 @@ use crate::clock;
 use crate::ids::{GroupId, JoinPolicy, UserId};
 use crate::store::{Bound, Decided, GroupView, Limit, Unbound};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Group)]
 pub(super) struct ShownGroup {
     id: String,
+    /// The MQTT topic of its pushes.
     topic: String,
     policy: JoinPolicy,
     members: u64,
@@ -29,7 +32,7 @@ pub(super) struct ShownGroup {
 }
 
 /// What a new member of a group gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Welcome {
     None,
@@ -43,9 +46,10 @@ impl From<GroupView> for ShownGroup {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Groups {
     groups: Vec<ShownGroup>,
+    #[schema(required)]
     next: Option<String>,
 }
 
@@ -66,6 +70,8 @@ fn too_many(api: &Api, limit: Limit) -> Problem {
     Problem::new(StatusCode::CONFLICT, api.gateway.limit_text(limit))
 }
 
+/// Lists groups, by their IDs.
+#[utoipa::path(get, path = "/api/v1/groups", params(Page), responses((status = 200, body = Groups)))]
 pub(super) async fn list(State(api): State<Arc<Api>>, Query(page): Query<Page>) -> Result<Json<Groups>, Problem> {
     let limit = page.limit();
     let views = api.gateway.store().groups(page.after, limit).await?;
@@ -73,21 +79,41 @@ pub(super) async fn list(State(api): State<Arc<Api>>, Query(page): Query<Page>) 
     Ok(Json(Groups { groups: views.into_iter().map(Into::into).collect(), next }))
 }
 
+/// Shows a group.
+#[utoipa::path(
+    get,
+    path = "/api/v1/groups/{group}",
+    responses((status = 200, body = ShownGroup), (status = 404, description = "There is no such group."))
+)]
 pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<ShownGroup>, Problem> {
     let view = api.gateway.store().group(group_id(&id)?).await?;
     view.map(|view| Json(view.into())).ok_or_else(|| unknown_group(&id))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewGroup {
+    /// `groups.default_policy` if it is missing and the group is new.
     #[serde(default)]
     policy: Option<JoinPolicy>,
+    /// What a new member gets: nothing, or the group's last push that is not over.
     #[serde(default)]
     welcome: Option<Welcome>,
 }
 
-/// The body may be missing, and is not looked at for its Content-Type.
+/// Makes a group, or changes one that is there.
+///
+/// The body may be missing.
+#[utoipa::path(
+    put,
+    path = "/api/v1/groups/{group}",
+    request_body = Option<NewGroup>,
+    responses(
+        (status = 201, description = "It was made.", body = ShownGroup),
+        (status = 200, description = "It was there.", body = ShownGroup),
+        (status = 409, description = "There are `groups.max` groups."),
+    )
+)]
 pub(super) async fn put(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -108,10 +134,13 @@ pub(super) async fn put(
 }
 
 /// What a deletion has done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Removal)]
 struct ShownRemoval {
     group: String,
+    /// Members that it had.
     unbound: u64,
+    /// Pushes that were not over for everybody.
     pushes_ended: u64,
 }
 
@@ -120,7 +149,19 @@ pub(super) fn wants_representation(headers: &HeaderMap) -> bool {
     headers.get("prefer").is_some_and(|value| value.as_bytes() == b"return=representation")
 }
 
-/// 204, or what it has done to who asks for that with `Prefer: return=representation` (RFC 7240).
+/// Deletes a group, and unbinds everybody.
+///
+/// With `Prefer: return=representation` (RFC 7240) the answer says what it has done. A large group takes its time.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/groups/{group}",
+    params(("prefer" = Option<String>, Header, description = "`return=representation`")),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 200, description = "With `Prefer`: what went with it.", body = ShownRemoval),
+        (status = 404, description = "There is no such group."),
+    )
+)]
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -137,20 +178,33 @@ pub(super) async fn delete(
     Ok(([("preference-applied", "return=representation")], Json(shown)).into_response())
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Members {
     members: Vec<ShownMember>,
+    #[schema(required)]
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Member)]
 struct ShownMember {
     user: String,
     joined_at: String,
+    /// How the user came to the group.
     source: String,
     connected: bool,
 }
 
+/// Lists the members of a group, those first who have been known longest.
+#[utoipa::path(
+    get,
+    path = "/api/v1/groups/{group}/members",
+    params(Page, Format),
+    responses(
+        (status = 200, content((Members = "application/json"), (String = "text/csv"))),
+        (status = 404, description = "There is no such group."),
+    )
+)]
 pub(super) async fn members(
     State(api): State<Arc<Api>>,
     Path(id): Path<String>,
@@ -185,13 +239,27 @@ impl List for Members {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Binding)]
 pub(super) struct ShownBinding {
     user: String,
     group: String,
     topic: String,
 }
 
+/// Binds a user to a group, whether or not a terminal of his is connected or ever was.
+///
+/// The group is made if `groups.auto_create` allows.
+#[utoipa::path(
+    put,
+    path = "/api/v1/groups/{group}/members/{user}",
+    responses(
+        (status = 201, description = "The user is bound now.", body = ShownBinding),
+        (status = 200, description = "The user was bound.", body = ShownBinding),
+        (status = 404, description = "There is no such group."),
+        (status = 409, description = "That would be one too many."),
+    )
+)]
 pub(super) async fn bind(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -209,6 +277,15 @@ pub(super) async fn bind(
     }
 }
 
+/// Unbinds a user from a group.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/groups/{group}/members/{user}",
+    responses(
+        (status = 204, description = "The user is not bound any more."),
+        (status = 404, description = "The user is not bound to the group."),
+    )
+)]
 pub(super) async fn unbind(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -222,18 +299,28 @@ pub(super) async fn unbind(
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PendingJoins)]
 pub(super) struct Requests {
     requests: Vec<ShownRequest>,
+    #[schema(required)]
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PendingJoin)]
 struct ShownRequest {
     user: String,
     requested_at: String,
 }
 
+/// Lists the joins that wait for a decision.
+#[utoipa::path(
+    get,
+    path = "/api/v1/groups/{group}/requests",
+    params(Page),
+    responses((status = 200, body = Requests), (status = 404, description = "There is no such group."))
+)]
 pub(super) async fn requests(
     State(api): State<Arc<Api>>,
     Path(id): Path<String>,
@@ -249,19 +336,30 @@ pub(super) async fn requests(
     Ok(Json(Requests { requests: requests.collect(), next }))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Decision {
     decision: Verdict,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
     Approve,
     Reject,
 }
 
+/// Decides on a join that waits.
+#[utoipa::path(
+    post,
+    path = "/api/v1/groups/{group}/requests/{user}",
+    request_body = Decision,
+    responses(
+        (status = 204, description = "It is decided."),
+        (status = 404, description = "The user has no pending join to the group."),
+        (status = 409, description = "The user has `mqtt.max_groups_per_user` groups already; the join waits on."),
+    )
+)]
 pub(super) async fn decide(
     State(api): State<Arc<Api>>,
     caller: Caller,

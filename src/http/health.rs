@@ -9,6 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Api;
 use crate::broker::Pulse;
@@ -51,9 +52,12 @@ impl Readiness {
 }
 
 /// What both answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health)]
 pub(super) struct Report {
+    /// `ok` or `failing`.
     status: &'static str,
+    /// What each part says: `ok`, or what is wrong.
     parts: BTreeMap<String, String>,
 }
 
@@ -72,11 +76,29 @@ impl Report {
     }
 }
 
+/// Whether everything runs that has to run.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    responses(
+        (status = 200, description = "Everything runs.", body = Report),
+        (status = 503, description = "A part has ended.", body = Report),
+    )
+)]
 pub(super) async fn alive(State(api): State<Arc<Api>>) -> (StatusCode, Json<Report>) {
     let parts = api.readiness.health.parts().into_iter();
     Report::new(parts.map(|(name, lives)| (name, if lives { Ok(()) } else { Err("ended".into()) })))
 }
 
+/// Whether a push can be taken now.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    responses(
+        (status = 200, description = "A push can be taken.", body = Report),
+        (status = 503, description = "It cannot be taken now.", body = Report),
+    )
+)]
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> (StatusCode, Json<Report>) {
     let readiness = &api.readiness;
     let intake = if readiness.is_taking_work() { Ok(()) } else { Err("stopping".into()) };

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::csv::{Format, List};
@@ -14,26 +16,31 @@ use super::problem::{Path, Problem, Query};
 use crate::clock;
 use crate::store::{AuditEntry, HistoryEntry};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Moment {
-    /// RFC 3339.
+    /// RFC 3339: who was a member then.
     #[serde(default)]
+    #[param(format = DateTime)]
     at: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct History {
     history: Vec<ShownEntry>,
+    #[schema(required)]
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HistoryEntry)]
 pub(super) struct ShownEntry {
     at: String,
     user: String,
     group: String,
     /// `join` or `leave`.
     event: &'static str,
+    /// By whose hand.
     by: String,
 }
 
@@ -65,10 +72,11 @@ impl List for History {
 }
 
 /// Who was a member at a moment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MembersThen {
     at: String,
     members: Vec<String>,
+    #[schema(required)]
     next: Option<String>,
 }
 
@@ -84,7 +92,27 @@ impl List for MembersThen {
     }
 }
 
+/// What it answers, without and with `at`.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is only described")]
+enum HistoryOrMembers {
+    History(History),
+    Members(MembersThen),
+}
+
+/// Lists who came to a group and went, newest first; with `at`, who was there then.
+///
 /// A group that is gone has a history all the same.
+#[utoipa::path(
+    get,
+    path = "/api/v1/groups/{group}/history",
+    params(Moment, Page, Format),
+    responses(
+        (status = 200, content((HistoryOrMembers = "application/json"), (String = "text/csv"))),
+        (status = 410, description = "The history does not reach back so far."),
+    )
+)]
 pub(super) async fn of_group(
     State(api): State<Arc<Api>>,
     Path(id): Path<String>,
@@ -96,6 +124,14 @@ pub(super) async fn of_group(
     if let Some(text) = moment.at {
         let at = clock::parse_rfc3339(&text)
             .ok_or_else(|| Problem::bad_request(format!("at: {text:?} is not an RFC 3339 timestamp")))?;
+        let begins = api.gateway.store().history_begins().await?;
+        if let Some(begins) = begins.filter(|begins| at < *begins) {
+            let text = format!(
+                "the history reaches back to {} only (history.keep, history.max_rows)",
+                clock::format_utc(begins)
+            );
+            return Err(Problem::new(StatusCode::GONE, text));
+        }
         let members = api.gateway.store().members_at(group, at, page.after.unwrap_or_default(), limit).await?;
         let next = next(&members, limit, String::clone);
         return format.answer(MembersThen { at: clock::format_utc(at), members, next });
@@ -106,17 +142,21 @@ pub(super) async fn of_group(
     format.answer(History { history: entries.into_iter().map(Into::into).collect(), next })
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Audit {
     audit: Vec<ShownAct>,
+    #[schema(required)]
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Act)]
 pub(super) struct ShownAct {
     at: String,
     by: String,
+    /// What was done.
     act: String,
+    /// To what.
     object: String,
     detail: String,
 }
@@ -144,6 +184,13 @@ impl List for Audit {
     }
 }
 
+/// Lists what was changed, and by whom, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/audit",
+    params(Page, Format),
+    responses((status = 200, content((Audit = "application/json"), (String = "text/csv"))))
+)]
 pub(super) async fn audit(
     State(api): State<Arc<Api>>,
     Query(page): Query<Page>,

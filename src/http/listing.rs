@@ -2,16 +2,21 @@
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use utoipa::IntoParams;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::problem::Problem;
 use crate::caller::Caller;
 use crate::policy::{self, Action};
 
 /// `limit=` and `after=` of every list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Page {
     #[serde(default, deserialize_with = "whole_number")]
+    #[param(schema_with = whole)]
     pub(super) limit: Option<usize>,
+    /// Begins where a page before ended: its `next`.
     #[serde(default)]
     pub(super) after: Option<String>,
 }
@@ -40,13 +45,25 @@ fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usi
     Ok(Some(if text.starts_with('-') { 0 } else { digits.parse().unwrap_or(usize::MAX) }))
 }
 
+fn whole() -> Object {
+    let text = "How many entries: from 1 to 1,000. A smaller number counts as 1, a larger one as 1,000.";
+    ObjectBuilder::new().schema_type(Type::Integer).description(Some(text)).default(Some(100.into())).build()
+}
+
+/// How a parameter is described that takes one of these words.
+pub(super) fn one_of<const N: usize>(text: &str, words: [&str; N]) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).description(Some(text)).enum_values(Some(words)).build()
+}
+
 /// Where the next page begins: after the last entry of a full one.
 pub(super) fn next<T>(page: &[T], limit: usize, key: impl Fn(&T) -> String) -> Option<String> {
     page.last().filter(|_| page.len() >= limit).map(key)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Whose {
+    /// Whose pushes are meant, where it is not the caller.
     #[serde(default)]
     initiator: Option<String>,
 }

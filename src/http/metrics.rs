@@ -12,6 +12,12 @@ use crate::signals::Signals;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Numbers for Prometheus; in OpenMetrics where that is asked for.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, content((String = "text/plain"), (String = "application/openmetrics-text"))))
+)]
 pub(super) async fn show(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     answer(api.gateway.signals(), &headers)
 }

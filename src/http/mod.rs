@@ -12,7 +12,8 @@
 //! | [`console`], [`origin`] | the operator's page and his sessions; pages of others |
 //! | [`health`], [`metrics`] | `/healthz`, `/readyz` and `/metrics` |
 //! | [`pap`] | PAP over POST |
-//! | [`pushes`], [`recipients`], [`groups`], [`bulk`], [`users`], [`devices`], [`history`], [`events`], [`overview`] | `/api/v1/…` |
+//! | [`pushes`], [`shown_push`], [`recipients`], [`groups`], [`bulk`], [`users`], [`devices`], [`history`], [`events`], [`overview`] | `/api/v1/…` |
+//! | [`openapi`] | `/openapi.json` and `/api`: what `/api/v1/…` is, made from its handlers |
 //! | [`websocket`] | `/mqtt`: connections that go on to the MQTT side |
 //! | [`query_parameters`], [`listing`], [`csv`] | the query parameters that each of them knows; pages; lists as CSV |
 //! | [`traced`] | a span for each request, where traces are built in |
@@ -34,6 +35,7 @@ mod history;
 mod listing;
 mod live;
 mod metrics;
+mod openapi;
 mod origin;
 mod overview;
 mod pap;
@@ -46,6 +48,7 @@ mod repeat_digest;
 mod request_body;
 mod request_id;
 mod server;
+mod shown_push;
 mod stream;
 mod traced;
 mod users;
@@ -62,8 +65,6 @@ use axum::routing::{delete, get, post, put};
 pub use health::Readiness;
 pub use live::Live;
 pub use server::{Stop, serve};
-
-use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
 use crate::config::{AuthMode, Config};
@@ -85,7 +86,7 @@ struct Api {
     observer: pap::Observer,
     sessions: Arc<console::Sessions>,
     /// Places for those who follow events.
-    event_streams: Arc<Semaphore>,
+    event_streams: Budget,
 }
 
 /// What every router is made with.
@@ -99,6 +100,8 @@ pub struct Site {
     /// How often who has asked, and the bytes of bodies that are under way: a new router goes on with them.
     rates: Arc<RateLimits<access::Asker>>,
     under_way: Budget,
+    /// Places for those who follow events.
+    event_streams: Budget,
 }
 
 impl Site {
@@ -112,6 +115,7 @@ impl Site {
             sessions: Arc::default(),
             rates: Arc::default(),
             under_way: Budget::new(0),
+            event_streams: Budget::new(0),
         }
     }
 }
@@ -143,7 +147,7 @@ fn api_routes() -> Router<Arc<Api>> {
 
 /// All paths.
 pub fn router(site: &Site, config: &Config) -> Router {
-    let Site { gateway, readiness, observer, upgrades, sessions, rates, under_way } = site.clone();
+    let Site { gateway, readiness, observer, upgrades, sessions, rates, under_way, event_streams } = site.clone();
     let limits = crate::pap::Limits {
         addresses: config.push.max_addresses,
         depth: config.pap.max_depth,
@@ -156,7 +160,7 @@ pub fn router(site: &Site, config: &Config) -> Router {
     };
     let intake = request_body::Intake::new(&config.http, readiness.clone(), Arc::clone(&observer.signals), under_way);
     let access = access::Access::new(Arc::clone(&gateway), Arc::clone(&sessions), rates, config);
-    let event_streams = Arc::new(Semaphore::new(config.http.max_event_streams));
+    event_streams.set_most(config.http.max_event_streams);
     let api = Api { gateway, readiness, limits, observer, sessions, event_streams };
     let mut endpoints = HashMap::new();
     let mut router = Router::new()
@@ -167,6 +171,10 @@ pub fn router(site: &Site, config: &Config) -> Router {
         .route("/console/console.js", get(console::script))
         .route("/console/console.css", get(console::style))
         .route("/console/session", get(console::whoami).post(console::sign_in).delete(console::sign_out))
+        .route("/openapi.json", get(openapi::document))
+        .route("/api", get(openapi::page))
+        .route("/api/api.js", get(openapi::script))
+        .route("/api/api.css", get(openapi::style))
         .route("/mqtt", websocket::route(upgrades, config.auth.mode == AuthMode::Open))
         .merge(api_routes())
         .route_layer(axum::middleware::from_fn(query_parameters::check));

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Api;
 use super::problem::Problem;
 use crate::clock;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Status)]
 pub(super) struct Overview {
     version: &'static str,
     started_at: String,
@@ -31,6 +33,7 @@ pub(super) struct Overview {
     /// Deliveries that are still owed.
     backlog: i64,
     /// Since when the oldest of them may be delivered.
+    #[schema(required)]
     oldest: Option<String>,
     /// Joins that wait for a decision.
     pending_joins: i64,
@@ -41,6 +44,8 @@ pub(super) struct Overview {
     deliveries: u64,
 }
 
+/// Says how the gateway stands.
+#[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Overview)))]
 pub(super) async fn show(State(api): State<Arc<Api>>) -> Result<Json<Overview>, Problem> {
     let totals = api.gateway.store().totals().await?;
     let metrics = &api.gateway.signals().metrics;

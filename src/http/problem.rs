@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
 use crate::gateway::Refused;
 use crate::store;
@@ -18,7 +19,7 @@ use crate::store;
 pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// An error as the client sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Problem {
     #[serde(skip)]
     kind: StatusCode,
@@ -29,7 +30,9 @@ pub(super) struct Problem {
     #[serde(skip)]
     retry_after: Option<u64>,
     title: &'static str,
+    /// The HTTP status.
     status: u16,
+    /// What is wrong, in a sentence.
     detail: String,
     /// The PAP code that says the same.
     #[serde(skip_serializing_if = "Option::is_none")]

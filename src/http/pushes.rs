@@ -10,44 +10,58 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::Object;
+use utoipa::{IntoParams, ToSchema};
 
-use super::listing::{Page, Whose};
+use super::listing::{Page, Whose, one_of};
 use super::pap::Sender;
 use super::problem::{Body, Path, Problem, Query, Told};
 use super::remote::Remote;
 use super::request_id::RequestId;
+use super::shown_push::ShownPush;
 use super::{Api, repeat_digest, to_the_end};
 use crate::caller::Caller;
 use crate::clock::{self, Millis};
-use crate::gateway::{Content, PushRequest, Replace};
+use crate::gateway::{Content, PushRequest, Reach, Replace};
 use crate::policy::Action;
-use crate::store::{
-    AddressView, DeliveryMethod, DeliveryTimes, Digest, NotificationView, Notify, Priority, PushStage, PushView,
-};
+use crate::store::{DeliveryMethod, Digest, Notify, Priority, PushStage};
 
 /// A push as it is posted.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"to": ["group:news", "user:sip:alice@example.com"], "body": "Hello"}))]
 pub(super) struct NewPush {
+    /// Addresses: `group:<id>`, `user:<id>`, SIP and tel URIs, WAPPUSH forms, aliases.
     to: Vec<String>,
+    /// `text/plain` if it is missing.
     #[serde(default)]
     content_type: Option<String>,
+    /// The content as text. A push has either this or `body_base64`.
     #[serde(default)]
     body: Option<String>,
+    /// The content as bytes.
     #[serde(default)]
+    #[schema(format = Byte)]
     body_base64: Option<String>,
+    /// 1 to 255 bytes, unique for the initiator; made up if it is missing.
     #[serde(default)]
     push_id: Option<String>,
     #[serde(default)]
     delivery: Delivery,
     #[serde(default)]
     priority: Urgency,
+    /// RFC 3339.
     #[serde(default)]
+    #[schema(format = DateTime)]
     deliver_after: Option<String>,
+    /// RFC 3339; at most `push.max_ttl` away.
     #[serde(default)]
+    #[schema(format = DateTime)]
     deliver_before: Option<String>,
+    /// Gets one JSON object for each address when it is over.
     #[serde(default)]
     notify_url: Option<String>,
+    /// An earlier push that this one replaces.
     #[serde(default)]
     replace_push_id: Option<String>,
     #[serde(default)]
@@ -57,7 +71,8 @@ pub(super) struct NewPush {
     dry_run: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default, Hash, Deserialize)]
+/// `unconfirmed` goes out with QoS 0 and counts when it is written, all else with QoS 1 and counts when it is acknowledged.
+#[derive(Debug, Clone, Copy, Default, Hash, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Delivery {
     Confirmed,
@@ -78,8 +93,10 @@ impl Delivery {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default, Hash, Deserialize)]
+/// The order among scheduled pushes that come due together.
+#[derive(Debug, Clone, Copy, Default, Hash, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = Priority)]
 enum Urgency {
     High,
     #[default]
@@ -97,7 +114,8 @@ impl Urgency {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
+/// `all`: everybody gets the new one; `pending-only`: who has not got the old one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum ReplaceMethod {
     #[default]
@@ -114,12 +132,27 @@ impl ReplaceMethod {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Taken {
     push_id: String,
+    /// The PAP code: 1001.
     code: u16,
 }
 
+/// Submits a push.
+///
+/// The same submission again, with the same `push_id`, is answered again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/pushes",
+    request_body = NewPush,
+    responses(
+        (status = 202, description = "It is on disk.", body = Taken),
+        (status = 200, description = "With `dry_run`: whom it would reach.", body = Reach),
+        (status = 404, description = "An address names nobody known, or there is no push to be replaced."),
+        (status = 409, description = "The push-id belongs to another push, or there is nothing left to be replaced."),
+    )
+)]
 pub(super) async fn submit(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -252,113 +285,27 @@ fn time(name: &str, text: Option<String>) -> Result<Option<Millis>, Problem> {
     at.map(Some).ok_or_else(|| bad(format!("{name}: {text:?} is not an RFC 3339 timestamp")))
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct ShownPush {
-    push_id: String,
-    initiator: String,
-    created_at: String,
-    content_type: String,
-    size: u64,
-    addresses: Vec<ShownAddress>,
-}
-
-#[derive(Debug, Serialize)]
-struct ShownAddress {
-    address: String,
-    state: &'static str,
-    code: u16,
-    desc: String,
-    recipients: u64,
-    delivered: u64,
-    event_time: Option<String>,
-    /// When its members had it.
-    times: ShownTimes,
-    /// New members who got it as the group's last push; they are not among the recipients.
-    welcomed: u64,
-    /// The result notification, from the end of the push until it is received.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notification: Option<ShownNotification>,
-}
-
-/// When members had a push: the first one, half of them, 95 of 100, and the last one so far.
-#[derive(Debug, Serialize)]
-struct ShownTimes {
-    first: Option<String>,
-    half: Option<String>,
-    most: Option<String>,
-    last: Option<String>,
-}
-
-impl From<DeliveryTimes> for ShownTimes {
-    fn from(times: DeliveryTimes) -> Self {
-        let DeliveryTimes { first, half, most, last } = times;
-        let [first, half, most, last] = [first, half, most, last].map(|at| at.map(clock::format_utc));
-        Self { first, half, most, last }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct ShownNotification {
-    /// `waiting`, or `given-up` (`notify.give_up`).
-    state: &'static str,
-    attempts: u32,
-    failure: Option<String>,
-    next_attempt: Option<String>,
-}
-
-impl From<NotificationView> for ShownNotification {
-    fn from(view: NotificationView) -> Self {
-        Self {
-            state: if view.given_up { "given-up" } else { "waiting" },
-            attempts: view.attempts,
-            failure: view.failure,
-            next_attempt: (!view.given_up).then(|| clock::format_utc(view.next_at)),
-        }
-    }
-}
-
-impl From<PushView> for ShownPush {
-    fn from(view: PushView) -> Self {
-        Self {
-            push_id: view.push_id,
-            initiator: view.initiator,
-            created_at: clock::format_utc(view.created_at),
-            content_type: view.content_type,
-            size: view.size,
-            addresses: view.addresses.into_iter().map(Into::into).collect(),
-        }
-    }
-}
-
-impl From<AddressView> for ShownAddress {
-    fn from(view: AddressView) -> Self {
-        Self {
-            desc: view.describe(),
-            address: view.address,
-            state: view.state.name(),
-            code: view.code,
-            recipients: view.recipients,
-            delivered: view.delivered,
-            event_time: view.event_at.map(clock::format_utc),
-            times: view.times.into(),
-            welcomed: view.welcomed,
-            notification: view.notification.map(Into::into),
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Pushes {
     pushes: Vec<ShownPush>,
+    #[schema(required)]
     next: Option<String>,
 }
 
 /// Which pushes are listed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Filter {
-    /// `scheduled` (an address is not due yet), `pending` (one is being delivered) or `finished`.
     #[serde(default)]
+    #[param(schema_with = stages)]
     state: Option<String>,
+}
+
+fn stages() -> Object {
+    one_of(
+        "Only those of which an address is not due yet, or is being delivered, or of which all are over.",
+        PushStage::ALL.map(PushStage::name),
+    )
 }
 
 impl Filter {
@@ -371,6 +318,10 @@ impl Filter {
     }
 }
 
+/// Lists pushes, newest first.
+///
+/// Whoever may see the pushes of others gets those of all with `initiator=*`.
+#[utoipa::path(get, path = "/api/v1/pushes", params(Page, Filter, Whose), responses((status = 200, body = Pushes)))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Query(page): Query<Page>,
@@ -390,6 +341,13 @@ pub(super) async fn list(
     Ok(Json(Pushes { pushes: views.into_iter().map(Into::into).collect(), next }))
 }
 
+/// Shows a push, and what became of it at each address.
+#[utoipa::path(
+    get,
+    path = "/api/v1/pushes/{push_id}",
+    params(Whose),
+    responses((status = 200, body = ShownPush), (status = 404, description = "There is no such push."))
+)]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Path(push_id): Path<String>,
@@ -402,6 +360,16 @@ pub(super) async fn show(
 }
 
 /// Cancels what is not over yet, and shows the push as it is then.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/pushes/{push_id}",
+    params(Whose),
+    responses(
+        (status = 200, body = ShownPush),
+        (status = 404, description = "There is no such push."),
+        (status = 409, description = "It is over for all its addresses."),
+    )
+)]
 pub(super) async fn cancel(
     State(api): State<Arc<Api>>,
     Path(push_id): Path<String>,

@@ -1,31 +1,13 @@
 //! Which query parameters each endpoint of `/api/v1` knows. Others are refused: a filter that is not known would answer with
-//! everything, as if it had been filtered.
+//! everything, as if it had been filtered. Those are known that [`openapi`] documents: the fields of what the handlers read.
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use super::openapi;
 use super::problem::Problem;
-
-/// All that know any. An endpoint that is not in the list takes none.
-const KNOWN: &[(Method, &str, &[&str])] = &[
-    (Method::GET, "/api/v1/pushes", &["state", "limit", "after", "initiator"]),
-    (Method::GET, "/api/v1/pushes/{push_id}", &["initiator"]),
-    (Method::DELETE, "/api/v1/pushes/{push_id}", &["initiator"]),
-    (
-        Method::GET,
-        "/api/v1/pushes/{push_id}/recipients",
-        &["state", "reason", "missing", "counts", "limit", "after", "initiator", "format"],
-    ),
-    (Method::GET, "/api/v1/groups", &["limit", "after"]),
-    (Method::GET, "/api/v1/groups/{group}/members", &["limit", "after", "format"]),
-    (Method::GET, "/api/v1/groups/{group}/history", &["at", "limit", "after", "format"]),
-    (Method::GET, "/api/v1/devices", &["state", "away_for", "prefix", "sort", "limit", "after", "format"]),
-    (Method::GET, "/api/v1/audit", &["limit", "after", "format"]),
-    (Method::GET, "/api/v1/events", &["kind", "group", "user", "push_id", "initiator", "after"]),
-    (Method::GET, "/api/v1/groups/{group}/requests", &["limit", "after"]),
-];
 
 pub(super) async fn check(request: Request, next: Next) -> Response {
     match unknown(&request) {
@@ -40,12 +22,12 @@ fn unknown(request: &Request) -> Option<Problem> {
         return None;
     }
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-    let known = KNOWN.iter().find(|(of, at, _)| of == method && *at == path).map_or(&[][..], |(_, _, names)| names);
+    let known = openapi::query_parameters(method, path);
     let query = request.uri().query().unwrap_or_default();
     let names = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next().unwrap_or_default());
     let mut seen: Vec<&str> = Vec::new();
     for name in names {
-        if !known.contains(&name) {
+        if !known.iter().any(|known| known == name) {
             let knows = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             let name: String = name.chars().take(64).collect();
             return Some(Problem::bad_request(format!("there is no query parameter {name:?} here; known: {knows}")));

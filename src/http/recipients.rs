@@ -7,10 +7,12 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::Object;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::csv::{Format, List};
-use super::listing::{Page, Whose};
+use super::listing::{Page, Whose, one_of};
 use super::problem::{Path, Problem, Query};
 use crate::caller::Caller;
 use crate::clock;
@@ -19,11 +21,14 @@ use crate::pap::code::Code;
 use crate::policy::Action;
 use crate::store::{self, Wanted};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Filter {
     #[serde(default)]
+    #[param(schema_with = states)]
     state: Option<String>,
     #[serde(default)]
+    #[param(schema_with = reasons)]
     reason: Option<String>,
     /// Those who have not got it, whatever the reason.
     #[serde(default)]
@@ -52,24 +57,36 @@ impl Filter {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Recipients {
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// With `counts`: how many there are of each reason, and how many have it.
+    #[schema(value_type = Option<BTreeMap<String, u64>>)]
     counts: Option<BTreeMap<&'static str, u64>>,
     recipients: Vec<Shown>,
+    #[schema(required)]
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Recipient)]
 struct Shown {
     user: String,
     address: String,
+    /// As `state` of the query.
     state: &'static str,
+    /// The PAP code.
     code: u16,
+    /// The reason in words, with times and sizes.
     desc: Cow<'static, str>,
+    /// When the record was made; null for ordinary deliveries.
+    #[schema(required)]
     at: Option<String>,
+    /// Why it is not there yet, as `reason` of the query; null for who has it.
+    #[schema(required)]
     reason: Option<&'static str>,
     connected: bool,
+    #[schema(required)]
     last_seen: Option<String>,
 }
 
@@ -89,6 +106,16 @@ impl From<Explained> for Shown {
     }
 }
 
+/// Lists the recipients of a push: who has it, who has not, and why.
+#[utoipa::path(
+    get,
+    path = "/api/v1/pushes/{push_id}/recipients",
+    params(Filter, Page, Whose, Format),
+    responses(
+        (status = 200, content((Recipients = "application/json"), (String = "text/csv"))),
+        (status = 404, description = "There is no such push."),
+    )
+)]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Path(push_id): Path<String>,
@@ -109,6 +136,9 @@ pub(super) async fn list(
     let unknown = || Problem::not_found(format!("there is no push {push_id:?}"));
     let found = api.gateway.recipients(&initiator, &push_id, asked, after, page.limit()).await?;
     let found = found.ok_or_else(unknown)?;
+    if filter.counts && format.is_csv()? {
+        return Err(Problem::bad_request("counts=true goes with format=json"));
+    }
     let counts = match filter.counts {
         true => Some(api.gateway.count_recipients(&initiator, &push_id).await?.ok_or_else(unknown)?),
         false => None,
@@ -145,6 +175,14 @@ impl List for Recipients {
 
 /// PAP's `timeout` does not occur (docs/ledger.md).
 const STATES: [&str; 7] = ["pending", "delivered", "undeliverable", "expired", "aborted", "cancelled", "rejected"];
+
+fn states() -> Object {
+    one_of("Only those in this state.", STATES)
+}
+
+fn reasons() -> Object {
+    one_of("Only those who have not got it for this reason.", MissingReason::ALL.map(MissingReason::name))
+}
 
 fn state(name: &str) -> Option<store::State> {
     store::State::parse(name).filter(|_| STATES.contains(&name))

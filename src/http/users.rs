@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::devices::ShownDevice;
 use super::groups::{user_id, wants_representation};
@@ -15,12 +16,13 @@ use super::problem::{Body, Path, Problem, RETRY_AFTER, object};
 use super::{Api, to_the_end};
 use crate::caller::Caller;
 use crate::clock;
-use crate::gateway::{Connection, GroupRequest, Reason};
+use crate::gateway::{Answer, Connection, GroupRequest, Reason};
 use crate::ids::UserId;
 use crate::signals::Signals;
 use crate::store::Erased;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = User)]
 pub(super) struct ShownUser {
     user: String,
     groups: Vec<ShownGroup>,
@@ -31,13 +33,16 @@ pub(super) struct ShownUser {
     /// Pushes that it has not answered, the oldest 20.
     owed: Vec<ShownOwed>,
     /// What happened to it last, newest first.
+    #[schema(value_type = Vec<Object>)]
     events: Vec<serde_json::Value>,
     /// Until when its packets are told.
+    #[schema(required)]
     traced_until: Option<String>,
 }
 
 /// A push that a user has not answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OwedPush)]
 struct ShownOwed {
     push_id: String,
     initiator: String,
@@ -49,7 +54,8 @@ struct ShownOwed {
 /// Owed pushes that are shown.
 const OWED: usize = 20;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UserGroup)]
 struct ShownGroup {
     group: String,
     topic: String,
@@ -57,11 +63,17 @@ struct ShownGroup {
     source: String,
 }
 
+/// Shows a user: groups, connections, and how the devices are.
+#[utoipa::path(
+    get,
+    path = "/api/v1/users/{user}",
+    responses((status = 200, body = ShownUser), (status = 404, description = "There is no such user."))
+)]
 pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<ShownUser>, Problem> {
     let user = user_id(&id)?;
     let bindings = api.gateway.store().bindings(user.clone()).await?;
     let connections = api.gateway.connections(&user);
-    if bindings.is_empty() && connections.is_empty() {
+    if bindings.is_empty() && connections.is_empty() && !api.gateway.is_device(user.as_str()).await? {
         return Err(Problem::not_found(format!("there is no user {id:?}")));
     }
     let groups = bindings.into_iter().map(|binding| ShownGroup {
@@ -95,7 +107,8 @@ fn events(signals: &Signals, user: &UserId) -> Vec<serde_json::Value> {
 }
 
 /// What erasing a user took away.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Erasure)]
 struct ShownErasure {
     user: String,
     memberships: u64,
@@ -104,7 +117,19 @@ struct ShownErasure {
     pushes: u64,
 }
 
-/// Erases a user: 204, or what it took away to who asks for that with `Prefer: return=representation` (RFC 7240).
+/// Erases a user: bindings, sessions, credentials, and pushes that were not over.
+///
+/// History keeps a pseudonym. With `Prefer: return=representation` (RFC 7240) the answer says what it took away.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/users/{user}",
+    params(("prefer" = Option<String>, Header, description = "`return=representation`")),
+    responses(
+        (status = 204, description = "The user is gone."),
+        (status = 200, description = "With `Prefer`: what went with the user.", body = ShownErasure),
+        (status = 404, description = "There is no such user."),
+    )
+)]
 pub(super) async fn erase(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -124,10 +149,12 @@ pub(super) async fn erase(
 }
 
 /// For how long every packet of a user's terminals is told.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewTrace {
+    /// From 1 to 86,400.
     #[serde(default = "quarter_of_an_hour")]
+    #[schema(minimum = 1, maximum = 86_400, default = quarter_of_an_hour)]
     seconds: u32,
 }
 
@@ -135,7 +162,8 @@ fn quarter_of_an_hour() -> u32 {
     900
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Trace)]
 pub(super) struct ShownTrace {
     user: String,
     until: String,
@@ -144,6 +172,13 @@ pub(super) struct ShownTrace {
 /// Longest trace.
 const DAY: u32 = 86_400;
 
+/// Tells every packet of a user's terminals among the events, for a while.
+#[utoipa::path(
+    post,
+    path = "/api/v1/users/{user}/trace",
+    request_body = Option<NewTrace>,
+    responses((status = 200, body = ShownTrace), (status = 409, description = "Too many users are traced already."))
+)]
 pub(super) async fn trace(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -166,21 +201,32 @@ pub(super) async fn trace(
     Ok(Json(ShownTrace { user: id, until: clock::format_utc(until) }))
 }
 
-pub(super) async fn end_trace(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+/// Ends a trace.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/users/{user}/trace",
+    responses((status = 204, description = "It has ended."), (status = 404, description = "The user is not traced."))
+)]
+pub(super) async fn end_trace(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
     let user = user_id(&id)?;
-    match api.gateway.signals().traced.end(user.as_str()) {
+    match api.gateway.end_trace(&caller, &user).await {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Problem::not_found(format!("{id:?} is not traced"))),
     }
 }
 
 /// How many connections were ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Disconnected {
     disconnected: usize,
 }
 
 /// Ends all connections of a user; they may come back at once.
+#[utoipa::path(delete, path = "/api/v1/users/{user}/connections", responses((status = 200, body = Disconnected)))]
 pub(super) async fn disconnect(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -190,7 +236,15 @@ pub(super) async fn disconnect(
     Ok(Json(Disconnected { disconnected: api.gateway.disconnect(&caller, user, None).await }))
 }
 
-/// Ends one of them.
+/// Ends one connection of a user.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/users/{user}/connections/{client_id}",
+    responses(
+        (status = 200, body = Disconnected),
+        (status = 404, description = "The user has no connection with this client id."),
+    )
+)]
 pub(super) async fn disconnect_one(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -203,8 +257,22 @@ pub(super) async fn disconnect_one(
     }
 }
 
-/// The group request of a terminal without MQTT. It is answered with what an MQTT terminal would get; the HTTP code says
-/// the same to those who only look at that.
+/// The group request of a terminal without MQTT.
+///
+/// It is answered with what an MQTT terminal would get; the HTTP code says the same to those who only look at that.
+#[utoipa::path(
+    post,
+    path = "/api/v1/group-requests",
+    request_body = GroupRequest,
+    responses(
+        (status = 200, description = "It is done, or waits for a decision.", body = Answer),
+        (status = 400, description = "It is no group request.", body = Answer),
+        (status = 403, description = "It is not allowed, or the group is closed.", body = Answer),
+        (status = 404, description = "There is no such group.", body = Answer),
+        (status = 409, description = "A limit is reached.", body = Answer),
+        (status = 503, description = "The gateway cannot do it now.", body = Answer),
+    )
+)]
 pub(super) async fn group_request(
     State(api): State<Arc<Api>>,
     caller: Caller,

@@ -19,7 +19,10 @@ use crate::store::TerminalSeen;
 
 /// A user is a member of one more flow. A connection that is still arriving reads its memberships once more.
 pub(super) fn join(worker: &Rc<Worker>, conn: &Rc<Conn>, membership: &Membership) {
-    if conn.state.borrow().session.is_some() {
+    let seen = conn.state.borrow().session.as_ref().map(|session| last_seen(session, None));
+    if let Some(seen) = seen {
+        // Of a user that was in no group nothing is remembered: now it is.
+        worker.note(seen);
         attach(worker, conn, membership);
     } else {
         conn.reread.set(true);

@@ -5,6 +5,9 @@ use super::connection::{Close, Conn};
 use super::session::Session;
 use crate::signals::{ConnectionEvent, Event, Signals};
 
+/// Characters of a client id in an event.
+const LONGEST: usize = 256;
+
 /// A session has begun on this connection.
 pub(super) fn begun(signals: &Signals, conn: &Conn) {
     let event = conn.state.borrow().session.as_ref().map(|session| event(conn, session, None));
@@ -24,7 +27,7 @@ pub(super) fn ended(signals: &Signals, conn: &Conn, close: Close) {
 fn event(conn: &Conn, session: &Session, close: Option<Close>) -> ConnectionEvent {
     ConnectionEvent {
         user: session.user.as_ref().map(ToString::to_string),
-        client_id: session.client_id.clone(),
+        client_id: session.client_id.chars().take(LONGEST).collect(),
         remote: conn.remote.to_string(),
         protocol: protocol(session.version),
         transport: conn.socket.name(),

@@ -93,7 +93,8 @@ pub(super) async fn show_to_watchers(worker: Rc<Worker>) {
 }
 
 fn show(worker: &Worker, parcel: &Parcel, watchers: &[ConnId]) {
-    if worker.withheld.is_withheld(parcel.id()) {
+    // What a new member gets was shown when it went out.
+    if worker.withheld.is_withheld(parcel.id()) || parcel.welcome.is_some() {
         return;
     }
     let mut frames = Frames::new(parcel, false);

@@ -226,6 +226,12 @@ struct Written<'a> {
 }
 
 impl Happening {
+    /// Whether it shows that a terminal of its user was here.
+    #[must_use]
+    pub fn is_presence(&self) -> bool {
+        matches!(self.event, Event::Connect(_) | Event::Disconnect(_))
+    }
+
     /// As one JSON object; `id` is what a reader goes on after.
     #[must_use]
     pub fn to_json(&self, id: &str) -> String {

@@ -83,6 +83,20 @@ impl Ring {
         happening
     }
 
+    /// Events of a user become empty ones: their places stay.
+    pub(super) fn blot_out(&self, user: &str) {
+        for happening in &mut self.inner().events {
+            let names = |event: &Event| {
+                event.user() == Some(user) || matches!(event, Event::Change { detail, .. } if detail.ends_with(user))
+            };
+            if names(&happening.event) {
+                let event =
+                    Event::Change { by: String::new(), act: "erased", object: String::new(), detail: String::new() };
+                *happening = Arc::new(Happening { id: happening.id, at: happening.at, event });
+            }
+        }
+    }
+
     pub(super) fn cursor(&self, id: u64) -> Cursor {
         Cursor { run: self.run, id }
     }
@@ -143,6 +157,12 @@ impl Reader {
         Batch { lost: missed.max(restarted), events }
     }
 
+    /// The name of the last event that it has seen.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.ring.cursor(self.after)
+    }
+
     /// The name of an event.
     #[must_use]
     pub fn cursor_of(&self, happening: &Happening) -> Cursor {
@@ -174,6 +194,25 @@ mod tests {
         ring.push(event(), 0);
         let batch = reader.next().await;
         assert_eq!((batch.lost, ids(&batch)), (0, vec![6]));
+    }
+
+    #[tokio::test]
+    async fn an_erased_user_is_in_no_event_that_is_kept() {
+        let ring = Arc::new(Ring::new(10));
+        let change = |object: &str, detail: &str| Event::Change {
+            by: "kim".into(),
+            act: "add",
+            object: object.into(),
+            detail: detail.into(),
+        };
+        ring.push(change("group news", "member alice"), 0);
+        ring.push(change("user alice", ""), 0);
+        ring.push(change("user bob", ""), 0);
+        ring.blot_out("alice");
+        let mut reader = Ring::reader(&ring, Some(ring.cursor(0)));
+        let events = reader.next().await.events;
+        assert_eq!(events.len(), 3);
+        assert!(!format!("{events:?}").contains("alice") && format!("{events:?}").contains("bob"));
     }
 
     #[tokio::test]

@@ -267,9 +267,10 @@ impl Metrics {
             Event::Join(_) => drop(self.joins.inc()),
             Event::Leave(_) => drop(self.leaves.inc()),
             Event::Push(_) | Event::Progress(_) => {}
+            Event::Final(push) if push.welcome => {}
             Event::Final(push) => {
                 self.finals.get_or_create(&EndState { state: push.state }).inc();
-                if let Some(seconds) = push.seconds.filter(|_| push.state == "delivered" && !push.welcome) {
+                if let Some(seconds) = push.seconds.filter(|_| push.state == "delivered") {
                     self.last_member_seconds.observe(seconds);
                 }
             }

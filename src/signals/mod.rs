@@ -65,6 +65,7 @@ impl Signals {
         Self {
             ring: Arc::new(Ring::new(bounds.events)),
             devices: DeviceHistory::new(bounds.device_events),
+            log: EventLog::start(),
             ..Self::default()
         }
     }
@@ -72,9 +73,14 @@ impl Signals {
     /// Something has happened.
     pub fn report(&self, event: Event) {
         self.metrics.count(&event);
-        self.log.write(&event);
         let happening = self.ring.push(event, clock::now());
         self.devices.keep(&happening);
+        self.log.tell(&happening);
+    }
+
+    /// Waits until the log says everything that has been reported, for a moment.
+    pub fn flush_log(&self) {
+        self.log.flush();
     }
 
     /// The newest events of a user, oldest first.
@@ -83,9 +89,10 @@ impl Signals {
         self.devices.of(user)
     }
 
-    /// What is kept of a user is forgotten.
-    pub fn forget_device(&self, user: &str) {
+    /// What is kept of a user is forgotten; readers who have it already keep it.
+    pub fn forget_user(&self, user: &str) {
         self.devices.forget(user);
+        self.ring.blot_out(user);
     }
 
     /// How often a user's terminals connected since then, as far as that is kept.

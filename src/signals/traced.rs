@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{PoisonError, RwLock};
 
 use crate::clock::{self, Millis};
 
@@ -13,14 +13,14 @@ const MOST: usize = 100;
 pub struct Traced {
     /// Whether there may be any: the one thing that is looked at for each packet.
     any: AtomicBool,
-    until: Mutex<HashMap<String, Millis>>,
+    until: RwLock<HashMap<String, Millis>>,
 }
 
 impl Traced {
     /// Traces a user until then; `false` where too many are traced already.
     pub fn begin(&self, user: &str, until: Millis) -> bool {
         let now = clock::now();
-        let mut all = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.until.write().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, until| *until > now);
         if all.len() >= MOST && !all.contains_key(user) {
             return false;
@@ -32,7 +32,7 @@ impl Traced {
 
     /// Answers whether it was traced.
     pub fn end(&self, user: &str) -> bool {
-        let mut all = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.until.write().unwrap_or_else(PoisonError::into_inner);
         let was_traced = all.remove(user).is_some();
         self.any.store(!all.is_empty(), Ordering::Relaxed);
         was_traced
@@ -43,17 +43,21 @@ impl Traced {
         if !self.any.load(Ordering::Relaxed) {
             return None;
         }
-        let now = clock::now();
-        let mut all = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, until| *until > now);
-        self.any.store(!all.is_empty(), Ordering::Relaxed);
-        all.get(user).copied()
+        let all = self.until.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(user).copied().filter(|until| *until > clock::now())
     }
 
-    /// Whether anybody is traced at all.
+    /// Whether anybody is traced at all; those whose time is up are forgotten.
     #[must_use]
     pub fn is_any(&self) -> bool {
-        self.any.load(Ordering::Relaxed)
+        if !self.any.load(Ordering::Relaxed) {
+            return false;
+        }
+        let now = clock::now();
+        let mut all = self.until.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, until| *until > now);
+        self.any.store(!all.is_empty(), Ordering::Relaxed);
+        !all.is_empty()
     }
 }
 

@@ -10,7 +10,7 @@ use super::duplicates::original;
 use super::history::Act;
 use super::memberships::Open;
 use super::writer::Tx;
-use super::{Event, Hand, Result, destinations, history, left_out, set_aside};
+use super::{Event, Hand, Result, destinations, history, left_out, set_aside, welcome};
 use crate::clock::Millis;
 use crate::ids::GroupId;
 use crate::parcel::{DispatchId, FlowId, Seq};
@@ -85,6 +85,7 @@ impl Closing {
             let group = group(tx, open.flow)?;
             if let Ok(user) = destinations::user(tx.sql, open.user)? {
                 if let Some(group) = &group {
+                    welcome::withdraw(tx, open.user, open.flow, self.now)?;
                     history::record(tx, Act::Left, group, &user, &self.hand, self.now)?;
                 }
                 let hand = self.hand.clone();

@@ -42,23 +42,32 @@ pub(super) fn find(
 }
 
 impl Store {
-    /// Removes the oldest times where all of them together have more bytes than this; answers how many rows went. Call again
-    /// while it answers more than 0.
-    pub async fn trim_delivery_times(&self, most: u64) -> Result<usize> {
-        let is_over = self
-            .read(move |sql| {
-                let mut query =
-                    sql.prepare_cached("SELECT coalesce(sum(length(bindings) + 32), 0) FROM delivery_times")?;
-                Ok(query.query_row([], |row| row.get::<_, u64>(0))? > most)
-            })
-            .await?;
-        if !is_over {
-            return Ok(0);
-        }
-        self.write(|tx| {
+    /// Up to when times have to go, so that all that are left together have no more bytes than this; none where they have not.
+    pub async fn delivery_times_cut(&self, most: u64) -> Result<Option<Millis>> {
+        self.read(move |sql| {
+            let mut query = sql.prepare_cached("SELECT coalesce(sum(length(bindings) + 32), 0) FROM delivery_times")?;
+            let all: u64 = query.query_row([], |row| row.get(0))?;
+            let mut excess = all.saturating_sub(most);
+            let mut query = sql.prepare_cached("SELECT at, length(bindings) + 32 FROM delivery_times ORDER BY at")?;
+            let mut rows = query.query([])?;
+            let mut cut = None;
+            while excess > 0
+                && let Some(row) = rows.next()?
+            {
+                cut = Some(row.get(0)?);
+                excess = excess.saturating_sub(row.get(1)?);
+            }
+            Ok(cut)
+        })
+        .await
+    }
+
+    /// Removes some of the times up to this one; answers how many. Call again while it answers more than 0.
+    pub async fn trim_delivery_times(&self, until: Millis) -> Result<usize> {
+        self.write(move |tx| {
             let oldest = "DELETE FROM delivery_times WHERE (flow, seq, at) IN
-                (SELECT flow, seq, at FROM delivery_times ORDER BY at LIMIT ?1)";
-            Ok(tx.sql.prepare_cached(oldest)?.execute([STEP])?)
+                (SELECT flow, seq, at FROM delivery_times WHERE at <= ?1 ORDER BY at LIMIT ?2)";
+            Ok(tx.sql.prepare_cached(oldest)?.execute([until, STEP])?)
         })
         .await
     }

@@ -38,9 +38,15 @@ impl Store {
                 .sql
                 .prepare_cached("UPDATE history SET user = ?2 WHERE user = ?1")?
                 .execute(params![user.as_str(), pseudonym])?;
-            tx.sql
-                .prepare_cached("UPDATE audit SET object = ?2 WHERE object = ?1")?
-                .execute(params![format!("user {user}"), format!("user {pseudonym}")])?;
+            let mut audit = tx.sql.prepare_cached(
+                "UPDATE audit SET object = iif(object = ?1, ?2, object), detail = iif(detail = ?1, ?2, detail)
+                 WHERE object = ?1 OR detail = ?1",
+            )?;
+            // All the ways in which an act names a user.
+            for words in ["user ", "member ", "the join of "] {
+                audit.execute([format!("{words}{user}"), format!("{words}{pseudonym}")])?;
+            }
+            drop(audit);
             let was_there = flow.is_some() || erased.credentials > 0 || erased.sessions > 0 || known > 0;
             Ok(was_there.then_some(erased))
         })

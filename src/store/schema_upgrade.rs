@@ -149,6 +149,7 @@ const STEPS: &[&str] = &[
      ALTER TABLE dispatches ADD COLUMN most_at INTEGER;
      ALTER TABLE dispatches ADD COLUMN last_at INTEGER;
      ALTER TABLE dispatches ADD COLUMN welcome INTEGER;
+     CREATE INDEX dispatches_welcome ON dispatches (push, welcome) WHERE welcome IS NOT NULL;
      CREATE TABLE delivery_times (
          flow     INTEGER NOT NULL,
          seq      INTEGER NOT NULL,

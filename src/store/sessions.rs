@@ -13,6 +13,9 @@ use crate::clock::Millis;
 use crate::ids::UserId;
 use crate::parcel::BindingId;
 
+/// Why connections ended of which the last process could not say it.
+const STOPPED: &str = "the gateway was stopped or killed";
+
 /// Sessions that one transaction ends.
 const PORTION: usize = 1_000;
 
@@ -254,7 +257,18 @@ impl Store {
         }
         self.write(move |tx| {
             tx.sql.execute("UPDATE sessions SET away_since = ?1 WHERE away_since IS NULL", [now])?;
+            // Whoever was connected when the last process ended was here until then, as far as anybody knows.
+            tx.sql.execute("UPDATE terminals SET seen_at = ?1, gone = ?2 WHERE gone IS NULL", params![now, STOPPED])?;
             Ok(ended)
+        })
+        .await
+    }
+
+    /// Clients whose sessions are this user's.
+    pub async fn sessions_of(&self, user: UserId) -> Result<Vec<String>> {
+        self.read(move |sql| {
+            let mut query = sql.prepare_cached("SELECT client FROM sessions WHERE user = ?1")?;
+            Ok(query.query_map([user.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }

@@ -52,7 +52,7 @@ impl Store {
                 "SELECT count(*), coalesce(sum(state = 0), 0), min(CASE WHEN state = 1 THEN d.due_at END),
                     coalesce(sum(CASE WHEN state = 1 THEN recipients - delivered - refused - gone END), 0)
                  FROM (SELECT d.state, d.recipients, d.delivered, d.refused, d.gone, max(d.due, p.created_at) AS due_at
-                       FROM dispatches d JOIN pushes p ON p.id = d.push WHERE d.state < 2) d",
+                       FROM dispatches d JOIN pushes p ON p.id = d.push WHERE d.state < 2 AND d.welcome IS NULL) d",
             )?;
             query.query_row([], |row| {
                 totals.pending = row.get(0)?;

@@ -7,7 +7,7 @@ use super::duplicates::original;
 use super::numbers::{UNCONFIRMED, priority};
 use super::{
     AddressView, BindingView, DeliveryTimes, GroupView, MemberView, NotificationView, PushStage, PushView, Result,
-    Source, State, Store, destinations,
+    Source, State, Store, destinations, welcome,
 };
 use crate::ids::{GroupId, UserId};
 use crate::parcel::{FlowId, PushKey};
@@ -125,10 +125,11 @@ fn push_row(row: &Row<'_>) -> rusqlite::Result<PushView> {
 }
 
 fn with_addresses(sql: &Connection, mut view: PushView) -> Result<PushView> {
+    let welcomed = welcome::counts(sql, view.key)?;
     let mut query = sql.prepare_cached(
         "SELECT d.address, d.state, d.code, d.recipients, d.delivered, d.refused, d.gone, d.event_at,
                 o.given_up, o.attempts, o.failure, o.next_at, f.kind, f.name, d.first_at, d.half_at, d.most_at, d.last_at,
-                (SELECT count(*) FROM dispatches w WHERE w.push = d.push AND w.welcome = d.flow AND w.state = 2)
+                d.flow
          FROM dispatches d JOIN flows f ON f.id = d.flow LEFT JOIN outbox o ON o.dispatch = d.id WHERE d.push = ?1 AND d.welcome IS NULL ORDER BY d.position",
     )?;
     let rows = query.query_map([view.key], |row| {
@@ -139,7 +140,8 @@ fn with_addresses(sql: &Connection, mut view: PushView) -> Result<PushView> {
             None => None,
         };
         let times = DeliveryTimes { first: row.get(14)?, half: row.get(15)?, most: row.get(16)?, last: row.get(17)? };
-        let (target, welcomed) = (address_lookup::target(row, 12, 13)?, row.get(18)?);
+        let (target, flow): (_, FlowId) = (address_lookup::target(row, 12, 13)?, row.get(18)?);
+        let welcomed = welcomed.get(&flow).copied().unwrap_or(0);
         Ok(AddressView { notification, target, times, welcomed, ..address_row(row)? })
     })?;
     view.addresses = rows.collect::<rusqlite::Result<_>>()?;

@@ -193,3 +193,67 @@ fn devices_that_never_came_back_are_taken_out_of_their_groups() {
     http.wait_outcome("p1", "delivered", "1 of 2, 1 left the group");
     assert_eq!(http.get("/api/v1/groups/news").json()["members"], 1);
 }
+
+/// When a device was last here was written down at its connect and disconnect only.
+#[test]
+fn a_device_that_was_connected_when_the_gateway_was_killed_counted_as_long_away() {
+    let mut gateway = Gateway::start();
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    alice.join("news");
+    let seen = |gateway: &Gateway| gateway.http().get("/api/v1/users/alice").json()["device"]["last_seen"].clone();
+    // It is remembered although it was in no group when it connected.
+    wait_for("it to be written down", || {
+        let store = rusqlite::Connection::open(gateway.dir.path().join("papcast.db")).unwrap();
+        let known: i64 = store.query_row("SELECT count(*) FROM terminals", [], |row| row.get(0)).unwrap();
+        (known == 1).then_some(())
+    });
+    gateway.kill();
+    let store = rusqlite::Connection::open(gateway.dir.path().join("papcast.db")).unwrap();
+    store.execute("UPDATE terminals SET seen_at = 1000", []).unwrap();
+    store.execute("UPDATE bindings SET joined_at = 1000", []).unwrap();
+    drop(store);
+    gateway.restart();
+    assert!(seen(&gateway).as_str().unwrap() > "2026", "{}", seen(&gateway));
+    let reply = gateway.http().json("POST", "/api/v1/devices/forget", json!({"away_for": "1h"}));
+    assert_eq!(reply.json()["memberships"], 0, "{reply:?}");
+}
+
+/// A session of the erased user's client held a membership of somebody else.
+#[test]
+fn erasing_a_user_left_a_member_behind_that_nobody_could_remove() {
+    let gateway = Gateway::start();
+    let mut client = Raw::connect(gateway.mqtt, &Connect::v5("c", "alice").lasting());
+    // In mode `open` a connection may act for another user from now on.
+    client.request("$push/request", r#"{"op":"list","user":"bob"}"#);
+    assert_eq!(client.subscribe(&[("groups/news", 1)]), [1]);
+    client.disconnect();
+    let members = || gateway.http().get("/api/v1/groups/news").json()["members"].clone();
+    assert_eq!(members(), 1, "bob");
+    for user in ["alice", "bob"] {
+        gateway.http().json("DELETE", &format!("/api/v1/users/{user}"), Value::Null);
+    }
+    assert_eq!(members(), 0);
+}
+
+#[test]
+fn the_audit_named_an_erased_user_in_its_details() {
+    let gateway = Gateway::start();
+    let http = gateway.http();
+    http.bind("news", "alice");
+    http.json("PUT", "/api/v1/groups/vip", json!({"policy": "approval"}));
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    assert_eq!(alice.request("$push/join/vip", "")["status"], "pending");
+    assert_eq!(http.json("POST", "/api/v1/groups/vip/requests/alice", json!({"decision": "approve"})).status, 204);
+    assert!(http.get("/api/v1/audit").body.contains("alice"));
+    assert_eq!(http.json("DELETE", "/api/v1/users/alice", Value::Null).status, 204);
+    let audit = http.get("/api/v1/audit").body;
+    assert!(!audit.contains("alice") && audit.contains("the join of erased-"), "{audit}");
+    let mut events = crate::common::events::Events::follow(gateway.http, "after=0", "");
+    loop {
+        let event = events.next();
+        assert!(!event.to_string().contains("alice"), "{event}");
+        if event["act"] == "erase" {
+            break;
+        }
+    }
+}

@@ -193,3 +193,29 @@ fn many_members_and_many_decisions_go_in_one_request() {
     assert_eq!(asking[1].publish_in().json()["status"], "accepted");
     assert_eq!(http.get("/api/v1/groups/vip").json()["members"], 2);
 }
+
+/// A device that subscribes anew all the time pushed everybody else's history out.
+#[test]
+fn a_subscription_that_comes_and_goes_filled_the_history() {
+    let gateway = Gateway::start();
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    for _ in 0..20 {
+        assert_eq!(alice.subscribe(&[("groups/news", 1)]), [1]);
+        alice.unsubscribe(&["groups/news"]);
+    }
+    assert_eq!(history(&gateway, "").len(), 2, "it came, and it left");
+}
+
+#[test]
+fn what_was_before_the_history_begins_was_answered_as_if_it_were_known() {
+    let mut gateway = Gateway::start();
+    gateway.http().bind("news", "a");
+    gateway.http().bind("news", "b");
+    gateway.kill();
+    let store = rusqlite::Connection::open(gateway.dir.path().join("papcast.db")).unwrap();
+    store.execute("DELETE FROM history WHERE id = (SELECT min(id) FROM history)", []).unwrap();
+    drop(store);
+    gateway.restart();
+    let reply = gateway.http().get("/api/v1/groups/news/history?at=2001-01-01T00%3A00%3A00Z");
+    assert!(reply.status == 410 && reply.body.contains("history.keep"), "{reply:?}");
+}

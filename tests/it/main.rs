@@ -36,6 +36,7 @@ mod mqtt;
 mod noise;
 mod notify;
 mod open_topics;
+mod openapi;
 mod operator;
 mod proxies;
 mod quotas;

@@ -139,3 +139,31 @@ fn a_group_with_a_welcome_is_made_by_the_command() {
     let reply = gateway.http().json("PUT", "/api/v1/groups/news", json!({"policy": "closed"}));
     assert_eq!(reply.json()["welcome"], "last");
 }
+
+/// The same push by two of its addresses is one push for a user (docs/ledger.md, rule 12).
+#[test]
+fn who_had_the_push_by_another_group_got_it_again_as_a_welcome() {
+    let gateway = Gateway::start();
+    group_with_welcome(&gateway);
+    let http = gateway.http();
+    http.bind("other", "alice");
+    assert_eq!(http.pap(&Pap::new("p1").to("group:news").to("group:other")).pap_code(), 1001);
+    let mut alice = Raw::connect(gateway.mqtt, &Connect::v5("a", "alice"));
+    alice.push();
+    alice.join("news");
+    alice.assert_silent();
+}
+
+#[test]
+fn who_left_before_it_came_got_the_welcome_all_the_same() {
+    let gateway = Gateway::start();
+    group_with_welcome(&gateway);
+    let http = gateway.http();
+    http.push("p1", "group:news", "hello");
+    http.bind("news", "bob");
+    http.bind("news", "carl");
+    assert_eq!(http.json("DELETE", "/api/v1/groups/news/members/bob", Value::Null).status, 204);
+    Raw::connect(gateway.mqtt, &Connect::v3("b", "bob")).assert_silent();
+    assert_eq!(http.json("DELETE", "/api/v1/groups/news", Value::Null).status, 204);
+    Raw::connect(gateway.mqtt, &Connect::v3("c", "carl")).assert_silent();
+}

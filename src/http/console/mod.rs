@@ -27,7 +27,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const COOKIE: &str = "papcast_session";
 pub(super) const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 
-fn file(kind: &'static str, text: &'static str) -> Response {
+/// A file that is compiled in.
+pub(super) fn file(kind: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_SECURITY_POLICY, POLICY),
