@@ -41,7 +41,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Take devices out of their groups that never came back.
+    /// Take devices out of their groups that never came back, and that joined before that.
     Forget {
         /// Those that were away for so long, such as 90days.
         #[arg(long, value_name = "TIME")]

@@ -9,6 +9,8 @@ use super::{out, user};
 
 /// What happens, as it happens.
 ///
+/// The same over MQTT: mosquitto_sub -t '$push/trace/GROUP'.
+///
 /// Kinds: join, leave, push, progress, final, connect, disconnect, refused, change, and trace, which is shown only where it is asked for.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

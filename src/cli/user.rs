@@ -25,11 +25,13 @@ pub(super) struct Args {
 enum Command {
     /// The same as without a command, for a user whose name is one.
     Show {
+        /// User ID.
         #[arg(value_parser = names::user)]
         user: String,
     },
     /// Erase a user: memberships, sessions, tokens and what was to be sent to it alone. History keeps a pseudonym.
     Remove {
+        /// User ID.
         #[arg(value_parser = names::user)]
         user: String,
         /// Do it. It cannot be undone.
@@ -38,6 +40,7 @@ enum Command {
     },
     /// End the connections of a user; they may come back at once.
     Disconnect {
+        /// User ID.
         #[arg(value_parser = names::user)]
         user: String,
         /// Only the one with this client id.
@@ -46,6 +49,7 @@ enum Command {
     },
     /// Tell of every packet of a user's terminals for a while: see them with `papcast events -f --kind trace --user ID`.
     Trace {
+        /// User ID.
         #[arg(value_parser = names::user)]
         user: String,
         /// For so long, in seconds.

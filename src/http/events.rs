@@ -99,7 +99,7 @@ pub(super) async fn stream(
 }
 
 fn place(text: &str) -> Result<Cursor, Problem> {
-    // Of a run that there never was: everything that is kept.
+    // No run is the 0th: everything that is kept.
     let text = if text == "0" { "0-0" } else { text };
     text.parse().map_err(|()| Problem::bad_request("Last-Event-ID is none of this gateway"))
 }

@@ -27,8 +27,9 @@ pub(super) struct ShownGroup {
     topic: String,
     policy: JoinPolicy,
     members: u64,
-    /// What a new member gets: `none`, or the `last` live push.
-    welcome: Welcome,
+    /// What a new member gets; missing where that is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    welcome: Option<Welcome>,
 }
 
 /// What a new member of a group gets.
@@ -41,7 +42,7 @@ pub(super) enum Welcome {
 
 impl From<GroupView> for ShownGroup {
     fn from(view: GroupView) -> Self {
-        let welcome = if view.welcome { Welcome::Last } else { Welcome::None };
+        let welcome = view.welcome.then_some(Welcome::Last);
         Self { topic: view.id.topic(), id: view.id.to_string(), policy: view.policy, members: view.members, welcome }
     }
 }

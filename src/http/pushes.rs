@@ -379,6 +379,11 @@ pub(super) async fn cancel(
 ) -> Result<Json<ShownPush>, Problem> {
     let initiator = whose.of(&caller, Action::CancelAllPushes);
     let cancelled = take_back(&api, &initiator, &push_id).await;
+    let code = cancelled.as_ref().err().map_or(1000, |problem| problem.told().code.unwrap_or_default());
+    api.observer.request("json", "cancel-message", code);
+    if cancelled.is_ok() && initiator != caller.initiator() {
+        api.gateway.changed(&caller, "cancel", format!("push {push_id}"), format!("of {initiator}")).await;
+    }
     if let Err(problem) = &cancelled {
         let sent_by = Sender {
             initiator: &caller.initiator(),

@@ -34,9 +34,12 @@ struct ShownAddress {
     /// When it was over.
     #[schema(required)]
     event_time: Option<String>,
-    times: ShownTimes,
+    /// When its members had it, from the first one on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times: Option<ShownTimes>,
     /// New members of the group who got it as its last push; they are not among the recipients.
-    welcomed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    welcomed: Option<u64>,
     /// The result notification, from the end of the push until it is received.
     #[serde(skip_serializing_if = "Option::is_none")]
     notification: Option<ShownNotification>,
@@ -114,8 +117,8 @@ impl From<AddressView> for ShownAddress {
             recipients: view.recipients,
             delivered: view.delivered,
             event_time: view.event_at.map(clock::format_utc),
-            times: view.times.into(),
-            welcomed: view.welcomed,
+            times: view.times.first.is_some().then(|| view.times.into()),
+            welcomed: Some(view.welcomed).filter(|count| *count > 0),
             notification: view.notification.map(Into::into),
         }
     }

@@ -327,6 +327,7 @@ impl Start {
             attach::enter_user(worker, conn, user);
         }
         connection_events::begun(worker.gateway.signals(), conn);
+        self.trace(conn);
         conn.reply(self.connect.version, &Reply::ConnAck(Box::new(self.connack(worker, present))));
         if self.user.is_some() {
             conn.with_session(|session, _, _| session.know_aside(&arrival.aside, conn.id));
@@ -412,6 +413,19 @@ impl Start {
             state.subscriptions.push(subscription);
         }
         worker.registry.begun(worker.at(conn));
+    }
+
+    /// The CONNECT, for whoever traces the client.
+    fn trace(&self, conn: &Conn) {
+        let Connect { keep_alive, clean, receive_max, max_packet, .. } = &self.connect;
+        let words = || {
+            format!(
+                "CONNECT, keep-alive {keep_alive} s, clean {clean}, Receive Maximum {receive_max}, Maximum Packet Size {max_packet:?}"
+            )
+        };
+        if let Some(session) = &conn.state.borrow().session {
+            session.trace("in", words);
+        }
     }
 
     fn connack(&self, worker: &Worker, present: bool) -> ConnAck {

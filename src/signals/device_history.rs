@@ -8,7 +8,7 @@ use super::event::{Event, Happening, Kind};
 use crate::clock::Millis;
 
 /// Events of one user.
-const OF_USER: usize = 32;
+const OF_USER: usize = 64;
 
 /// A device that connects so often within an hour is flapping.
 pub const FLAPPING: usize = 5;
@@ -115,11 +115,11 @@ mod tests {
     #[test]
     fn the_newest_events_of_a_user_are_kept() {
         let history = DeviceHistory::new(1_000);
-        for id in 0..40 {
+        for id in 0..80 {
             history.keep(&joined("alice", id));
         }
         let ids: Vec<u64> = history.of("alice").iter().map(|one| one.id).collect();
-        assert_eq!(ids, (8..40).collect::<Vec<_>>());
+        assert_eq!(ids, (16..80).collect::<Vec<_>>());
         assert!(history.of("bob").is_empty());
     }
 }

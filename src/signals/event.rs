@@ -26,7 +26,7 @@ pub enum Event {
     Disconnect(ConnectionEvent),
     /// Something was not accepted.
     Refused {
-        /// `push`, `connect` or `join`.
+        /// `push`, `cancel`, `connect` or `join`.
         what: &'static str,
         /// An initiator, a client id or a user.
         who: String,

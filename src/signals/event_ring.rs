@@ -106,8 +106,8 @@ impl Ring {
         let (after, other_run) = match from {
             None => (newest, false),
             Some(cursor) if cursor.run == ring.run => (cursor.id.min(newest), false),
-            // Of another run nothing is known; what this one still has comes.
-            Some(_) => (0, true),
+            // All there is; or of another run, of which nothing is known: what this one still has comes.
+            Some(cursor) => (0, cursor.run > 0),
         };
         Reader { ring: Arc::clone(ring), after, other_run, news: ring.newest.subscribe() }
     }

@@ -245,7 +245,12 @@ pub struct Output {
 
 impl Output {
     fn of(command: &mut Command) -> Self {
-        let output = command.output().unwrap();
+        command.output().unwrap().into()
+    }
+}
+
+impl From<std::process::Output> for Output {
+    fn from(output: std::process::Output) -> Self {
         Self {
             code: output.status.code(),
             out: String::from_utf8(output.stdout).unwrap(),

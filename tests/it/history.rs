@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::common::http::Pap;
 use crate::common::mqtt::{Connect, Raw};
 use crate::common::{Gateway, in_seconds, papcast, wait_for};
 
@@ -141,6 +142,9 @@ fn what_operators_changed_is_kept_with_their_names() {
     let http = gateway.http().bearer(&kim);
     http.json("PUT", "/api/v1/groups/news", json!({"policy": "closed"}));
     http.bind("news", "bob");
+    let press = gateway.token("initiator", "press", &[]);
+    assert_eq!(gateway.http().bearer(&press).pap(&Pap::new("p1").to("group:news")).pap_code(), 1001);
+    assert_eq!(http.json("DELETE", "/api/v1/pushes/p1?initiator=press", Value::Null).status, 200);
     http.json("DELETE", "/api/v1/groups/news", Value::Null);
     let audit = gateway.http().bearer(&lee).get("/api/v1/audit").json();
     let acts: Vec<(&str, &str, &str)> = audit["audit"]
@@ -153,6 +157,8 @@ fn what_operators_changed_is_kept_with_their_names() {
         acts,
         [
             ("kim", "remove", "group news"),
+            ("kim", "cancel", "push p1"),
+            ("command line", "add", "initiator press"),
             ("kim", "add", "group news"),
             ("kim", "make", "group news"),
             ("command line", "add", "operator lee"),
@@ -161,7 +167,7 @@ fn what_operators_changed_is_kept_with_their_names() {
     );
     let pages = gateway.http().bearer(&kim).get("/api/v1/audit?limit=2").json();
     let rest = gateway.http().bearer(&kim).get(&format!("/api/v1/audit?after={}", pages["next"].as_str().unwrap()));
-    assert_eq!(rest.json()["audit"].as_array().unwrap().len(), 3, "{rest:?}");
+    assert_eq!(rest.json()["audit"].as_array().unwrap().len(), 5, "{rest:?}");
     let csv = gateway.http().bearer(&lee).get("/api/v1/audit?format=csv");
     assert!(csv.body.starts_with("at,by,act,object,detail\r\n"), "{csv:?}");
 }

@@ -198,8 +198,8 @@ fn a_parameter_that_is_not_known_answered_with_everything() {
         reply.json()["detail"].as_str().unwrap().to_owned()
     };
     assert_eq!(
-        detail("/api/v1/pushes?state=pending"),
-        "there is no query parameter \"state\" here; known: limit, after, initiator"
+        detail("/api/v1/pushes?status=pending"),
+        "there is no query parameter \"status\" here; known: limit, after, state, initiator"
     );
     assert_eq!(detail("/api/v1/groups?limit=1&q=n"), "there is no query parameter \"q\" here; known: limit, after");
     assert_eq!(detail("/api/v1/groups/news?x"), "there is no query parameter \"x\" here; known: none");

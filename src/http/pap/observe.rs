@@ -117,8 +117,9 @@ impl Observer {
     /// Something was refused: one line that says who sent it and why it was.
     pub(in crate::http) fn refused(&self, sender: &Sender<'_>, operation: &'static str, code: u16, reason: &str) {
         self.tell(sender, operation, code, reason, "a request was refused");
+        let what = if operation.starts_with("cancel") { "cancel" } else { "push" };
         self.signals.report(Event::Refused {
-            what: "push",
+            what,
             who: sender.initiator.to_owned(),
             user: None,
             push_id: None,
