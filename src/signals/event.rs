@@ -181,6 +181,15 @@ impl Event {
         }
     }
 
+    /// Whether it names this user in any way.
+    pub(super) fn names(&self, user: &str) -> bool {
+        let in_detail = |detail: &str| {
+            let named = ["member ", "the join of "].iter().find_map(|words| detail.strip_prefix(words));
+            named == Some(user)
+        };
+        self.user() == Some(user) || matches!(self, Self::Change { detail, .. } if in_detail(detail))
+    }
+
     #[must_use]
     pub fn group(&self) -> Option<&str> {
         match self {

@@ -9,6 +9,9 @@ use std::time::Duration;
 use super::event::{Event, Happening, Kind, PushEvent};
 use crate::log_limit::LogLimit;
 
+/// What the lines are filtered by (`log.level = "papcast::events=warn,info"` leaves them out).
+const TARGET: &str = "papcast::events";
+
 /// Lines of each kind in a minute.
 const LINES: u64 = 600;
 
@@ -95,12 +98,15 @@ impl Writer {
         let left_out = left_out + self.lost.swap(0, Ordering::Relaxed);
         let left_out = (left_out > 0).then_some(left_out);
         match event {
-            Event::Join(one) => tracing::info!(user = one.user, group = one.group, by = one.by, left_out, "joined"),
-            Event::Leave(one) => tracing::info!(user = one.user, group = one.group, by = one.by, left_out, "left"),
+            Event::Join(one) => {
+                tracing::info!(target: TARGET, user = one.user, group = one.group, by = one.by, left_out, "joined")
+            }
+            Event::Leave(one) => {
+                tracing::info!(target: TARGET, user = one.user, group = one.group, by = one.by, left_out, "left")
+            }
             Event::Push(push) => accepted(push, left_out),
             Event::Final(push) => finished(push, left_out),
-            Event::Connect(one) => tracing::debug!(
-                client = one.client_id,
+            Event::Connect(one) => tracing::debug!(target: TARGET, client = one.client_id,
                 user = one.user,
                 remote = one.remote,
                 protocol = one.protocol,
@@ -108,8 +114,7 @@ impl Writer {
                 left_out,
                 "connected"
             ),
-            Event::Disconnect(one) => tracing::info!(
-                client = one.client_id,
+            Event::Disconnect(one) => tracing::info!(target: TARGET, client = one.client_id,
                 user = one.user,
                 remote = one.remote,
                 reason = one.reason,
@@ -118,17 +123,16 @@ impl Writer {
                 one.desc.unwrap_or_default()
             ),
             Event::Refused { what, who, push_id, code, desc, request, .. } => {
-                tracing::info!(who, push_id, code, request, left_out, "{what} refused: {desc}");
+                tracing::info!(target: TARGET, who, push_id, code, request, left_out, "{what} refused: {desc}");
             }
-            Event::Change { by, act, object, detail } => tracing::info!(by, object, "{act}: {detail}"),
+            Event::Change { by, act, object, detail } => tracing::info!(target: TARGET, by, object, "{act}: {detail}"),
             Event::Progress(_) | Event::Trace { .. } => {}
         }
     }
 }
 
 fn accepted(push: &PushEvent, left_out: Option<u64>) {
-    tracing::info!(
-        push_id = push.push_id,
+    tracing::info!(target: TARGET, push_id = push.push_id,
         initiator = push.initiator,
         address = push.address,
         recipients = push.recipients,
@@ -141,8 +145,7 @@ fn accepted(push: &PushEvent, left_out: Option<u64>) {
 }
 
 fn finished(push: &PushEvent, left_out: Option<u64>) {
-    tracing::info!(
-        push_id = push.push_id,
+    tracing::info!(target: TARGET, push_id = push.push_id,
         initiator = push.initiator,
         address = push.address,
         state = push.state,

@@ -86,10 +86,7 @@ impl Ring {
     /// Events of a user become empty ones: their places stay.
     pub(super) fn blot_out(&self, user: &str) {
         for happening in &mut self.inner().events {
-            let names = |event: &Event| {
-                event.user() == Some(user) || matches!(event, Event::Change { detail, .. } if detail.ends_with(user))
-            };
-            if names(&happening.event) {
+            if happening.event.names(user) {
                 let event =
                     Event::Change { by: String::new(), act: "erased", object: String::new(), detail: String::new() };
                 *happening = Arc::new(Happening { id: happening.id, at: happening.at, event });
@@ -102,12 +99,17 @@ impl Ring {
     }
 
     pub(super) fn reader(ring: &Arc<Self>, from: Option<Cursor>) -> Reader {
-        let newest = ring.inner().newest;
+        let (oldest, newest) = {
+            let inner = ring.inner();
+            (inner.events.front().map_or(inner.newest, |first| first.id - 1), inner.newest)
+        };
         let (after, other_run) = match from {
             None => (newest, false),
             Some(cursor) if cursor.run == ring.run => (cursor.id.min(newest), false),
-            // All there is; or of another run, of which nothing is known: what this one still has comes.
-            Some(cursor) => (0, cursor.run > 0),
+            // No run has this number: all there is.
+            Some(cursor) if cursor.run == 0 => (oldest, false),
+            // Of another run nothing is known; what this one still has comes.
+            Some(_) => (0, true),
         };
         Reader { ring: Arc::clone(ring), after, other_run, news: ring.newest.subscribe() }
     }

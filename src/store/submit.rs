@@ -10,11 +10,11 @@ use super::numbers::{delivery_number, priority_number};
 use super::replace::{self, NotReplaced, Predecessor, Replaced};
 use super::writer::Tx;
 use super::{
-    Address, DeliveryMethod, Earlier, Error, Event, Meaning, Result, State, Store, Submission, Submitted, credentials,
-    destinations, initiators, standing,
+    Address, DeliveryMethod, Earlier, Error, Event, Meaning, Result, Standing, State, Store, Submission, Submitted,
+    credentials, destinations, initiators, standing,
 };
 use crate::ids::{Target, UserId};
-use crate::parcel::{FlowId, PushKey, Seq, Siblings};
+use crate::parcel::{DispatchId, FlowId, PushKey, Seq, Siblings};
 
 impl Store {
     /// Stores a push and dispatches it to the addresses that are due.
@@ -133,12 +133,12 @@ fn insert_dispatches(
         if is_due && named.members > 0 && predecessor == Predecessor::None {
             let before = given.iter().rfind(|(flow, _)| *flow == named.flow).map_or(named.last, |(_, seq)| *seq);
             let seq = before.next();
-            let row = insert_pending(tx, push, position as i64, &due, named.members, seq)?;
+            insert_pending(tx, push, position as i64, &due, named.members, seq)?;
             if reach.is_some() {
                 given.push((named.flow, seq));
             }
             delivery_state::announce(tx, &due, seq);
-            standing::tell(tx, row, true)?;
+            tx.emit(Event::Stands(Box::new(taken(push, &due, named.members, seq))));
             continue;
         }
         let row = insert_scheduled(tx, push, position as i64, &due)?;
@@ -154,7 +154,7 @@ fn insert_dispatches(
 }
 
 /// The usual case in one step: dispatched as it is stored.
-fn insert_pending(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>, members: i64, seq: Seq) -> Result<i64> {
+fn insert_pending(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>, members: i64, seq: Seq) -> Result<()> {
     tx.sql
         .prepare_cached(
             "INSERT INTO dispatches (push, position, address, flow, seq, priority, shared, due, deadline, state, code,
@@ -175,9 +175,33 @@ fn insert_pending(tx: &Tx<'_>, push: &Submission, position: i64, due: &Due<'_>, 
             delivery_state::OK,
             members,
         ])?;
-    let row = tx.sql.last_insert_rowid();
     tx.sql.prepare_cached("UPDATE flows SET last_seq = ?2 WHERE id = ?1")?.execute(params![due.flow, seq])?;
-    Ok(row)
+    Ok(())
+}
+
+/// What there is to tell of an address that was just dispatched: all of it is known without a look.
+fn taken(push: &Submission, due: &Due<'_>, members: i64, seq: Seq) -> Standing {
+    Standing {
+        is_new: true,
+        id: Some(DispatchId { flow: due.flow, seq }),
+        push_id: push.push_id.clone(),
+        initiator: push.initiator.clone(),
+        request: push.request.clone(),
+        address: due.address.to_owned(),
+        target: Some(due.target.clone()),
+        created_at: push.now,
+        due: push.deliver_after,
+        confirmed: due.content.confirmed,
+        size: push.body.len() as u64,
+        state: State::Pending,
+        code: 1000,
+        recipients: members.unsigned_abs(),
+        delivered: 0,
+        refused: 0,
+        gone: 0,
+        event_at: None,
+        is_welcome: false,
+    }
 }
 
 /// Not dispatched yet.
