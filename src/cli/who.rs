@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::client::{Admin, Gateway, escape, text};
 use super::out;
 
-/// Who has a push, who has not, and why.
+/// Who has a push and since when, who has not, and why.
 ///
 /// Reasons: never-connected, away, sent (and not acknowledged), behind (other pushes come first), too-large, refused, set-aside, left,
 /// expired, cancelled.
@@ -41,12 +41,17 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
     eprintln!("{}", summary(&counts));
     let row = |one: &Value| {
-        let desc = if one["reason"].is_null() { String::new() } else { text(one, "desc") };
+        let why_or_when = if one["reason"].is_null() { when(one) } else { text(one, "desc") };
         let seen = if one["connected"] == true { "connected".to_owned() } else { text(one, "last_seen") };
-        vec![text(one, "user"), one["reason"].as_str().unwrap_or("has it").to_owned(), seen, desc]
+        vec![text(one, "user"), one["reason"].as_str().unwrap_or("has it").to_owned(), seen, why_or_when]
     };
-    out::table(&["user", "reason", "last seen", "why"], &recipients.iter().map(row).collect::<Vec<_>>());
+    out::table(&["user", "reason", "last seen", "why, or when"], &recipients.iter().map(row).collect::<Vec<_>>());
     Ok(())
+}
+
+/// When one that has it got it: "at 2026-11-27T02:02:27Z", or nothing where that is not kept any more.
+fn when(one: &Value) -> String {
+    one["at"].as_str().map_or_else(String::new, |at| format!("at {at}"))
 }
 
 /// The counts that the first page brings, and all pages.

@@ -116,7 +116,11 @@ fn the_command_says_how_many_have_it_and_why_the_others_have_not() {
     assert_eq!(line.split('\t').collect::<Vec<_>>()[1], "never-connected");
     let small = who(&["--reason", "too-large"]);
     assert!(small.out.starts_with("small\ttoo-large\tconnected\ttoo large: 1000 bytes"), "{}", small.out);
+    // F1.1: "when did it get it" has an answer in the table, too.
     let all: Value = serde_json::from_str(&who(&["--json"]).out).unwrap();
+    let at_of_got = of(all["items"].as_array().unwrap(), "got")["at"].as_str().unwrap();
+    let got = format!("got\thas it\tconnected\tat {at_of_got}");
+    assert!(who(&[]).out.lines().any(|line| line == got), "no {got:?} in {}", who(&[]).out);
     assert_eq!((all["items"].as_array().unwrap().len(), &all["counts"]["delivered"]), (8, &json!(1)));
     let unknown = papcast(&["who", "fw-18", "--gateway", &at]);
     assert!(unknown.code == Some(1) && unknown.err.contains("there is no push \"fw-18\""), "{unknown:?}");
