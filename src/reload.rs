@@ -66,7 +66,9 @@ impl Reloader {
         if !telemetry::is_filter(&fresh.log.level) {
             return Err(format!("log.level: {:?} is no level and no filter", fresh.log.level));
         }
-        let applied = apply(&current, &fresh);
+        let mut applied = apply(&current, &fresh);
+        let needs_restart = differ(&applied, &fresh);
+        applied.settings = config::mark_for_restart(fresh.settings, &needs_restart);
         let Running { gateway, mqtt, site, http, lives, certificates } = &*self.running;
         // First what may fail.
         let jwt = Jwt::load(&applied.jwt).map_err(|error| error.to_string())?;
@@ -80,7 +82,6 @@ impl Reloader {
         mqtt.follow(&applied);
         http.follow(router);
         lives.iter().for_each(|live| live.follow_limits(&applied.http));
-        let needs_restart = differ(&applied, &fresh);
         *current = applied;
         let mut reloaded = RELOADED.to_vec();
         if certificates.is_some() {
@@ -174,6 +175,7 @@ fn apply(current: &Config, fresh: &Config) -> Config {
         initiators: then.initiators,
         devices: then.devices,
         acl: then.acl,
+        settings: then.settings,
     }
 }
 

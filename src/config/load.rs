@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{Config, names};
+use super::{Config, effective, names};
 
 /// The commented default, also printed by `papcast config default`.
 pub const DEFAULT_TOML: &str = include_str!("../../broker.toml");
@@ -28,6 +28,7 @@ pub fn load(
     flags: &[(&str, String)],
 ) -> Result<Config, ConfigError> {
     let mut table = parse_table(DEFAULT_TOML, "the built-in broker.toml")?;
+    let built_in = table.clone();
     let mut config = decode(&table, "the built-in broker.toml")?;
     let mut layers: Vec<(String, Table)> = Vec::new();
     if let Some(path) = file {
@@ -59,6 +60,7 @@ pub fn load(
         ConfigError::Key { place, key, message: format!("expected {expected}") }
     })?;
     reachable(&config, &layers)?;
+    config.settings = effective::settings(&built_in, &table, &layers);
     Ok(config)
 }
 

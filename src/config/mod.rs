@@ -4,6 +4,7 @@
 //! layer, so the documented default and the real one cannot differ. The file `load.rs` says how the layers are put together.
 
 mod check;
+mod effective;
 mod exposure;
 mod load;
 mod names;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use effective::{Setting, mark_for_restart};
 pub use load::{ConfigError, DEFAULT_TOML, doubts, load};
 pub use names::environment;
 pub use networks::Networks;
@@ -47,6 +49,9 @@ pub struct Config {
     #[serde(default)]
     pub acl: Vec<AclRule>,
     pub log: Log,
+    /// All of it, as operators are shown it.
+    #[serde(skip)]
+    pub settings: Vec<Setting>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -387,6 +392,7 @@ pub struct History {
     pub keep: Duration,
     pub max_rows: u64,
     pub delivery_times: u64,
+    pub pap_documents: usize,
     pub events: usize,
     pub device_events: usize,
 }

@@ -92,6 +92,8 @@ pub struct AskedDevices {
     pub away_for: Option<Millis>,
     /// The name begins so.
     pub prefix: String,
+    /// The name has this in it.
+    pub search: String,
 }
 
 impl AskedDevices {
@@ -120,7 +122,7 @@ impl Gateway {
             after = before(&asked.prefix);
         }
         for _ in 0..LOOKS {
-            let views = self.store.devices(after.clone(), LOOK).await?;
+            let views = self.store.devices(asked.search.clone(), after.clone(), LOOK).await?;
             let is_last = views.len() < LOOK;
             for device in self.look_at(views).await {
                 after.clone_from(&device.view.user);
@@ -149,7 +151,7 @@ impl Gateway {
         let mut worst: BinaryHeap<Reverse<Ranked>> = BinaryHeap::new();
         let mut after = String::new();
         loop {
-            let views = self.store.devices(after.clone(), LOOK).await?;
+            let views = self.store.devices(asked.search.clone(), after.clone(), LOOK).await?;
             let is_last = views.len() < LOOK;
             for device in self.look_at(views).await {
                 after.clone_from(&device.view.user);

@@ -43,9 +43,22 @@ const NEEDS: &[(Method, &str, Need)] = &[
     (Method::GET, "/readyz", EVERYBODY),
     (Method::GET, "/mqtt", EVERYBODY),
     (Method::GET, "/metrics", &[Action::SeeMetrics]),
-    (Method::GET, "/console", EVERYBODY),
+    (Method::GET, "/console", GROUPS),
+    (Method::GET, "/console/attention", GROUPS),
+    (Method::GET, "/console/pushes", GROUPS),
+    (Method::GET, "/console/pushes/{push_id}", GROUPS),
+    (Method::GET, "/console/pushes/{push_id}/bar", GROUPS),
+    (Method::GET, "/console/send", GROUPS),
+    (Method::GET, "/console/groups", GROUPS),
+    (Method::GET, "/console/groups/{group}", GROUPS),
+    (Method::GET, "/console/devices", GROUPS),
+    (Method::GET, "/console/devices/{user}", GROUPS),
+    (Method::GET, "/console/live", GROUPS),
+    (Method::GET, "/console/operations", GROUPS),
+    (Method::GET, "/console/sign-in", EVERYBODY),
     (Method::GET, "/console/console.js", EVERYBODY),
     (Method::GET, "/console/console.css", EVERYBODY),
+    (Method::GET, "/console/icon.svg", EVERYBODY),
     (Method::GET, "/openapi.json", EVERYBODY),
     (Method::GET, "/api", EVERYBODY),
     (Method::GET, "/api/api.js", EVERYBODY),
@@ -58,6 +71,8 @@ const NEEDS: &[(Method, &str, Need)] = &[
     (Method::GET, "/api/v1/pushes/{push_id}", PUSHES),
     (Method::DELETE, "/api/v1/pushes/{push_id}", &[Action::Push, Action::CancelAllPushes]),
     (Method::GET, "/api/v1/pushes/{push_id}/recipients", PUSHES),
+    (Method::GET, "/api/v1/pushes/{push_id}/progress", PUSHES),
+    (Method::GET, "/api/v1/pushes/{push_id}/document", PUSHES),
     (Method::GET, "/api/v1/groups", GROUPS),
     (Method::GET, "/api/v1/groups/{group}", GROUPS),
     (Method::PUT, "/api/v1/groups/{group}", CHANGE),
@@ -79,6 +94,11 @@ const NEEDS: &[(Method, &str, Need)] = &[
     (Method::GET, "/api/v1/devices", GROUPS),
     (Method::POST, "/api/v1/devices/forget", CHANGE),
     (Method::GET, "/api/v1/audit", GROUPS),
+    (Method::GET, "/api/v1/group-requests", GROUPS),
+    (Method::GET, "/api/v1/alarms", GROUPS),
+    (Method::GET, "/api/v1/configuration", GROUPS),
+    (Method::GET, "/api/v1/notifications", GROUPS),
+    (Method::GET, "/api/v1/repairs", GROUPS),
     (Method::DELETE, "/api/v1/users/{user}/connections", CHANGE),
     (Method::DELETE, "/api/v1/users/{user}/connections/{client_id}", CHANGE),
     (Method::POST, "/api/v1/group-requests", &[Action::JoinGroups, Action::JoinGroupsForOthers]),
@@ -249,6 +269,7 @@ async fn decide(access: &Access, mut request: Request, next: Next) -> Response {
             None => next.run(request).await,
         };
     };
+    let page = asked_page(&request);
     let shown = access.shown(&request);
     if changes && let Shown::Session(session) = &shown {
         let said = request.headers().get(CSRF).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -263,18 +284,41 @@ async fn decide(access: &Access, mut request: Request, next: Next) -> Response {
         // Whoever guesses is counted with his address.
         Err(problem) => {
             let wait = access.is_too_often(&Caller::Stranger, from);
-            return wait.map_or(problem, too_many);
+            let is_denied = problem.status() == StatusCode::UNAUTHORIZED;
+            let answer = page.filter(|_| is_denied).map_or(problem, |page| console::to_sign_in(&page));
+            return wait.map_or(answer, too_many);
         }
     };
     if let Some(wait) = access.is_too_often(&caller, from) {
         return too_many(wait);
     }
     if !need.iter().any(|action| policy::may(&caller, *action)) {
-        return refuse(&caller, need);
+        return match page {
+            Some(page) if caller == Caller::Stranger => console::to_sign_in(&page),
+            _ => refuse(&caller, need),
+        };
     }
     request.extensions_mut().insert(caller);
     if let Shown::Session(session) = shown {
         request.extensions_mut().insert(session);
+    }
+    next.run(request).await
+}
+
+/// The page of the console that is asked for, with its query.
+fn asked_page(request: &Request) -> Option<String> {
+    let uri = request.uri();
+    let is_page = console::is_page(request.method(), uri.path());
+    is_page.then(|| uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string))
+}
+
+/// The same question for a request that the console asks in this process: its caller is known.
+pub(super) async fn allowed(request: Request, next: Next) -> Response {
+    let caller = request.extensions().get().cloned().unwrap_or(Caller::Stranger);
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
+    let need = need_of(request.method(), path);
+    if !need.iter().any(|action| policy::may(&caller, *action)) {
+        return refuse(&caller, need);
     }
     next.run(request).await
 }

@@ -31,6 +31,9 @@ pub(super) struct Filter {
     /// Only users whose names begin so.
     #[serde(default)]
     prefix: Option<String>,
+    /// Only users whose names have this in them. Capital and small letters of ASCII are the same.
+    #[serde(default)]
+    search: Option<String>,
     #[serde(default)]
     #[param(schema_with = orders)]
     sort: Option<String>,
@@ -55,6 +58,7 @@ impl Filter {
             state: state.transpose()?,
             away_for: self.away_for.as_deref().map(duration).transpose()?,
             prefix: self.prefix.clone().unwrap_or_default(),
+            search: self.search.clone().unwrap_or_default(),
         })
     }
 

@@ -8,16 +8,17 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::csv::{Format, List};
-use super::listing::{Page, next};
+use super::listing::{Page, Search, next};
 use super::problem::{Body, Path, Problem, Query, object};
 use super::{Api, to_the_end};
 use crate::caller::Caller;
 use crate::clock;
+use crate::gateway::Device;
 use crate::ids::{GroupId, JoinPolicy, UserId};
-use crate::store::{Bound, Decided, GroupView, Limit, Unbound};
+use crate::store::{Bound, Decided, GroupView, Limit, MemberView, Unbound};
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Group)]
@@ -72,10 +73,14 @@ fn too_many(api: &Api, limit: Limit) -> Problem {
 }
 
 /// Lists groups, by their IDs.
-#[utoipa::path(get, path = "/api/v1/groups", params(Page), responses((status = 200, body = Groups)))]
-pub(super) async fn list(State(api): State<Arc<Api>>, Query(page): Query<Page>) -> Result<Json<Groups>, Problem> {
+#[utoipa::path(get, path = "/api/v1/groups", params(Page, Search), responses((status = 200, body = Groups)))]
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    Query(page): Query<Page>,
+    Query(search): Query<Search>,
+) -> Result<Json<Groups>, Problem> {
     let limit = page.limit();
-    let views = api.gateway.store().groups(page.after, limit).await?;
+    let views = api.gateway.store().groups(search.search, page.after, limit).await?;
     let next = next(&views, limit, |view| view.id.to_string());
     Ok(Json(Groups { groups: views.into_iter().map(Into::into).collect(), next }))
 }
@@ -194,13 +199,27 @@ struct ShownMember {
     /// How the user came to the group.
     source: String,
     connected: bool,
+    /// With `details`: when a terminal of the user was here last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_seen: Option<String>,
+    /// With `details`: pushes that the user owes an answer, to this group and others; 1,000 are counted at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owed: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Details {
+    /// With what is known of each member's devices.
+    #[serde(default)]
+    details: bool,
 }
 
 /// Lists the members of a group, those first who have been known longest.
 #[utoipa::path(
     get,
     path = "/api/v1/groups/{group}/members",
-    params(Page, Format),
+    params(Page, Details, Format),
     responses(
         (status = 200, content((Members = "application/json"), (String = "text/csv"))),
         (status = 404, description = "There is no such group."),
@@ -210,27 +229,49 @@ pub(super) async fn members(
     State(api): State<Arc<Api>>,
     Path(id): Path<String>,
     Query(page): Query<Page>,
+    Query(Details { details }): Query<Details>,
     Query(format): Query<Format>,
 ) -> Result<Response, Problem> {
     let limit = page.limit();
     let views = api.gateway.store().members(group_id(&id)?, page.key()?, limit).await?;
     let views = views.ok_or_else(|| unknown_group(&id))?;
     let next = next(&views, limit, |view| view.key.to_string());
-    let members = views.into_iter().map(|view| ShownMember {
-        connected: UserId::parse(&view.user).is_ok_and(|user| api.gateway.is_here(&user)),
+    let mut members = Vec::with_capacity(views.len());
+    for view in views {
+        members.push(member(&api, view, details).await?);
+    }
+    format.answer(Members { members, next })
+}
+
+async fn member(api: &Api, view: MemberView, details: bool) -> Result<ShownMember, Problem> {
+    let user = UserId::parse(&view.user).ok();
+    let device = match &user {
+        Some(user) if details => api.gateway.device(user).await?,
+        _ => None,
+    };
+    Ok(ShownMember {
+        connected: user.is_some_and(|user| api.gateway.is_here(&user)),
         user: view.user,
         joined_at: clock::format_utc(view.joined_at),
         source: view.source,
-    });
-    format.answer(Members { members: members.collect(), next })
+        last_seen: device.as_ref().and_then(Device::last_seen).map(clock::format_utc),
+        owed: device.map(|device| device.view.owed),
+    })
 }
 
 impl List for Members {
-    const HEAD: &'static [&'static str] = &["user", "joined_at", "source", "connected"];
+    const HEAD: &'static [&'static str] = &["user", "joined_at", "source", "connected", "last_seen", "owed"];
 
     fn rows(&self) -> Vec<Vec<String>> {
         let row = |one: &ShownMember| {
-            vec![one.user.clone(), one.joined_at.clone(), one.source.clone(), one.connected.to_string()]
+            vec![
+                one.user.clone(),
+                one.joined_at.clone(),
+                one.source.clone(),
+                one.connected.to_string(),
+                one.last_seen.clone().unwrap_or_default(),
+                one.owed.map(|owed| owed.to_string()).unwrap_or_default(),
+            ]
         };
         self.members.iter().map(row).collect()
     }

@@ -43,6 +43,23 @@ impl Readiness {
         self.taking_work.load(Ordering::Acquire)
     }
 
+    /// What does not run, or keeps pushes from being taken.
+    pub(super) async fn failing(&self) -> Vec<(String, String)> {
+        let ended = self
+            .health
+            .parts()
+            .into_iter()
+            .map(|(name, lives)| (name, if lives { Ok(()) } else { Err("ended".into()) }));
+        let parts = ended.chain(self.parts().await);
+        parts.filter_map(|(name, state)| Some((name, state.err()?))).collect()
+    }
+
+    async fn parts(&self) -> [(String, Result<(), String>); 3] {
+        let intake = if self.is_taking_work() { Ok(()) } else { Err("stopping".into()) };
+        let router = if self.router.is_there() { Ok(()) } else { Err("does not answer".into()) };
+        [("intake".into(), intake), ("router".into(), router), ("store".into(), self.store().await)]
+    }
+
     async fn store(&self) -> Result<(), String> {
         match tokio::time::timeout(COMMIT, self.store.check_commits()).await {
             Ok(done) => done.map_err(|error| error.to_string()),
@@ -100,11 +117,7 @@ pub(super) async fn alive(State(api): State<Arc<Api>>) -> (StatusCode, Json<Repo
     )
 )]
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> (StatusCode, Json<Report>) {
-    let readiness = &api.readiness;
-    let intake = if readiness.is_taking_work() { Ok(()) } else { Err("stopping".into()) };
-    let router = if readiness.router.is_there() { Ok(()) } else { Err("does not answer".into()) };
-    let store = readiness.store().await;
-    Report::new([("intake".into(), intake), ("router".into(), router), ("store".into(), store)])
+    Report::new(api.readiness.parts().await)
 }
 
 /// Injects a fault, for tests from outside.

@@ -21,6 +21,15 @@ pub(super) struct Page {
     pub(super) after: Option<String>,
 }
 
+/// `search=` of lists by name.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Search {
+    /// Only names that have this in them. Capital and small letters of ASCII are the same.
+    #[serde(default)]
+    pub(super) search: String,
+}
+
 impl Page {
     /// 100 where nothing is said, 1,000 at most.
     pub(super) fn limit(&self) -> usize {

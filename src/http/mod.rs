@@ -12,7 +12,7 @@
 //! | [`console`], [`origin`] | the operator's page and his sessions; pages of others |
 //! | [`health`], [`metrics`] | `/healthz`, `/readyz` and `/metrics` |
 //! | [`pap`] | PAP over POST |
-//! | [`pushes`], [`shown_push`], [`recipients`], [`groups`], [`bulk`], [`users`], [`devices`], [`history`], [`events`], [`overview`] | `/api/v1/…` |
+//! | [`pushes`], [`shown_push`], [`push_details`], [`recipients`], [`groups`], [`waiting_joins`], [`bulk`], [`operations`], [`users`], [`devices`], [`history`], [`events`], [`overview`] | `/api/v1/…` |
 //! | [`openapi`] | `/openapi.json` and `/api`: what `/api/v1/…` is, made from its handlers |
 //! | [`websocket`] | `/mqtt`: connections that go on to the MQTT side |
 //! | [`query_parameters`], [`listing`], [`csv`] | the query parameters that each of them knows; pages; lists as CSV |
@@ -36,10 +36,12 @@ mod listing;
 mod live;
 mod metrics;
 mod openapi;
+mod operations;
 mod origin;
 mod overview;
 mod pap;
 mod problem;
+mod push_details;
 mod pushes;
 mod query_parameters;
 mod recipients;
@@ -52,6 +54,7 @@ mod shown_push;
 mod stream;
 mod traced;
 mod users;
+mod waiting_joins;
 mod websocket;
 
 use std::collections::HashMap;
@@ -67,7 +70,7 @@ pub use live::Live;
 pub use server::{Stop, serve};
 
 use crate::budget::Budget;
-use crate::config::{AuthMode, Config};
+use crate::config::{AuthMode, Config, Setting};
 use crate::gateway::{Accepted, Gateway, PushRequest, Refused};
 use crate::listeners::Upgrades;
 use crate::rate_limit::RateLimits;
@@ -87,6 +90,7 @@ struct Api {
     sessions: Arc<console::Sessions>,
     /// Places for those who follow events.
     event_streams: Budget,
+    settings: Arc<[Setting]>,
 }
 
 /// What every router is made with.
@@ -126,6 +130,8 @@ fn api_routes() -> Router<Arc<Api>> {
         .route("/api/v1/pushes", get(pushes::list).post(pushes::submit))
         .route("/api/v1/pushes/{push_id}", get(pushes::show).delete(pushes::cancel))
         .route("/api/v1/pushes/{push_id}/recipients", get(recipients::list))
+        .route("/api/v1/pushes/{push_id}/progress", get(push_details::progress))
+        .route("/api/v1/pushes/{push_id}/document", get(push_details::document))
         .route("/api/v1/groups", get(groups::list))
         .route("/api/v1/groups/{group}", get(groups::show).put(groups::put).delete(groups::delete))
         .route("/api/v1/groups/{group}/members", get(groups::members).post(bulk::members))
@@ -137,12 +143,25 @@ fn api_routes() -> Router<Arc<Api>> {
         .route("/api/v1/users/{user}/trace", post(users::trace).delete(users::end_trace))
         .route("/api/v1/users/{user}/connections", delete(users::disconnect))
         .route("/api/v1/users/{user}/connections/{client_id}", delete(users::disconnect_one))
-        .route("/api/v1/group-requests", post(users::group_request))
+        .route("/api/v1/group-requests", get(waiting_joins::list).post(users::group_request))
         .route("/api/v1/status", get(overview::show))
         .route("/api/v1/events", get(events::stream))
         .route("/api/v1/devices", get(devices::list))
         .route("/api/v1/devices/forget", post(devices::forget))
         .route("/api/v1/audit", get(history::audit))
+        .route("/api/v1/alarms", get(operations::alarms))
+        .route("/api/v1/configuration", get(operations::configuration))
+        .route("/api/v1/notifications", get(operations::notifications))
+        .route("/api/v1/repairs", get(operations::repairs))
+}
+
+/// The JSON API for the console, which has found out before who asks.
+fn api_in_process(api: &Arc<Api>) -> Router {
+    api_routes()
+        .fallback(problem::no_such_path)
+        .route_layer(axum::middleware::from_fn(query_parameters::check))
+        .route_layer(axum::middleware::from_fn(access::allowed))
+        .with_state(Arc::clone(api))
 }
 
 /// All paths.
@@ -161,15 +180,14 @@ pub fn router(site: &Site, config: &Config) -> Router {
     let intake = request_body::Intake::new(&config.http, readiness.clone(), Arc::clone(&observer.signals), under_way);
     let access = access::Access::new(Arc::clone(&gateway), Arc::clone(&sessions), rates, config);
     event_streams.set_most(config.http.max_event_streams);
-    let api = Api { gateway, readiness, limits, observer, sessions, event_streams };
+    observer.documents.set_most(config.history.pap_documents);
+    let settings = config.settings.as_slice().into();
+    let api = Arc::new(Api { gateway, readiness, limits, observer, sessions, event_streams, settings });
     let mut endpoints = HashMap::new();
     let mut router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::show))
-        .route("/console", get(console::page))
-        .route("/console/console.js", get(console::script))
-        .route("/console/console.css", get(console::style))
         .route("/console/session", get(console::whoami).post(console::sign_in).delete(console::sign_out))
         .route("/openapi.json", get(openapi::document))
         .route("/api", get(openapi::page))
@@ -177,7 +195,8 @@ pub fn router(site: &Site, config: &Config) -> Router {
         .route("/api/api.css", get(openapi::style))
         .route("/mqtt", websocket::route(upgrades, config.auth.mode == AuthMode::Open))
         .merge(api_routes())
-        .route_layer(axum::middleware::from_fn(query_parameters::check));
+        .route_layer(axum::middleware::from_fn(query_parameters::check))
+        .merge(console::routes(api_in_process(&api)));
     #[cfg(debug_assertions)]
     {
         router = router.route("/debug/faults/{name}", post(health::inject));
@@ -197,7 +216,7 @@ pub fn router(site: &Site, config: &Config) -> Router {
         .layer(axum::middleware::from_fn_with_state(Arc::new(access), access::check))
         .layer(axum::middleware::from_fn_with_state(Arc::new(endpoints), pap::in_pap))
         .layer(axum::middleware::from_fn(request_id::name))
-        .with_state(Arc::new(api));
+        .with_state(api);
     traced::traced(router)
 }
 

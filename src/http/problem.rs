@@ -61,6 +61,14 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
+    pub(super) fn kind(&self) -> StatusCode {
+        self.kind
+    }
+
+    pub(super) fn is_not_found(&self) -> bool {
+        self.kind == StatusCode::NOT_FOUND
+    }
+
     pub(super) fn told(&self) -> Told {
         Told { detail: self.detail.clone(), code: self.code }
     }

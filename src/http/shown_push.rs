@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::clock;
+use crate::ids::Target;
 use crate::store::{AddressView, DeliveryTimes, NotificationView, PushView};
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -22,6 +23,12 @@ pub(super) struct ShownPush {
 #[schema(as = PushAddress)]
 struct ShownAddress {
     address: String,
+    /// The group that it named, where a single push is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    /// The user that it named, where a single push is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
     /// `pending`, `delivered`, `undeliverable`, `expired`, `aborted`, `cancelled` or `rejected`.
     state: &'static str,
     /// The PAP code.
@@ -109,7 +116,14 @@ impl From<PushView> for ShownPush {
 
 impl From<AddressView> for ShownAddress {
     fn from(view: AddressView) -> Self {
+        let (group, user) = match &view.target {
+            Some(Target::Group(group)) => (Some(group.to_string()), None),
+            Some(Target::User(user)) => (None, Some(user.to_string())),
+            None => (None, None),
+        };
         Self {
+            group,
+            user,
             desc: view.describe(),
             address: view.address,
             state: view.state.name(),

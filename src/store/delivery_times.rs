@@ -41,6 +41,18 @@ pub(super) fn find(
     Ok(found)
 }
 
+/// When how many had it, as far as that is kept.
+pub(super) fn counts(sql: &Connection, id: DispatchId) -> Result<Vec<(Millis, u64)>> {
+    let mut query =
+        sql.prepare_cached("SELECT at, bindings FROM delivery_times WHERE flow = ?1 AND seq = ?2 ORDER BY at")?;
+    let rows = query.query_map(params![id.flow, id.seq], |row| {
+        let bytes = row.get_ref(1)?.as_blob()?;
+        // Each number has one last byte.
+        Ok((row.get(0)?, bytes.iter().filter(|byte| **byte & 0x80 == 0).count() as u64))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 impl Store {
     /// Up to when times have to go, so that all that are left together have no more bytes than this; none where they have not.
     pub async fn delivery_times_cut(&self, most: u64) -> Result<Option<Millis>> {

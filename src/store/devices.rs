@@ -13,13 +13,19 @@ use crate::parcel::{BindingId, FlowId, Seq};
 const COUNTED: usize = 1_000;
 
 impl Store {
-    /// Users in order of their names, after this one.
-    pub async fn devices(&self, after: String, limit: usize) -> Result<Vec<DeviceView>> {
+    /// Users whose names have this text in them, in order of their names, after this one. Capital and small letters of ASCII
+    /// count as the same in what is searched for. Users that were erased are none.
+    pub async fn devices(&self, search: String, after: String, limit: usize) -> Result<Vec<DeviceView>> {
         self.read(move |sql| {
             let snapshot = sql.unchecked_transaction()?;
-            let mut query = snapshot
-                .prepare_cached("SELECT id, name FROM flows WHERE kind = 1 AND name > ?1 ORDER BY name LIMIT ?2")?;
-            let rows = query.query_map(params![after, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let mut query = snapshot.prepare_cached(
+                "SELECT id, name FROM flows WHERE kind = 1 AND name > ?1 AND (?3 = '' OR instr(lower(name), lower(?3)) > 0)
+                    AND NOT (name GLOB 'erased-*' AND NOT EXISTS (SELECT 1 FROM terminals t WHERE t.user = flows.name)
+                        AND NOT EXISTS (SELECT 1 FROM bindings b
+                            WHERE b.user = flows.id AND b.flow <> b.user AND b.left_seq IS NULL))
+                 ORDER BY name LIMIT ?2",
+            )?;
+            let rows = query.query_map(params![after, limit as i64, search], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let users: Vec<(FlowId, String)> = rows.collect::<rusqlite::Result<_>>()?;
             users.into_iter().map(|(id, user)| device(&snapshot, id, user)).collect()
         })

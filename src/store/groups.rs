@@ -56,9 +56,9 @@ impl Store {
         self.read(move |sql| views::group(sql, &group)).await
     }
 
-    /// Groups in order of their ID.
-    pub async fn groups(&self, after: Option<String>, limit: usize) -> Result<Vec<GroupView>> {
-        self.read(move |sql| views::groups(sql, after.as_deref().unwrap_or(""), limit)).await
+    /// Groups whose IDs have this text in them, in order of their ID.
+    pub async fn groups(&self, search: String, after: Option<String>, limit: usize) -> Result<Vec<GroupView>> {
+        self.read(move |sql| views::groups(sql, &search, after.as_deref().unwrap_or(""), limit)).await
     }
 
     /// Members, those who have been known for longest first, after the user of this key; `None` for an unknown group.

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`submit`], [`duplicates`], [`admission`], [`replace`], [`cancel`], [`address_lookup`], [`initiators`] | taking pushes, and taking them back |
 //! | [`delivery_state`], [`delivery_times`], [`standing`], [`schedule_and_expiry`], [`welcome`], [`notification_queue`] | what becomes of a push with time, and who is told |
-//! | [`backlog`], [`acknowledge`], [`merged_answers`], [`set_aside`], [`recipients`], [`reach`] | what is owed, what was answered, and who has what |
+//! | [`backlog`], [`acknowledge`], [`merged_answers`], [`set_aside`], [`recipients`], [`progress`], [`reach`] | what is owed, what was answered, and who has what |
 //! | [`memberships`], [`closing`], [`groups`], [`delete_group`], [`pending_joins`], [`late_answers`], [`destinations`] | groups and their members |
 //! | [`sessions`], [`terminals`], [`devices`], [`last_seen`] | MQTT sessions and devices |
 //! | [`history`], [`audit`], [`erase_user`] | who came and went, what operators changed, and forgetting somebody on request |
@@ -52,6 +52,7 @@ mod notification_queue;
 mod numbers;
 mod open_file;
 mod pending_joins;
+mod progress;
 mod reach;
 mod reader;
 mod recipients;

@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::duplicates::original;
 use super::numbers::{UNCONFIRMED, priority};
-use super::{Notification, Notify, Result, Store, views};
+use super::{FailingReceiver, Notification, Notify, Result, Store, views};
 use crate::clock::Millis;
 
 /// Notifications that are looked at in one go, for however many receivers.
@@ -50,6 +50,29 @@ impl Store {
                     attempts: row.get(15)?,
                     confirmed: row.get::<_, i64>(16)? != UNCONFIRMED,
                     priority: priority(row.get(17)?),
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    /// Who has not received what it was to be told: receivers with notifications that wait after a failure or were given up,
+    /// those with the most first.
+    pub async fn failing_receivers(&self, limit: usize) -> Result<Vec<FailingReceiver>> {
+        self.read(move |sql| {
+            // With max() beside them, the other columns are those of the row that has it.
+            let mut query = sql.prepare_cached(
+                "SELECT receiver, sum(given_up = 0), sum(given_up), max(begun_at), failure, min(CASE WHEN given_up = 0 THEN next_at END)
+                 FROM outbox WHERE attempts > 0 GROUP BY receiver ORDER BY count(*) DESC, receiver LIMIT ?1",
+            )?;
+            let rows = query.query_map([limit as i64], |row| {
+                Ok(FailingReceiver {
+                    receiver: row.get(0)?,
+                    waiting: row.get(1)?,
+                    given_up: row.get(2)?,
+                    failure: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
+                    next_at: row.get(5)?,
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::writer::Tx;
-use super::{Bind, PendingReply, RequestView, Result, Source, Store, destinations};
+use super::{Bind, JoinPlace, PendingReply, RequestView, Result, Source, Store, WaitingJoin, destinations};
 use crate::clock::Millis;
 use crate::ids::GroupId;
 use crate::parcel::FlowId;
@@ -98,6 +98,28 @@ impl Store {
                 .execute(params![until, STEP as i64])?;
             tx.count_requests(-(forgotten as i64));
             Ok(forgotten)
+        })
+        .await
+    }
+
+    /// Pending joins of all groups, those first that have waited longest, after the one of this place.
+    pub async fn waiting_joins(&self, after: JoinPlace, limit: usize) -> Result<Vec<WaitingJoin>> {
+        self.read(move |sql| {
+            let mut query = sql.prepare_cached(
+                "SELECT g.name, u.name, r.requested_at, r.flow, r.user
+                 FROM requests r INDEXED BY requests_age JOIN flows g ON g.id = r.flow JOIN flows u ON u.id = r.user
+                 WHERE (r.requested_at, r.flow, r.user) > (?1, ?2, ?3)
+                 ORDER BY r.requested_at, r.flow, r.user LIMIT ?4",
+            )?;
+            let JoinPlace { requested_at, group, user } = after;
+            let rows = query.query_map(params![requested_at, group, user, limit as i64], |row| {
+                Ok(WaitingJoin {
+                    group: row.get(0)?,
+                    user: row.get(1)?,
+                    place: JoinPlace { requested_at: row.get(2)?, group: row.get(3)?, user: row.get(4)? },
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }

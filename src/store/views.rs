@@ -180,10 +180,13 @@ pub(super) fn group(sql: &Connection, group: &GroupId) -> Result<Option<GroupVie
     Ok(query.query_row([group.as_str()], group_row).optional()?.flatten())
 }
 
-pub(super) fn groups(sql: &Connection, after: &str, limit: usize) -> Result<Vec<GroupView>> {
-    let mut query =
-        sql.prepare_cached(&format!("{GROUP} name > ?1 AND instr(name, char(1)) = 0 ORDER BY name LIMIT ?2"))?;
-    let rows = query.query_map(params![after, limit as i64], group_row)?;
+/// Capital and small letters of ASCII count as the same in what is searched for.
+pub(super) fn groups(sql: &Connection, search: &str, after: &str, limit: usize) -> Result<Vec<GroupView>> {
+    let mut query = sql.prepare_cached(&format!(
+        "{GROUP} name > ?1 AND instr(name, char(1)) = 0 AND (?3 = '' OR instr(lower(name), lower(?3)) > 0)
+         ORDER BY name LIMIT ?2"
+    ))?;
+    let rows = query.query_map(params![after, limit as i64, search], group_row)?;
     let found: Vec<Option<GroupView>> = rows.collect::<rusqlite::Result<_>>()?;
     Ok(found.into_iter().flatten().collect())
 }

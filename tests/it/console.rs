@@ -47,7 +47,11 @@ fn sign_in(gateway: &Gateway, token: &str) -> (String, String) {
 fn an_operator_signs_in_with_a_token_and_out_again() {
     let gateway = Gateway::start_with(REQUIRED, &[]);
     let ann = token(&gateway, &["operator", "add", "ann"]);
-    let page = gateway.http().get("/console");
+    // Whoever is not signed in is sent to where he can, and from there back.
+    let away = gateway.http().get("/console/pushes?state=pending");
+    let place = away.header("location").unwrap_or_default().to_owned();
+    assert_eq!((away.status, place.as_str()), (303, "/console/sign-in?next=%2Fconsole%2Fpushes%3Fstate%3Dpending"));
+    let page = gateway.http().get(&place);
     assert_eq!(page.status, 200);
     assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"), "{page:?}");
     for file in ["/console/console.js", "/console/console.css"] {
@@ -73,6 +77,7 @@ fn an_operator_signs_in_with_a_token_and_out_again() {
     let (cookie, _) = sign_in(&gateway, &ann);
     token_less(&gateway, &["operator", "remove", "ann"]);
     assert_eq!(ask(&gateway, "GET", "/api/v1/groups", &cookie, &Value::Null).status, 401);
+    assert_eq!(ask(&gateway, "GET", "/console", &cookie, &Value::Null).status, 303);
     assert!(!gateway.log().contains(&ann));
 }
 
@@ -114,6 +119,70 @@ fn a_page_of_another_site_changes_nothing_with_the_cookie_of_an_operator() {
     assert_eq!(ask(&gateway, "PUT", "/api/v1/groups/more", &with, &Value::Null).status, 403);
     let device = token(&gateway, &["device", "add", "alice"]);
     assert_eq!(ask(&gateway, "POST", "/console/session", "", &json!({"token": device})).status, 403);
+}
+
+/// A name may have anything in it that markup has.
+#[test]
+fn pages_show_names_as_text_and_link_to_them() {
+    let gateway = Gateway::start();
+    let (group, user) = ("<b>\"&'x/y", "<script>alert(1)</script>");
+    let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    gateway.http().bind(&encode(group), &encode(user));
+    let push = json!({"to": [format!("group:{group}")], "body": "<i>", "push_id": "<p>\"1"});
+    assert_eq!(ask(&gateway, "POST", "/api/v1/pushes", "", &push).status, 202);
+    let paths = [
+        "/console".to_owned(),
+        "/console/pushes".into(),
+        format!("/console/pushes/{}?initiator=anonymous", encode("<p>\"1")),
+        format!("/console/pushes/{}/bar?initiator=anonymous", encode("<p>\"1")),
+        "/console/groups?search=%3Cb".into(),
+        format!("/console/groups/{}", encode(group)),
+        format!("/console/groups/{}?at=2999-01-01T00:00:00Z", encode(group)),
+        "/console/devices".into(),
+        format!("/console/devices/{}", encode(user)),
+        format!("/console/send?to={}", encode("<b>")),
+        format!("/console/live?user={}", encode("\"<b>")),
+        "/console/operations?settings=all".into(),
+        "/console/attention".into(),
+    ];
+    for path in &paths {
+        let page = gateway.http().get(path);
+        assert_eq!(page.status, 200, "{path}: {page:?}");
+        assert!(page.header("content-security-policy").unwrap().contains("script-src 'self'"), "{path}");
+        for markup in ["<b>\"", "<script>alert", "<i>", "<p>\"1", " style=", " onclick="] {
+            assert!(!page.body.contains(markup), "{path}: {markup}");
+        }
+    }
+    assert!(
+        gateway
+            .http()
+            .get("/console/devices")
+            .body
+            .contains("href=\"/console/devices/%3Cscript%3Ealert%281%29%3C%2Fscript%3E\"")
+    );
+    // What is not there is said on a page.
+    let missing = gateway.http().get("/console/groups/none");
+    assert_eq!(missing.status, 404);
+    assert!(missing.body.contains("there is no group") && missing.body.contains("<nav"), "{missing:?}");
+}
+
+#[test]
+fn what_a_page_shows_a_viewer_may_see_and_a_device_may_not() {
+    let gateway = Gateway::start_with(REQUIRED, &[]);
+    let (vic, alice, shop) = (
+        token(&gateway, &["operator", "add", "vic", "--role", "viewer"]),
+        token(&gateway, &["device", "add", "alice"]),
+        token(&gateway, &["initiator", "add", "shop"]),
+    );
+    let with = |token: &str| format!("Authorization: Bearer {token}\r\n");
+    for path in ["/console", "/console/pushes", "/console/operations", "/console/send", "/console/attention"] {
+        assert_eq!(ask(&gateway, "GET", path, &with(&vic), &Value::Null).status, 200, "{path}");
+        for (token, who) in [(&alice, "a device"), (&shop, "an initiator")] {
+            assert_eq!(ask(&gateway, "GET", path, &with(token), &Value::Null).status, 403, "{path} for {who}");
+        }
+    }
+    let page = ask(&gateway, "GET", "/console/send", &with(&vic), &Value::Null);
+    assert!(!page.body.contains("<form data-act") && page.body.contains("Viewers send nothing."), "{page:?}");
 }
 
 /// In mode open a page of another site could push to whatever its visitor's gateway reaches.

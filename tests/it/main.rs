@@ -5,6 +5,7 @@
 mod common;
 
 mod access;
+mod browser;
 mod capabilities;
 mod clients;
 mod command_line;

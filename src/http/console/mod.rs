@@ -1,34 +1,84 @@
-//! `GET /console`: the operator's page, and how he signs in there: with his token, for which he gets a session cookie. The cookie
-//! goes to no other site, scripts cannot read it, and what changes something needs a second secret besides, which the page has
-//! and other pages do not.
+//! `/console`: what an operator looks at. Pages are made here, of nothing but the answers of the JSON API, asked for with the
+//! rights of whoever looks: what a page shows, a script can ask for, and each page says how. What changes something is asked of the
+//! JSON API by the page's script. Nothing is built beforehand, and nothing comes from elsewhere.
+//!
+//! | file | job |
+//! | --- | --- |
+//! | [`sign_in`], [`sessions`] | signing in with a token, and out |
+//! | [`ask`], [`answers`] | asking the JSON API, and what is read of its answers |
+//! | [`visitor`] | who looks, and what he may |
+//! | [`frame`], [`parts`], [`charts`] | what pages have in common: head and foot, times, links, tables, bars and curves |
+//! | [`home`], [`push_list`], [`push_page`], [`send`], [`group_list`], [`group_page`], [`device_list`], [`device_page`], [`live`], [`operations`] | the pages |
 
+mod answers;
+mod ask;
+mod charts;
+mod device_list;
+mod device_page;
+mod frame;
+mod group_list;
+mod group_page;
+mod home;
+mod live;
+mod operations;
+mod parts;
+mod push_list;
+mod push_page;
+mod send;
 mod sessions;
+mod sign_in;
+mod visitor;
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::State;
-use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use axum::Router;
+use axum::http::{Method, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
 
-pub(super) use sessions::{LASTS, Session, Sessions};
+pub(super) use sessions::{Session, Sessions};
+pub(super) use sign_in::{CSRF, named_in, sign_in, sign_out, whoami};
 
-use super::Api;
-use super::problem::{Body, Problem};
-use super::remote::Remote;
-use crate::caller::{Caller, Role};
-use crate::gateway::{Denied, Offer};
+use ask::Ask;
 
 /// Nothing from elsewhere, and nothing inside another page.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-const COOKIE: &str = "papcast_session";
-pub(super) const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
+/// Its pages. `api`: the JSON API, without what comes before it on the way in.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>(api: Router) -> Router<S> {
+    Router::new()
+        .route("/console", get(home::page))
+        .route("/console/attention", get(home::attention))
+        .route("/console/pushes", get(push_list::page))
+        .route("/console/pushes/{push_id}", get(push_page::page))
+        .route("/console/pushes/{push_id}/bar", get(push_page::bar))
+        .route("/console/send", get(send::page))
+        .route("/console/groups", get(group_list::page))
+        .route("/console/groups/{group}", get(group_page::page))
+        .route("/console/devices", get(device_list::page))
+        .route("/console/devices/{user}", get(device_page::page))
+        .route("/console/live", get(live::page))
+        .route("/console/operations", get(operations::page))
+        .route("/console/sign-in", get(frame::sign_in_page))
+        .route("/console/console.js", get(script))
+        .route("/console/console.css", get(style))
+        .route("/console/icon.svg", get(icon))
+        .with_state(Arc::new(Ask::new(api)))
+}
 
-/// A file that is compiled in.
-pub(super) fn file(kind: &'static str, text: &'static str) -> Response {
+/// Whether this is asked for by somebody who looks at pages: he is sent to where he can sign in.
+pub(super) fn is_page(method: &Method, path: &str) -> bool {
+    method.is_safe() && path != "/console/session" && (path == "/console" || path.starts_with("/console/"))
+}
+
+/// To where one can sign in, and from there to what was asked for.
+pub(super) fn to_sign_in(asked: &str) -> Response {
+    Redirect::to(&format!("/console/sign-in?next={}", parts::encoded(asked))).into_response()
+}
+
+/// A file that is compiled in, or a page.
+pub(super) fn file(kind: &'static str, text: impl IntoResponse) -> Response {
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_SECURITY_POLICY, POLICY),
@@ -39,104 +89,14 @@ pub(super) fn file(kind: &'static str, text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-pub(super) async fn page() -> Response {
-    file("text/html; charset=utf-8", include_str!("page.html"))
-}
-
-pub(super) async fn script() -> Response {
+async fn script() -> Response {
     file("text/javascript; charset=utf-8", include_str!("console.js"))
 }
 
-pub(super) async fn style() -> Response {
+async fn style() -> Response {
     file("text/css; charset=utf-8", include_str!("console.css"))
 }
 
-/// The session of a request, as its cookie names it.
-pub(super) fn named_in(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| *name == COOKIE).map(|(_, id)| id).next()
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SignIn {
-    token: String,
-}
-
-/// Who is signed in.
-#[derive(Debug, Serialize)]
-struct SignedIn {
-    /// None: nobody has to sign in.
-    operator: Option<String>,
-    role: Role,
-    /// To be sent as X-CSRF-Token with what changes something.
-    csrf: Option<String>,
-}
-
-impl SignedIn {
-    fn of(caller: &Caller, csrf: Option<String>) -> Option<Self> {
-        match caller {
-            Caller::Operator { name, role } => Some(Self { operator: Some(name.clone()), role: *role, csrf }),
-            Caller::Anybody { .. } => Some(Self { operator: None, role: Role::Operator, csrf: None }),
-            Caller::Stranger | Caller::Device(_) | Caller::Initiator(_) => None,
-        }
-    }
-}
-
-/// Signs in: a session for a token of an operator or a viewer.
-pub(super) async fn sign_in(
-    State(api): State<Arc<Api>>,
-    extensions: Extensions,
-    headers: HeaderMap,
-    body: Result<Body<SignIn>, Problem>,
-) -> Result<Response, Problem> {
-    let Body(SignIn { token }) = body?;
-    let from = Remote::of(&extensions).map(|remote| remote.address.ip());
-    let signed_in = api.gateway.sign_in_with(Offer::Bearer(&token), from).await;
-    let (caller, credential) = signed_in.map_err(|denied| match denied {
-        Denied::Wrong => Problem::new(StatusCode::UNAUTHORIZED, "the token is wrong"),
-        Denied::Unavailable => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the store cannot answer"),
-    })?;
-    let not_his = || Problem::new(StatusCode::FORBIDDEN, "the console is for the tokens of operators and viewers");
-    let (Caller::Operator { .. }, Some(credential)) = (&caller, credential) else {
-        return SignedIn::of(&caller, None).map(|open| Json(open).into_response()).ok_or_else(not_his);
-    };
-    let no_random = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the system gives no random numbers");
-    let (id, csrf) = api.sessions.begin(credential).map_err(no_random)?;
-    let is_secure = is_over_tls(&extensions, &headers);
-    let mut response = Json(SignedIn::of(&caller, Some(csrf)).ok_or_else(not_his)?).into_response();
-    response.headers_mut().insert(header::SET_COOKIE, cookie(&id, LASTS.as_secs(), is_secure));
-    Ok(response)
-}
-
-/// Who this is, and the second secret for a page that was loaded again.
-pub(super) async fn whoami(caller: Caller, session: Option<axum::Extension<Session>>) -> Result<Response, Problem> {
-    let csrf = session.map(|axum::Extension(session)| session.csrf);
-    match SignedIn::of(&caller, csrf) {
-        Some(signed_in) => Ok(Json(signed_in).into_response()),
-        None => Err(Problem::new(StatusCode::FORBIDDEN, "this is for operators and viewers")),
-    }
-}
-
-/// Ends the session.
-pub(super) async fn sign_out(State(api): State<Arc<Api>>, headers: HeaderMap, extensions: Extensions) -> Response {
-    if let Some(id) = named_in(&headers) {
-        api.sessions.end(id);
-    }
-    let is_secure = is_over_tls(&extensions, &headers);
-    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie("", 0, is_secure))]).into_response()
-}
-
-/// Whether the browser speaks TLS, with papcast or with a proxy before it. Whoever lies about that keeps his own cookie from himself.
-fn is_over_tls(extensions: &Extensions, headers: &HeaderMap) -> bool {
-    let said = headers.get("x-forwarded-proto").is_some_and(|said| said == "https");
-    said || Remote::of(extensions).is_some_and(|remote| remote.is_secure)
-}
-
-fn cookie(id: &str, seconds: u64, is_secure: bool) -> HeaderValue {
-    let secure = if is_secure { "; Secure" } else { "" };
-    let text = format!("{COOKIE}={id}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
-    // Base64 and numbers.
-    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+async fn icon() -> Response {
+    file("image/svg+xml", include_str!("icon.svg"))
 }

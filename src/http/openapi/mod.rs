@@ -13,7 +13,10 @@ use axum::http::{Method, header};
 use axum::response::{IntoResponse as _, Response};
 use utoipa::OpenApi;
 
-use super::{bulk, console, devices, events, groups, health, history, metrics, overview, pushes, recipients, users};
+use super::{
+    bulk, console, devices, events, groups, health, history, metrics, operations, overview, push_details, pushes,
+    recipients, users, waiting_joins,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,6 +29,8 @@ use super::{bulk, console, devices, events, groups, health, history, metrics, ov
         pushes::submit,
         pushes::show,
         pushes::cancel,
+        push_details::progress,
+        push_details::document,
         recipients::list,
         groups::list,
         groups::show,
@@ -47,7 +52,12 @@ use super::{bulk, console, devices, events, groups, health, history, metrics, ov
         users::disconnect,
         users::disconnect_one,
         users::group_request,
+        waiting_joins::list,
         overview::show,
+        operations::alarms,
+        operations::configuration,
+        operations::notifications,
+        operations::repairs,
         events::stream,
         devices::list,
         devices::forget,

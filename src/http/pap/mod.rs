@@ -5,7 +5,9 @@ mod capabilities;
 mod endpoint;
 mod error_code;
 mod http_errors;
+mod kept_documents;
 mod observe;
+mod repair_log;
 mod status;
 
 use std::sync::Arc;
@@ -20,6 +22,8 @@ pub(super) use endpoint::Endpoint;
 pub(super) use error_code::of_submission as code_of;
 pub(super) use http_errors::{Endpoints, in_pap};
 pub(super) use observe::{Observer, Sender};
+
+use kept_documents::KeptDocument;
 
 use super::problem::Problem;
 use super::remote::Remote;
@@ -76,6 +80,13 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, endpoint: Endpoint, requ
     }
     api.observer.repairs(&sent_by, &request.repairs);
     let (operation, dialect) = (request.document.name(), request.dialect.clone());
+    let kept = match &request.document {
+        Document::PushMessage(message) => {
+            let kept = KeptDocument::new(sent_by.endpoint, content_type, &body, &request.repairs);
+            Some((message.push_id.clone(), kept))
+        }
+        _ => None,
+    };
     if let Document::CapabilitiesQuery(query) = request.document {
         let (response, rdf) = capabilities::query(&api, &caller, query).await;
         api.observer.request("pap", operation, response.code.0);
@@ -87,6 +98,11 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, endpoint: Endpoint, requ
     let request_id = sent_by.request.map(ToOwned::to_owned);
     let origin = Origin { caller, digest, sender, dialect: dialect.to_string(), request_id };
     let document = answer(&api, endpoint, &sent_by, request, origin).await;
+    if let Some((push_id, kept)) = kept
+        && document.code().is_some_and(Code::is_success)
+    {
+        api.observer.documents.keep(&initiator, &push_id, kept);
+    }
     told(&api, endpoint, operation, &document, &dialect)
 }
 

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::kept_documents::KeptDocuments;
+use super::repair_log::RepairLog;
 use crate::http::remote::Remote;
 use crate::pap::fragment::mask_user_info;
 use crate::pap::repair::{Repair, Repairs};
@@ -49,6 +51,8 @@ struct Lines {
 #[derive(Debug, Clone, Default)]
 pub(in crate::http) struct Observer {
     pub(in crate::http) signals: Arc<Signals>,
+    pub(in crate::http) documents: Arc<KeptDocuments>,
+    pub(in crate::http) repair_log: Arc<RepairLog>,
     logged: Arc<Mutex<HashSet<Logged>>>,
     refusals: Arc<Mutex<Refusals>>,
 }
@@ -99,6 +103,7 @@ impl Observer {
             let initiator = if logged.len() < REMEMBERED { sender.initiator } else { "others" };
             let label = PapRepair { initiator: initiator.to_owned(), row: repair.row() };
             self.signals.metrics.pap_repairs.get_or_create(&label).inc();
+            self.repair_log.note(initiator, *repair);
             if logged.len() < REMEMBERED && logged.insert((sender.initiator.to_owned(), remote, *repair)) {
                 let unknown = repairs.unknown();
                 tracing::info!(

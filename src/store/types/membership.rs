@@ -218,6 +218,22 @@ pub struct RequestView {
     pub requested_at: Millis,
 }
 
+/// The same, of any group.
+#[derive(Debug, Clone)]
+pub struct WaitingJoin {
+    pub group: String,
+    pub user: String,
+    pub place: JoinPlace,
+}
+
+/// Where a join stands among all that wait: the longest wait comes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JoinPlace {
+    pub requested_at: Millis,
+    pub group: FlowId,
+    pub user: FlowId,
+}
+
 /// What became of an operator's decision on a pending join.
 #[derive(Debug, Clone)]
 pub enum Decided {

@@ -24,6 +24,27 @@ pub struct Notification {
     pub address: AddressView,
 }
 
+/// Somebody who does not receive the result notifications that are posted to it.
+#[derive(Debug, Clone)]
+pub struct FailingReceiver {
+    /// Host and port.
+    pub receiver: String,
+    /// Notifications that are tried again, and those that are not.
+    pub waiting: u64,
+    pub given_up: u64,
+    /// Why one of them failed last.
+    pub failure: String,
+    /// When the next one is due.
+    pub next_at: Option<Millis>,
+}
+
+/// How many members had a push by a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgressPoint {
+    pub at: Millis,
+    pub delivered: u64,
+}
+
 /// How far a push has come, as lists are filtered by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushStage {

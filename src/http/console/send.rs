@@ -1,0 +1,76 @@
+//! Sending a push, with what it would do beside it while it is written.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::answers::Push;
+use super::ask::Ask;
+use super::frame::{self, Command, Page, api};
+use super::parts::empty;
+use super::visitor::Visitor;
+use crate::http::problem::{Problem, Query};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    /// Addresses to begin with.
+    to: String,
+    /// A push that this one shall replace for those who have not got it.
+    replace: String,
+}
+
+pub(super) async fn page(State(ask): State<Arc<Ask>>, visitor: Visitor, Query(asked): Query<Asked>) -> Response {
+    let built = build(&ask, &visitor, asked).await;
+    frame::show(&ask, &visitor, built).await
+}
+
+async fn build(ask: &Ask, visitor: &Visitor, mut asked: Asked) -> Result<Page, Problem> {
+    if !asked.replace.is_empty() && asked.to.is_empty() {
+        let old: Push = ask.get(visitor, &api(&["pushes", &asked.replace])).await?;
+        asked.to = old.addresses.into_iter().map(|address| address.address).collect::<Vec<_>>().join("\n");
+    }
+    let body = html! {
+        h1 { @if asked.replace.is_empty() { "Send a push" } @else { "Replace " (asked.replace) " for the rest" } }
+        @if visitor.may_push() { (form(&asked)) } @else { (empty("Viewers send nothing.", "")) }
+    };
+    let command = Command::new("papcast push group:news 'Hello' --dry-run", "/api/v1/groups");
+    Ok(Page { title: "Send".into(), place: "Send", body, follows: false, commands: vec![command] })
+}
+
+fn form(asked: &Asked) -> Markup {
+    html! {
+        form.send data-act data-method="POST" data-path="/api/v1/pushes" data-then="push" data-try {
+            input type="hidden" name="replace_push_id" value=(asked.replace);
+            @if !asked.replace.is_empty() { input type="hidden" name="replace_method" value="pending-only"; }
+            div.fields {
+                label { "To, one address on each line"
+                    textarea name="to" rows="3" required data-kind="list" placeholder="group:news" { (asked.to) } }
+                label { "Add a group " input list="group-names" data-adds="to" data-completes="groups" autocomplete="off"; }
+                datalist id="group-names" {}
+                label { "Text" textarea name="body" rows="5" required { } }
+                label { "Content type" input name="content_type" value="text/plain" required; }
+                label { "Delivery"
+                    select name="delivery" {
+                        option value="confirmed" { "confirmed: counts when it is acknowledged" }
+                        option value="unconfirmed" { "unconfirmed: QoS 0, counts when it is written" }
+                    }
+                }
+                label { "Priority, among scheduled ones that come due together"
+                    select name="priority" { option { "medium" } option { "high" } option { "low" } } }
+                label { "Not before, your time" input type="datetime-local" name="deliver_after" data-kind="time"; }
+                label { "Not after, your time" input type="datetime-local" name="deliver_before" data-kind="time"; }
+                label { "Push-id, made up where it is empty" input name="push_id" maxlength="255"; }
+                label { "Result notification to, an http URL" input type="url" name="notify_url"; }
+            }
+            aside.reach {
+                h2 { "Whom it reaches" }
+                p id="reach" role="status" data-needs="Write an address and a text." { "Write an address and a text." }
+                button.primary { "Send" }
+            }
+        }
+    }
+}

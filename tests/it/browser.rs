@@ -1,0 +1,66 @@
+//! The console in a real browser: Chromium, led by Playwright. The steps are in tests/browser/console.mjs.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Map, Value};
+
+use crate::common::{Gateway, PAPCAST, skip};
+
+/// Debian calls it chromium.
+const BROWSERS: [&str; 2] = ["/usr/bin/chromium", "/usr/bin/chromium-browser"];
+
+/// Where npm has put what the script needs.
+fn modules() -> Option<String> {
+    let named = std::env::var("NODE_PATH").ok();
+    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-node/node_modules").to_owned();
+    let all = named.into_iter().flat_map(|paths| paths.split(':').map(ToOwned::to_owned).collect::<Vec<_>>());
+    let has_all = |folder: &String| {
+        ["playwright-core", "axe-core", "mqtt"].iter().all(|name| Path::new(folder).join(name).exists())
+    };
+    all.chain([here]).find(has_all)
+}
+
+fn token(gateway: &Gateway, kind: &str, args: &[&str]) -> Value {
+    let output = Command::new(PAPCAST)
+        .args([kind, "add"])
+        .args(args)
+        .args(["--json", "--config", "broker.toml"])
+        .current_dir(gateway.dir.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice::<Value>(&output.stdout).unwrap()["token"].clone()
+}
+
+#[test]
+fn an_operator_uses_the_console_in_a_browser() {
+    let browser = BROWSERS.into_iter().find(|path| Path::new(path).exists());
+    let (Some(browser), Some(modules)) = (browser, modules()) else {
+        return skip("Debian's chromium, and playwright-core, axe-core and mqtt from npm");
+    };
+    let gateway = Gateway::start_with("auth.mode = \"required\"\n", &[]);
+    let mut tokens = Map::new();
+    tokens.insert("ann".into(), token(&gateway, "operator", &["ann"]));
+    tokens.insert("vic".into(), token(&gateway, "operator", &["vic", "--role", "viewer"]));
+    for user in ["pump-1", "pump-2", "pump-3", "grump", "absent", "late"] {
+        tokens.insert(user.into(), token(&gateway, "device", &[user]));
+    }
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console");
+    let output = Command::new("node")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/console.mjs"))
+        .env("CONSOLE", format!("http://{}", gateway.http))
+        .env("MQTT", format!("mqtt://{}", gateway.mqtt))
+        .env("TOKENS", Value::Object(tokens).to_string())
+        .env("OUT", &out)
+        .env("CHROMIUM", browser)
+        .env("NODE_PATH", modules)
+        .output()
+        .unwrap();
+    let (said, why) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{why}\nscreenshots: {}", out.display());
+    // What the README shows is made by the same steps.
+    for picture in ["home", "push-delivered", "push-refused", "group-phone-dark"] {
+        assert!(out.join(format!("{picture}.png")).is_file(), "{picture}");
+    }
+}
