@@ -53,7 +53,10 @@ pub(super) async fn alarms(State(api): State<Arc<Api>>) -> Result<Json<Alarms>, 
     {
         let text = format!(
             "{} does not receive its result notifications: {} are tried again, {} were given up; the last failure: {}",
-            worst.receiver, worst.waiting, worst.given_up, worst.failure
+            place(&worst.receiver),
+            worst.waiting,
+            worst.given_up,
+            worst.failure
         );
         alarms.push(Alarm::warning("notifications", text));
     }
@@ -101,6 +104,11 @@ pub(super) async fn configuration(State(api): State<Arc<Api>>) -> Json<Configura
     Json(Configuration { settings: settings.collect() })
 }
 
+/// Host and port as people write them.
+fn place(receiver: &str) -> String {
+    receiver.rsplit_once(' ').map_or_else(|| receiver.to_owned(), |(host, port)| format!("{host}:{port}"))
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Notifications {
     receivers: Vec<ShownReceiver>,
@@ -126,7 +134,7 @@ struct ShownReceiver {
 pub(super) async fn notifications(State(api): State<Arc<Api>>) -> Result<Json<Notifications>, Problem> {
     let receivers = api.gateway.store().failing_receivers(100).await?;
     let shown = receivers.into_iter().map(|receiver| ShownReceiver {
-        receiver: receiver.receiver,
+        receiver: place(&receiver.receiver),
         waiting: receiver.waiting,
         given_up: receiver.given_up,
         failure: receiver.failure,

@@ -38,6 +38,7 @@ mod noise;
 mod notify;
 mod open_topics;
 mod openapi;
+mod operations;
 mod operator;
 mod proxies;
 mod quotas;

@@ -12,7 +12,7 @@ mod status;
 
 use std::sync::Arc;
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
@@ -80,13 +80,7 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, endpoint: Endpoint, requ
     }
     api.observer.repairs(&sent_by, &request.repairs);
     let (operation, dialect) = (request.document.name(), request.dialect.clone());
-    let kept = match &request.document {
-        Document::PushMessage(message) => {
-            let kept = KeptDocument::new(sent_by.endpoint, content_type, &body, &request.repairs);
-            Some((message.push_id.clone(), kept))
-        }
-        _ => None,
-    };
+    let kept = kept(&request, sent_by.endpoint, content_type, &body);
     if let Document::CapabilitiesQuery(query) = request.document {
         let (response, rdf) = capabilities::query(&api, &caller, query).await;
         api.observer.request("pap", operation, response.code.0);
@@ -104,6 +98,12 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, endpoint: Endpoint, requ
         api.observer.documents.keep(&initiator, &push_id, kept);
     }
     told(&api, endpoint, operation, &document, &dialect)
+}
+
+/// A push and its document, which are kept when it is taken.
+fn kept(request: &pap::Request, endpoint: &str, kind: Option<&str>, body: &Bytes) -> Option<(String, KeptDocument)> {
+    let Document::PushMessage(message) = &request.document else { return None };
+    Some((message.push_id.clone(), KeptDocument::new(endpoint, kind, body, &request.repairs)))
 }
 
 /// Counts the request and answers it.
