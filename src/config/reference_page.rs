@@ -15,7 +15,10 @@ fn docs_configuration_md_is_what_broker_toml_says() {
     if std::env::var_os("PAPCAST_WRITE_DOCS").is_some() {
         return std::fs::write(path, &made).unwrap();
     }
-    assert!(known == made, "docs/configuration.md is not what broker.toml says: run the test with PAPCAST_WRITE_DOCS=1");
+    assert!(
+        known == made,
+        "docs/configuration.md is not what broker.toml says: run the test with PAPCAST_WRITE_DOCS=1"
+    );
 }
 
 #[test]
@@ -90,7 +93,7 @@ fn example(out: &mut String, lines: &[&str]) {
 fn prose(out: &mut String, lines: &[&str]) {
     let (plain, indented): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| !line.starts_with("#   "));
     for line in &plain {
-        let _ = writeln!(out, "{}", line.trim_start_matches('#').trim_start());
+        let _ = writeln!(out, "{}", line.trim_start_matches('#').trim_start().replace('<', "&lt;"));
     }
     if !plain.is_empty() {
         out.push('\n');

@@ -20,7 +20,9 @@ fn pap_codes_are_those_of_the_code() {
     let known: Vec<(u16, &str)> = (1000..6000).map(|code| (code, Code(code).meaning())).collect();
     // A code that nobody knows means what its class means.
     let class = ["success", "request error", "server error", "service failure"];
-    for (code, meaning) in known.iter().filter(|(code, meaning)| !class.contains(meaning) && (*code < 5000 || *code == 5234 || *meaning != "aborted by the terminal")) {
+    for (code, meaning) in known.iter().filter(|(code, meaning)| {
+        !class.contains(meaning) && (*code < 5000 || *code == 5234 || *meaning != "aborted by the terminal")
+    }) {
         let said = rows.iter().find(|(name, _)| *name == code.to_string());
         assert_eq!(said.map(|(_, said)| said.as_str()), Some(*meaning), "docs/codes.md: {code}");
     }

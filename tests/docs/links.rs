@@ -16,7 +16,8 @@ fn links(text: &str) -> Vec<String> {
             continue;
         }
         // Every second piece between backticks is code.
-        let plain: String = line.split('`').enumerate().map(|(at, piece)| if at % 2 == 0 { piece } else { "code" }).collect();
+        let plain: String =
+            line.split('`').enumerate().map(|(at, piece)| if at % 2 == 0 { piece } else { "code" }).collect();
         for (at, _) in plain.match_indices("](") {
             let target = plain[at + 2..].split(')').next().unwrap();
             found.push(target.split_whitespace().next().unwrap_or_default().to_owned());

@@ -112,7 +112,11 @@ impl Shell {
                         return;
                     }
                     let over = !again || begin.elapsed() > DEADLINE;
-                    assert!(!over, "{place}\n{text}--- ended with {code:?} and printed\n{said}--- instead of\n{expected}{}", self.windows());
+                    assert!(
+                        !over,
+                        "{place}\n{text}--- ended with {code:?} and printed\n{said}--- instead of\n{expected}{}",
+                        self.windows()
+                    );
                     std::thread::sleep(Duration::from_millis(100));
                 }
             }

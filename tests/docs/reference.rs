@@ -1,0 +1,69 @@
+//! docs/cli.md is a reference of examples: each of them is a command that works.
+
+use crate::page;
+use crate::shell::{Shell, has};
+
+/// What the examples talk of.
+const BEFORE: &str = "
+    papcast tls self-signed certificates --name gateway.example
+    printf 'http.listen = \"127.0.0.1:8080\"\\n' > gateway.toml
+    papcast serve --config gateway.toml &
+    papcast member add news sip:alice@example.com --create
+    papcast push group:news hello --push-id p1
+    papcast member add other remove --create
+    printf 'group,user\\nnews,carol\\n' > members.csv
+    cp $REPOSITORY/examples/pap/group-confirmed.mime message.mime
+";
+
+/// Made again where an example has removed it.
+const AGAIN: &str = "
+    papcast group add news --policy approval
+    papcast member add news sip:alice@example.com
+    papcast member add other alice --create
+    for user in alice bob mallory; do curl -sf http://127.0.0.1:8080/api/v1/group-requests -d '{\"op\":\"join\",\"user\":\"'$user'\",\"group\":\"news\"}'; done
+";
+
+/// Examples that go on until somebody stops them, or that take longer than a test may: they are stopped after a moment.
+const GO_ON: &[&str] = &[
+    "papcast serve",
+    "papcast demo",
+    "papcast events -f",
+    "papcast top",
+    "papcast terminal",
+    "papcast push group:news user:alice --text hello --wait",
+];
+
+/// Examples that may fail here, with this exit code: the first one looks at the machine, and the kit asks for a number and a group.
+const MAY_FAIL: &[(&str, i32)] = &[("papcast doctor", 1), ("papcast pap-check", 1)];
+
+/// The first cells of the tables that are a command.
+fn examples() -> Vec<String> {
+    let page = page::read("docs/cli.md");
+    let cells = page.lines().filter_map(|line| line.strip_prefix("| `papcast")?.split_once("` |"));
+    let found: Vec<String> = cells.map(|(rest, _)| format!("papcast{rest}")).collect();
+    assert!(found.len() > 50, "the tables were read");
+    found
+}
+
+#[test]
+fn every_example_of_the_command_line_works() {
+    if !has(&["script", "curl", "timeout"]) {
+        return crate::common::skip("script, curl and timeout");
+    }
+    let Some(mut shell) = Shell::new() else {
+        return crate::common::skip("network namespaces, or free ports 8080 and 1883");
+    };
+    shell.prepare(BEFORE);
+    shell.prepare(AGAIN);
+    for example in examples() {
+        let goes_on = GO_ON.iter().any(|known| example.starts_with(known));
+        let text = if goes_on { format!("timeout -s INT 2 {example}") } else { example.clone() };
+        let (code, said) = shell.to_its_end(&text);
+        let may_fail = MAY_FAIL.iter().any(|(known, failure)| example.starts_with(known) && code == Some(*failure));
+        let stopped = goes_on && !said.contains("error:") && code != Some(2);
+        assert!(code == Some(0) || stopped || may_fail, "{example}\nended with {code:?} and said\n{said}");
+        if example.contains(" remove ") {
+            shell.prepare(AGAIN);
+        }
+    }
+}
