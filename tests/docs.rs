@@ -26,6 +26,7 @@ const RUN: &[(&str, &str)] = &[
     ("docs/api.md", "papcast serve &\npapcast member add news alice --create"),
     ("docs/topics.md", "papcast serve &"),
     ("docs/conformance.md", "papcast serve &"),
+    ("examples/pap/README.md", "papcast serve &\nln -s $REPOSITORY/examples .\npapcast member add news alice --create"),
     ("docs/howto/sizing.md", ""),
     ("docs/howto/kannel.md", ""),
     ("docs/howto/nowsms.md", ""),
