@@ -90,5 +90,9 @@ fn spelled(arg: &Arg) -> String {
 
 /// In one line, and nothing of it taken for HTML.
 fn text(help: &str) -> String {
-    help.split_whitespace().collect::<Vec<_>>().join(" ").replace('<', "&lt;")
+    let line = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Every second piece between backticks is code, where nothing is HTML.
+    let pieces = line.split('`').enumerate();
+    let told = pieces.map(|(at, piece)| if at % 2 == 0 { piece.replace('<', "&lt;") } else { piece.to_owned() });
+    told.collect::<Vec<_>>().join("`")
 }

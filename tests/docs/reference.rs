@@ -67,3 +67,42 @@ fn every_example_of_the_command_line_works() {
         }
     }
 }
+
+/// Commands and options that docs/commands.md has, by the name of the command. That page is made from the help.
+fn known() -> Vec<(String, String)> {
+    let page = page::read("docs/commands.md");
+    let sections = page.split("\n## ").flat_map(|section| section.split("\n### ")).skip(1);
+    let named = sections.filter_map(|section| {
+        let (name, text) = section.split_once('\n')?;
+        Some((name.to_owned(), text.to_owned()))
+    });
+    let found: Vec<_> = named.collect();
+    assert!(found.len() > 40, "the page was read");
+    found
+}
+
+#[test]
+fn every_command_and_option_that_a_page_names_exists() {
+    let known = known();
+    let everywhere = ["--gateway", "--timeout", "--token-file", "--token", "--ca", "--help", "--version"];
+    let mut count = 0;
+    for name in page::all().iter().filter(|name| *name != "CHANGELOG.md") {
+        let text = page::read(name);
+        let codes = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+        for code in codes.filter(|code| code.starts_with("papcast ") && !code.starts_with("papcast COMMAND")) {
+            let words: Vec<&str> = code.split_whitespace().collect();
+            let found = (2..=3.min(words.len())).rev().find_map(|length| {
+                let command = words[..length].join(" ");
+                known.iter().find(|(name, _)| *name == command)
+            });
+            let (command, options) = found.unwrap_or_else(|| panic!("{name}: `{code}`: there is no such command"));
+            for word in words.iter().filter(|word| word.starts_with("--") && word.len() > 2) {
+                let option = word.split(['=', ',', ')']).next().unwrap();
+                let there = everywhere.contains(&option) || options.contains(option);
+                assert!(there, "{name}: `{code}`: {command} has no {option}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 100, "the commands were found: {count}");
+}
