@@ -47,7 +47,8 @@ fn entry(out: &mut String, command: &Command, level: usize) {
     let settings = ["gateway", "timeout", "token_file", "token", "ca"];
     let told = |arg: &&Arg| {
         let id = arg.get_id().as_str();
-        !arg.is_hide_set() && !matches!(id, "help" | "version") && !(asks_a_gateway && settings.contains(&id))
+        let is_setting = asks_a_gateway && settings.contains(&id);
+        !(arg.is_hide_set() || is_setting || matches!(id, "help" | "version"))
     };
     let rows: Vec<String> = command.get_arguments().filter(told).map(row).collect();
     if !rows.is_empty() {

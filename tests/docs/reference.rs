@@ -58,7 +58,7 @@ fn every_example_of_the_command_line_works() {
     for example in examples() {
         let goes_on = GO_ON.iter().any(|known| example.starts_with(known));
         let text = if goes_on { format!("timeout -s INT 2 {example}") } else { example.clone() };
-        let (code, said) = shell.to_its_end(&text);
+        let (code, said) = shell.finish(&text);
         let may_fail = MAY_FAIL.iter().any(|(known, failure)| example.starts_with(known) && code == Some(*failure));
         let stopped = goes_on && !said.contains("error:") && code != Some(2);
         assert!(code == Some(0) || stopped || may_fail, "{example}\nended with {code:?} and said\n{said}");
@@ -105,4 +105,43 @@ fn every_command_and_option_that_a_page_names_exists() {
         }
     }
     assert!(count > 100, "the commands were found: {count}");
+}
+
+/// What stands between backticks on a page, without code blocks.
+fn codes(name: &str) -> Vec<String> {
+    let text = page::read(name);
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_setting_that_a_page_names_exists() {
+    let defaults: toml::Table = papcast::config::DEFAULT_TOML.parse().unwrap();
+    let mut count = 0;
+    for name in page::all().iter().filter(|name| *name != "CHANGELOG.md") {
+        for code in codes(name) {
+            let key = code.split([' ', '=']).next().unwrap();
+            let Some((section, key)) = key.split_once('.') else { continue };
+            let Some(keys) = defaults.get(section).and_then(toml::Value::as_table) else { continue };
+            let is_key = key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            if is_key && !["md", "rs", "toml", "max_", "assign"].contains(&key) {
+                assert!(keys.contains_key(key), "{name}: there is no setting {section}.{key}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 200, "the settings were found: {count}");
+}
+
+#[test]
+fn every_metric_that_a_page_names_exists() {
+    let known = page::read("docs/metrics.md");
+    let mut count = 0;
+    for name in page::all().iter().filter(|name| !["CHANGELOG.md", "docs/upgrading.md"].contains(&name.as_str())) {
+        for code in codes(name).iter().filter(|code| code.starts_with("papcast_")) {
+            let metric = code.split(['{', ' ']).next().unwrap();
+            assert!(known.contains(&format!("| `{metric}`")), "{name}: there is no metric {metric}");
+            count += 1;
+        }
+    }
+    assert!(count > 60, "the metrics were found: {count}");
 }

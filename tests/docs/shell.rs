@@ -88,7 +88,7 @@ impl Shell {
                 let expected = text.contains("papcast serve").then_some("{\"ready\":true,…}");
                 self.look(&name, expected.unwrap_or_default(), line);
             } else {
-                let (code, said) = self.to_its_end(line);
+                let (code, said) = self.finish(line);
                 assert_eq!(code, Some(0), "{line}\n{said}");
             }
         }
@@ -106,7 +106,7 @@ impl Shell {
             Does::Command { text, again } => {
                 let begin = Instant::now();
                 loop {
-                    let (code, said) = self.to_its_end(text);
+                    let (code, said) = self.finish(text);
                     let fits = step.expected.is_none() || matches(expected, &said);
                     if code == Some(0) && fits {
                         return;
@@ -124,7 +124,7 @@ impl Shell {
     }
 
     /// Runs it as if somebody sat before it; answers the exit code and what it printed.
-    pub(crate) fn to_its_end(&mut self, text: &str) -> (Option<i32>, String) {
+    pub(crate) fn finish(&mut self, text: &str) -> (Option<i32>, String) {
         let (script, output, place) = ["script.sh", "output", "place"].map(|name| self.folder.path().join(name)).into();
         // The folder and the variables of the page live on from one block to the next, as they do in a window.
         let kept = self.folder.path().join("variables");
