@@ -89,7 +89,12 @@ fn every_command_and_option_that_a_page_names_exists() {
     for name in page::all().iter().filter(|name| *name != "CHANGELOG.md") {
         let text = page::read(name);
         let codes = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
-        for code in codes.filter(|code| code.starts_with("papcast ") && !code.starts_with("papcast COMMAND")) {
+        // Not what stands for several commands.
+        let is_command = |code: &&str| {
+            let command = code.strip_prefix("papcast ").filter(|command| !command.contains('|'));
+            command.is_some_and(|command| !command.starts_with("--") && !command.starts_with("COMMAND"))
+        };
+        for code in codes.filter(is_command) {
             let words: Vec<&str> = code.split_whitespace().collect();
             let found = (2..=3.min(words.len())).rev().find_map(|length| {
                 let command = words[..length].join(" ");
@@ -123,7 +128,7 @@ fn every_setting_that_a_page_names_exists() {
             let Some((section, key)) = key.split_once('.') else { continue };
             let Some(keys) = defaults.get(section).and_then(toml::Value::as_table) else { continue };
             let is_key = key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-            if is_key && !["md", "rs", "toml", "max_", "assign"].contains(&key) {
+            if is_key && !["md", "rs", "toml", "route", "assign"].contains(&key) {
                 assert!(keys.contains_key(key), "{name}: there is no setting {section}.{key}");
                 count += 1;
             }
