@@ -150,3 +150,16 @@ fn every_metric_that_a_page_names_exists() {
     }
     assert!(count > 60, "the metrics were found: {count}");
 }
+
+#[test]
+fn every_endpoint_is_in_the_table_of_the_json_api() {
+    let document: serde_json::Value = serde_json::from_str(&page::read("docs/openapi.json")).unwrap();
+    let page = page::read("docs/api.md");
+    let (table, _) = page.split_once("\n## Pushes").unwrap();
+    for path in document["paths"].as_object().unwrap().keys() {
+        // What is a name there is `{id}` or the like here, and a path below another one begins with `…`.
+        let mut words = path.split('/').filter(|word| !word.is_empty() && !word.starts_with('{'));
+        let last = words.next_back().unwrap();
+        assert!(table.contains(&format!("/{last}")), "docs/api.md: {path} is not in the table");
+    }
+}
