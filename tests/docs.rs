@@ -41,7 +41,7 @@ const RUN: &[(&str, &str)] = &[
 
 #[test]
 fn commands_of_every_page_do_what_it_says() {
-    let only = std::env::var("PAPCAST_DOCS_PAGE").ok();
+    let only = std::env::var("DOCS_PAGE").ok();
     if !shell::has(&["curl", "mosquitto_sub", "mosquitto_rr", "python3", "script", "openssl", "mosquitto"]) {
         return skip("curl, mosquitto, mosquitto-clients, python3, openssl and script");
     }

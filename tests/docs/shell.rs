@@ -66,6 +66,10 @@ impl Shell {
         let path = std::env::join_paths(
             [own.to_owned()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
         );
+        // Settings of whoever runs the tests are none of the reader's.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PAPCAST_")) {
+            command.env_remove(name);
+        }
         command
             .args(&words[1..])
             .current_dir(&self.at)
