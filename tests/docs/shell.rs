@@ -10,9 +10,14 @@ use std::time::{Duration, Instant};
 use crate::common::{DEADLINE, PAPCAST, repository, wait_for};
 use crate::page::{Does, Step};
 
-pub(crate) fn has(programs: &[&str]) -> bool {
+/// Folders with programs. Debian has mosquitto and ip where only root looks.
+fn folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    programs.iter().all(|name| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()))
+    std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect()
+}
+
+pub(crate) fn has(programs: &[&str]) -> bool {
+    programs.iter().all(|name| folders().iter().any(|folder| folder.join(name).is_file()))
 }
 
 struct Window {
@@ -39,7 +44,7 @@ impl Shell {
         for own in [&["--net"][..], &["--net", "--map-root-user"]] {
             let mut child = Command::new("unshare")
                 .args(own)
-                .args(["sh", "-c", "ip link set lo up && echo up && exec sleep 600"])
+                .args(["sh", "-c", "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up && echo up && exec sleep 600"])
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null())
@@ -62,10 +67,8 @@ impl Shell {
     fn command(&self, words: &[&str]) -> Command {
         let words: Vec<&str> = self.enter.iter().map(String::as_str).chain(words.iter().copied()).collect();
         let mut command = Command::new(words[0]);
-        let own = Path::new(PAPCAST).parent().unwrap();
-        let path = std::env::join_paths(
-            [own.to_owned()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
-        );
+        let own = Path::new(PAPCAST).parent().unwrap().to_owned();
+        let path = std::env::join_paths([own].into_iter().chain(folders()));
         // Settings of whoever runs the tests are none of the reader's.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PAPCAST_")) {
             command.env_remove(name);
