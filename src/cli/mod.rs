@@ -27,6 +27,8 @@ mod pap_check;
 mod pap_explain;
 mod push;
 mod pushes;
+#[cfg(test)]
+mod reference_page;
 mod serve;
 mod settings;
 mod signals;

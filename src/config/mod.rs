@@ -9,6 +9,8 @@ mod exposure;
 mod load;
 mod names;
 mod networks;
+#[cfg(test)]
+mod reference_page;
 mod units;
 
 use std::collections::BTreeMap;

@@ -28,15 +28,15 @@ fn all(output: &Output) -> Vec<usize> {
 }
 
 #[test]
-fn every_case_of_the_kit_passes_and_the_readme_shows_its_table() {
+fn every_case_of_the_kit_passes_and_its_page_shows_the_table() {
     let gateway = served("");
     let output = check(&format!("http://{}/pap", gateway.http), &["--group", "kit", "--verbose"]);
     assert!(output.code == Some(0) && failed(&output).is_empty(), "{output:?}");
     let passed = output.out.lines().filter(|line| line.starts_with("passed")).count();
     assert!(passed >= 120, "{passed} cases");
     let table = &output.out[output.out.find("| area |").unwrap()..];
-    let readme = std::fs::read_to_string("README.md").unwrap();
-    assert!(readme.contains(table.trim_end()), "the table in the README is not\n{table}");
+    let page = std::fs::read_to_string("docs/conformance.md").unwrap();
+    assert!(page.contains(table.trim_end()), "the table in docs/conformance.md is not\n{table}");
 }
 
 #[test]
