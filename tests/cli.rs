@@ -108,20 +108,6 @@ fn completions_are_printed_for_every_shell() {
 }
 
 #[test]
-fn the_demo_delivers_to_everybody() {
-    let output = papcast(&["demo", "--terminals", "25"]);
-    assert_eq!(output.code, Some(0), "{output:?}");
-    assert!(output.out.contains("arrived at terminals         25 of 25"), "{}", output.out);
-    assert!(output.out.contains("acknowledged                 25 of 25 (delivered)"), "{}", output.out);
-    let output = papcast(&["demo", "--terminals", "3", "--json"]);
-    let result: serde_json::Value = serde_json::from_str(&output.out).unwrap();
-    assert_eq!(
-        (&result["arrived"], &result["state"], &result["desc"]),
-        (&3.into(), &"delivered".into(), &"3 of 3".into())
-    );
-}
-
-#[test]
 fn groups_members_and_pushes_from_the_command_line() {
     let gateway = Gateway::start();
     let url = format!("http://{}", gateway.http);
