@@ -58,12 +58,12 @@ fn the_demo_was_a_fast_broadcast_and_not_the_product() {
         "<pap><push-message push-id=\"demo-1\">\n",
         "WAPPUSH=demo/TYPE=GROUP@papcast.example",
         "ms: 1001 accepted for processing.",
-        "\n   has it        10  first, half, last after ",
-        "\n   away           1  away since ",
-        "\n   too-large      1  too large: 391 bytes, and its terminal takes packets of 256\n",
+        "\n   has it       10  first, half, last after ",
+        "\n   away          1  away since ",
+        "\n   too-large     1  too large: 391 bytes, and its terminal takes packets of 256\n",
         "kill -9 ",
         "Started again, process ",
-        "\n   has it        11  each of them once\n   too-large      1  too large: ",
+        "\n   has it       11  each of them once\n   too-large     1  too large: ",
         "\nNow try\n   papcast demo --keep ",
     ] {
         let (_, behind) = rest.split_once(part).unwrap_or_else(|| panic!("{part:?} is not there in its turn: {said}"));
@@ -77,11 +77,10 @@ fn the_demo_was_a_fast_broadcast_and_not_the_product() {
 
 #[test]
 fn the_demo_tells_programs_who_had_it_before_and_after() {
-    
-    for (terminals, (before, after)) in [
-        ("1", small(json!({"delivered": 1}), json!({"delivered": 1}))),
-        ("2", small(json!({"delivered": 1, "away": 1}), json!({"delivered": 2}))),
-        ("40", small(json!({"delivered": 37, "away": 2, "too-large": 1}), json!({"delivered": 39, "too-large": 1}))),
+    for (terminals, before, after) in [
+        ("1", json!({"delivered": 1}), json!({"delivered": 1})),
+        ("2", json!({"delivered": 1, "away": 1}), json!({"delivered": 2})),
+        ("40", json!({"delivered": 37, "away": 2, "too-large": 1}), json!({"delivered": 39, "too-large": 1})),
     ] {
         let output = papcast(&["demo", "--terminals", terminals, "--json"]);
         assert_eq!((output.code, output.err.as_str()), (Some(0), ""), "{output:?}");

@@ -52,7 +52,7 @@ impl Tally {
         push_id: &str,
         of_those_that_have: &str,
     ) -> anyhow::Result<String> {
-        let mut lines = vec![row("", "devices", "")];
+        let mut lines = vec![row("reason", "count", "")];
         // Those that have it are the first.
         let (have, missing): (Vec<_>, Vec<_>) = self.0.iter().partition(|(reason, _)| *reason == HAS_IT);
         for (_, count) in have {
@@ -77,7 +77,7 @@ impl Tally {
 }
 
 fn row(reason: &str, count: &str, why: &str) -> String {
-    format!("   {reason:<9}{count:>7}  {why}").trim_end().to_owned()
+    format!("   {reason:<9}{count:>6}  {why}").trim_end().to_owned()
 }
 
 async fn ask(gateway: &Gateway, push_id: &str) -> anyhow::Result<Tally> {
