@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -21,13 +21,37 @@ fn entries(folder: &Path) -> usize {
     std::fs::read_dir(folder).unwrap().count()
 }
 
+/// A running demo; killed where a test fails.
+struct Running(Option<Child>);
+
+impl Running {
+    fn signal(&self, name: &str) {
+        let pid = self.0.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    fn end(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 /// A running demo, the lines it prints, and the process of its gateway.
-fn started(folder: &Path, args: &[&str]) -> (Child, Lines, String) {
+fn started(folder: &Path, args: &[&str]) -> (Running, Lines, String) {
     let mut child = demo(folder, args).spawn().unwrap();
     let lines = Lines::of(child.stdout.take().unwrap());
+    let running = Running(Some(child));
     let pid = process(&lines.next()).expect("the gateway's process");
     assert!(runs(&pid));
-    (child, lines, pid)
+    (running, lines, pid)
 }
 
 fn process(line: &str) -> Option<String> {
@@ -37,11 +61,6 @@ fn process(line: &str) -> Option<String> {
 /// One that has ended and that nobody has waited for runs no more.
 fn runs(pid: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
-
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
-    assert!(status.unwrap().success());
 }
 
 #[test]
@@ -130,10 +149,10 @@ fn the_demo_took_fourteen_megabytes_for_each_terminal() {
 fn an_interrupted_demo_left_its_folder_behind() {
     for name in ["INT", "TERM", "HUP"] {
         let dir = tempfile::tempdir().unwrap();
-        let (child, _lines, pid) = started(dir.path(), &["--terminals", "300"]);
+        let (demo, _lines, pid) = started(dir.path(), &["--terminals", "300"]);
         assert_eq!(entries(dir.path()), 1);
-        signal(&child, name);
-        let output = child.wait_with_output().unwrap();
+        demo.signal(name);
+        let output = demo.end();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("papcast: the demo was interrupted"), "{output:?}");
         assert_eq!((entries(dir.path()), runs(&pid)), (0, false), "{name}");
@@ -143,9 +162,9 @@ fn an_interrupted_demo_left_its_folder_behind() {
 #[test]
 fn the_gateway_of_a_killed_demo_ends() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut child, _lines, pid) = started(dir.path(), &["--terminals", "20", "--keep"]);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let (demo, _lines, pid) = started(dir.path(), &["--terminals", "20", "--keep"]);
+    demo.signal("KILL");
+    assert_eq!(demo.end().status.code(), None);
     wait_for("the gateway to end", || (!runs(&pid)).then_some(()));
 }
 
@@ -162,7 +181,7 @@ fn a_demo_that_nobody_reads_leaves_nothing_behind() {
 #[test]
 fn what_is_kept_can_be_looked_at_until_ctrl_c() {
     let dir = tempfile::tempdir().unwrap();
-    let (child, lines, mut pid) = started(dir.path(), &["--terminals", "10", "--keep"]);
+    let (demo, lines, mut pid) = started(dir.path(), &["--terminals", "10", "--keep"]);
     let mut commands = Vec::new();
     let mut console = None;
     while commands.len() < 3 {
@@ -184,8 +203,8 @@ fn what_is_kept_can_be_looked_at_until_ctrl_c() {
     assert_eq!(commands[1], format!("push group:demo \"Hello again\" --gateway {address}"));
     assert_eq!(papcast(&["push", "group:demo", "Hello again", "--gateway", address]).code, Some(0));
     assert_eq!(commands[2], format!("events -f --gateway {address}"));
-    signal(&child, "INT");
-    let output = child.wait_with_output().unwrap();
+    demo.signal("INT");
+    let output = demo.end();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!((entries(dir.path()), runs(&pid)), (0, false));
 }
