@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cli::ending;
 
 /// Between two parts of the story.
-const PAUSE: Duration = Duration::from_millis(900);
+const PAUSE: Duration = Duration::from_millis(1_300);
 
 pub(super) struct Page {
     json: bool,
