@@ -67,11 +67,12 @@ fn the_copy_before_an_upgrade_takes_the_place_of_the_store() {
     assert!(schema > 8, "the earlier schemas were found");
 }
 
-/// `PAPCAST_PREVIOUS=/path/to/an/older/papcast`; nothing builds one by itself, CI neither.
+/// `PREVIOUS_PAPCAST=/path/to/an/older/papcast`; nothing builds one by itself, CI neither. It does not begin with PAPCAST_: that would
+/// be a setting to every gateway of the tests.
 #[test]
 fn an_older_papcast_takes_its_store_back_after_an_upgrade() {
-    let Some(previous) = std::env::var_os("PAPCAST_PREVIOUS") else {
-        return skip_anywhere("PAPCAST_PREVIOUS, the path of an older papcast");
+    let Some(previous) = std::env::var_os("PREVIOUS_PAPCAST") else {
+        return skip_anywhere("PREVIOUS_PAPCAST, the path of an older papcast");
     };
     if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
         return skip("curl");
