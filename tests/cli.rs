@@ -103,7 +103,10 @@ fn config_check_and_serve_name_file_key_and_expectation() {
 #[test]
 fn completions_are_printed_for_every_shell() {
     for shell in ["bash", "zsh", "fish"] {
-        assert!(papcast(&["completions", shell]).out.contains("papcast"), "{shell}");
+        let script = papcast(&["completions", shell]).out;
+        assert!(script.contains("papcast") && script.contains("terminals"), "{shell}");
+        // For the demo's own gateway, and not for people.
+        assert!(!script.contains("stop-with-stdin"), "{shell}");
     }
 }
 

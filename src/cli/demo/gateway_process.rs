@@ -90,7 +90,8 @@ impl GatewayProcess {
 
     fn last_words(&self) -> String {
         let log = std::fs::read_to_string(self.folder.join(LOG)).unwrap_or_default();
-        log.lines().last().unwrap_or("it said nothing").to_owned()
+        let last = log.lines().last().unwrap_or("it said nothing");
+        last.strip_prefix("papcast: ").unwrap_or(last).to_owned()
     }
 }
 
