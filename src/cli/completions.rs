@@ -36,11 +36,22 @@ pub(super) fn run(args: &Args) {
     print!("{script}");
 }
 
-/// Without hidden commands, which clap_complete would offer.
+/// Without hidden commands and options, which clap_complete would offer.
 fn shown() -> Command {
     let whole = super::Cli::command();
-    let commands = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let commands = whole.get_subcommands().filter(|command| !command.is_hide_set()).map(visible);
     Command::new("papcast").version(env!("CARGO_PKG_VERSION")).subcommands(commands.collect::<Vec<_>>())
+}
+
+/// clap has no way to take an option away, and keeps no name that does not live as long as the program.
+fn visible(command: &Command) -> Command {
+    let (hidden, shown): (Vec<&Arg>, Vec<&Arg>) = command.get_arguments().partition(|arg| arg.is_hide_set());
+    if hidden.is_empty() {
+        return command.clone();
+    }
+    let about = command.get_about().cloned().unwrap_or_default();
+    let subcommands = command.get_subcommands().cloned();
+    Command::new(&*command.get_name().to_owned().leak()).about(about).args(shown).subcommands(subcommands)
 }
 
 fn is_group(arg: &Arg) -> bool {

@@ -1,5 +1,7 @@
 //! How a command ends that did not succeed.
 
+use std::io;
+
 use serde_json::{Map, Value, json};
 
 use super::client::{Failure, Problem};
@@ -44,6 +46,14 @@ impl Ending {
             Self::TooLate(_) => TOO_LATE,
             Self::NobodyReads => NOBODY_READS,
         }
+    }
+}
+
+/// Stdout could not be written, by a command that has something to clean up before it ends.
+pub(super) fn unprinted(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ending::NobodyReads.into(),
+        _ => anyhow::Error::new(error).context("stdout cannot be written"),
     }
 }
 

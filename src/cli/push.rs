@@ -101,7 +101,7 @@ async fn push(args: &Args) -> anyhow::Result<()> {
     }
     let push_id = args.push_id.clone().unwrap_or_else(|| format!("{}@papcast", uuid::Uuid::new_v4()));
     let message = message(args, &push_id);
-    let answer = submit(gateway, path, message, &args.content_type, &body).await?;
+    let answer = Submission::new(message, &args.content_type, &body).post(gateway, path).await?;
     let (code, desc) = (answer.code, answer.desc);
     if code != 1001 {
         bail!("the push was refused: {code} {desc}");
@@ -212,34 +212,38 @@ pub(super) struct Answer {
     papcast: bool,
 }
 
-/// Posts one push-message with its content.
-pub(super) async fn submit(
-    gateway: &Gateway,
-    path: &str,
-    message: PushMessage,
-    content_type: &str,
-    content: &[u8],
-) -> anyhow::Result<Answer> {
-    let control = pap::encode(&Document::PushMessage(Box::new(message)), &Dialect::of(Version::V2_0));
-    let boundary = format!("{BOUNDARY}-{}", uuid::Uuid::new_v4().simple());
-    let mut body = format!(
-        "--{boundary}\r\nContent-Type: application/xml\r\n\r\n{control}\r\n--{boundary}\r\nContent-Type: {content_type}\r\n\r\n"
-    )
-    .into_bytes();
-    body.extend_from_slice(content);
-    body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-    let kind = format!("multipart/related; boundary={boundary}; type=\"application/xml\"");
-    let reply = gateway.send(Method::POST, path, &kind, body).await?;
-    match read(&reply)? {
-        Document::PushResponse(response) => Ok(Answer {
-            code: response.code.0,
-            desc: response.desc.unwrap_or_default(),
-            papcast: response.sender_name.is_some_and(|name| name.starts_with("papcast")),
-        }),
-        Document::BadMessage(message) => {
-            Ok(Answer { code: message.code.0, desc: message.desc.unwrap_or_default(), papcast: false })
+/// A push-message with its content, as it is posted.
+pub(super) struct Submission {
+    pub(super) content_type: String,
+    pub(super) body: Vec<u8>,
+}
+
+impl Submission {
+    pub(super) fn new(message: PushMessage, content_type: &str, content: &[u8]) -> Self {
+        let control = pap::encode(&Document::PushMessage(Box::new(message)), &Dialect::of(Version::V2_0));
+        let boundary = format!("{BOUNDARY}-{}", uuid::Uuid::new_v4().simple());
+        let mut body = format!(
+            "--{boundary}\r\nContent-Type: application/xml\r\n\r\n{control}\r\n--{boundary}\r\nContent-Type: {content_type}\r\n\r\n"
+        )
+        .into_bytes();
+        body.extend_from_slice(content);
+        body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        Self { content_type: format!("multipart/related; boundary={boundary}; type=\"application/xml\""), body }
+    }
+
+    pub(super) async fn post(self, gateway: &Gateway, path: &str) -> anyhow::Result<Answer> {
+        let reply = gateway.send(Method::POST, path, &self.content_type, self.body).await?;
+        match read(&reply)? {
+            Document::PushResponse(response) => Ok(Answer {
+                code: response.code.0,
+                desc: response.desc.unwrap_or_default(),
+                papcast: response.sender_name.is_some_and(|name| name.starts_with("papcast")),
+            }),
+            Document::BadMessage(message) => {
+                Ok(Answer { code: message.code.0, desc: message.desc.unwrap_or_default(), papcast: false })
+            }
+            other => bail!("the gateway answered with a {}", other.name()),
         }
-        other => bail!("the gateway answered with a {}", other.name()),
     }
 }
 

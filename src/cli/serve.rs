@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// Configuration file; see `papcast config default`. Where none is named, none is read.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Stop when stdin ends: whoever holds its other end is gone then, however that happened.
+    #[arg(long, hide = true)]
+    stop_with_stdin: bool,
 }
 
 /// The one line on stdout.
@@ -42,6 +45,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     // Before the store is touched: see `SIGXFSZ`.
     watch_signals(stop.clone()).context("signals cannot be watched")?;
+    if args.stop_with_stdin {
+        stop_with_stdin(stop.clone());
+    }
     let pap = config.pap.endpoints.keys().cloned().collect::<Vec<String>>().join(", ");
     let file = args.config.clone();
     let load = move || match config::load(file.as_deref()) {
@@ -89,6 +95,15 @@ fn watch_signals(stop: CancellationToken) -> std::io::Result<()> {
         stop_at_once();
     });
     Ok(())
+}
+
+/// On a thread of its own, which nobody waits for: a read of stdin cannot be taken back.
+fn stop_with_stdin(stop: CancellationToken) {
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        tracing::info!("stopping; stdin has ended");
+        stop.cancel();
+    });
 }
 
 /// SIGHUP comes from service managers that want a reload, from log rotation, and from a shell that is closed. None of them

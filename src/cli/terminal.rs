@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use base64::Engine as _;
 
-use super::ending::Ending;
+use super::ending;
 use super::names;
 use super::settings::{SignIn, Token};
 use super::signals::Interrupt;
@@ -85,7 +85,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                     // Nobody has seen it: it is to come again.
                     terminal.keep_back();
                     terminal.close().await;
-                    return Err(unprinted(error));
+                    return Err(ending::unprinted(error));
                 }
                 left -= 1;
             }
@@ -93,13 +93,6 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
     terminal.close().await;
     Ok(())
-}
-
-fn unprinted(error: io::Error) -> anyhow::Error {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Ending::NobodyReads.into(),
-        _ => anyhow::Error::new(error).context("stdout cannot be written"),
-    }
 }
 
 fn remember(memory: &mut Memory, answer: Answer, path: &Path) -> anyhow::Result<()> {

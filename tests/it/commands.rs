@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::common::mqtt::{Connect, Raw};
@@ -338,63 +337,6 @@ fn an_interrupted_terminal_sent_no_disconnect() {
     assert_eq!(first, [0xE0], "DISCONNECT");
     drop(stream);
     assert!(child.wait().unwrap().success());
-}
-
-fn demo(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(PAPCAST);
-    command.arg("demo").args(args).env("TMPDIR", folder).stdin(Stdio::null()).stdout(Stdio::piped());
-    command.stderr(Stdio::piped());
-    command
-}
-
-#[test]
-fn the_demo_took_fourteen_megabytes_for_each_terminal() {
-    let dir = tempfile::tempdir().unwrap();
-    let child = demo(dir.path(), &["--terminals", "100"]).spawn().unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    wait_for("the demo to end", || {
-        let Some(line) = std::fs::read_to_string(&status)
-            .ok()
-            .and_then(|text| text.lines().find(|line| line.starts_with("VmHWM:")).map(str::to_owned))
-        else {
-            return Some(());
-        };
-        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        peak = peak.max(kib / 1024);
-        None
-    });
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    assert!((1..150).contains(&peak), "{peak} MiB");
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.lines().all(|line| line.chars().count() < 80), "a line wraps: {said}");
-}
-
-#[test]
-fn an_interrupted_demo_left_its_folder_behind() {
-    let dir = tempfile::tempdir().unwrap();
-    let child = demo(dir.path(), &["--terminals", "300"]).spawn().unwrap();
-    let entries = || std::fs::read_dir(dir.path()).unwrap().count();
-    wait_for("the demo's folder", || (entries() > 0).then_some(()));
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupted.unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("papcast: the demo was interrupted"), "{output:?}");
-    assert_eq!(entries(), 0);
-}
-
-#[test]
-fn a_demo_with_too_few_open_files_waited_for_terminals_that_could_not_connect() {
-    let script = format!("ulimit -n 400; exec {PAPCAST} demo --terminals 5000");
-    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(
-        String::from_utf8(output.stderr).unwrap(),
-        "papcast: 5000 terminals need 10200 open files, and the system allows this program 400: \
-         ask for fewer (--terminals 100), or raise the limit (ulimit -n 10200)\n"
-    );
 }
 
 /// Runs a command on a terminal of its own, with this typed; `None` where there is no `script`.
