@@ -27,7 +27,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let (config, _) = config::load(args.config.as_deref())?;
     there(&config.store.path, &args.file)?;
-    let size = store::backup(&config.store.path, &args.file).context("no backup was made")?;
+    let size = store::backup_and_note(&config.store.path, &args.file).context("no backup was made")?;
     if args.json {
         out::json(&serde_json::json!({ "file": args.file, "bytes": size }));
     } else {

@@ -58,6 +58,7 @@ mod waiting_joins;
 mod websocket;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -91,6 +92,7 @@ struct Api {
     /// Places for those who follow events.
     event_streams: Budget,
     settings: Arc<[Setting]>,
+    store_path: PathBuf,
 }
 
 /// What every router is made with.
@@ -182,7 +184,8 @@ pub fn router(site: &Site, config: &Config) -> Router {
     event_streams.set_most(config.http.max_event_streams);
     observer.documents.set_most(config.history.pap_documents);
     let settings = config.settings.as_slice().into();
-    let api = Arc::new(Api { gateway, readiness, limits, observer, sessions, event_streams, settings });
+    let store_path = config.store.path.clone();
+    let api = Arc::new(Api { gateway, readiness, limits, observer, sessions, event_streams, settings, store_path });
     let mut endpoints = HashMap::new();
     let mut router = Router::new()
         .route("/healthz", get(health::alive))

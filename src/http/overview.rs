@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::problem::Problem;
 use crate::clock;
+use crate::store;
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Status)]
@@ -40,6 +41,9 @@ pub(super) struct Overview {
     notifications_waiting: i64,
     /// Bytes of the store's file.
     store_bytes: i64,
+    /// When `papcast backup` copied the store last; null where that is not known.
+    #[schema(required)]
+    last_backup: Option<String>,
     /// Since the start.
     deliveries: u64,
 }
@@ -47,6 +51,8 @@ pub(super) struct Overview {
 /// Says how the gateway stands.
 #[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Overview)))]
 pub(super) async fn show(State(api): State<Arc<Api>>) -> Result<Json<Overview>, Problem> {
+    let path = api.store_path.clone();
+    let last_backup = tokio::task::spawn_blocking(move || store::last_backup(&path)).await.unwrap_or_default();
     let totals = api.gateway.store().totals().await?;
     let metrics = &api.gateway.signals().metrics;
     Ok(Json(Overview {
@@ -65,6 +71,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>) -> Result<Json<Overview>, 
         pending_joins: totals.pending_joins,
         notifications_waiting: totals.notifications_waiting,
         store_bytes: totals.bytes,
+        last_backup: last_backup.map(clock::format_utc),
         deliveries: metrics.deliveries.get(),
     }))
 }

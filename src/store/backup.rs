@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::schema_upgrade::SCHEMA_VERSION;
 use super::{Error, Result};
+use crate::clock::{self, Millis};
 
 /// Copies the store at `store` to `target`, which must not exist; answers the size of the copy in bytes. Under its name it
 /// appears only when it is whole and on disk.
@@ -39,6 +40,27 @@ pub fn backup(store: &Path, target: &Path) -> Result<u64> {
     // Unlike a rename this does not replace what somebody else has put there meanwhile.
     std::fs::hard_link(&part.0, target).map_err(|error| fail(&error))?;
     Ok(size)
+}
+
+/// Copies it, and notes beside it that it was, for whoever wants to know when that was done last.
+pub fn backup_and_note(store: &Path, target: &Path) -> Result<u64> {
+    let size = backup(store, target)?;
+    // Who may read the store need not be able to write beside it; the copy counts.
+    let _ = std::fs::write(note_of(store), format!("{}\n", clock::format_utc(clock::now())));
+    Ok(size)
+}
+
+/// When it was copied last, as far as that was noted.
+#[must_use]
+pub fn last_backup(store: &Path) -> Option<Millis> {
+    let text = std::fs::read_to_string(note_of(store)).ok()?;
+    clock::parse_rfc3339(text.trim())
+}
+
+fn note_of(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".backup");
+    name.into()
 }
 
 /// Copies a store that is about to be upgraded from this schema to a file beside it: for an earlier papcast to go back to.

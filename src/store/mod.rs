@@ -75,7 +75,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use address_lookup::{Asked, Found, find};
-pub use backup::backup;
+pub use backup::{backup, backup_and_note, last_backup};
 pub use delete_group::Cleared;
 pub use examine::{Examined, examine, is_in_use};
 pub use replace::MAX_REPLACED;

@@ -15,12 +15,13 @@ const tokens = JSON.parse(process.env.TOKENS);
 mkdirSync(OUT, { recursive: true });
 
 /** A device. `acknowledge`: what it does with a push: answers with an MQTT reason code, at once or later. */
-function device(user, acknowledge = (done) => done(0)) {
+function device(user, acknowledge = (done) => done(0), properties = {}) {
   const client = mqtt.connect(MQTT, {
     protocolVersion: 5,
     clientId: user,
     username: user,
     password: tokens[user],
+    properties,
     // A push, and then the function that acknowledges it.
     customHandleAcks: (topic, message, packet, done) => acknowledge((code) => done(code)),
   });
@@ -39,7 +40,7 @@ const browser = await chromium.launch({
 async function visitor(token, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   page.on("console", (message) => message.type() === "error" && faults.push(`console: ${message.text()}`));
   page.on("pageerror", (error) => faults.push(`page: ${error}`));
   // What is asked for is sent on to the place of signing in, and from there back.
@@ -132,6 +133,48 @@ async function seesWhoRefuses(page) {
   await page.locator("#addresses").getByText("cancelled").first().waitFor();
 }
 
+/** A fleet of which some are away, one is too small and one refuses: the pictures of the README. */
+async function answersWhoHasIt(page) {
+  const kiosks = Object.keys(tokens).filter((name) => name.startsWith("kiosk-"));
+  await page.goto(CONSOLE + "/console/groups");
+  await page.getByText("Make a group").click();
+  await page.getByLabel("Group ID").fill("kiosks");
+  await page.getByRole("button", { name: "Make it" }).click();
+  await page.waitForURL("**/console/groups/kiosks");
+  await page.getByText("Add members").click();
+  await page.getByLabel("User IDs, one on each line").fill(kiosks.join("\n"));
+  await page.getByRole("button", { name: "Add them" }).click();
+  await page.locator("#count").getByText(String(kiosks.length), { exact: true }).waitFor();
+  const [refuses, mute, small, ...others] = kiosks;
+  await device(refuses, (done) => done(0x83));
+  await device(mute, () => {});
+  // MQTT 5 §3.1.2.11.4
+  await device(small, undefined, { maximumPacketSize: 200 });
+  const away = others.slice(0, 3);
+  const here = others.slice(6);
+  for (const user of away) await (await device(user)).endAsync();
+  await Promise.all(here.map((user) => device(user)));
+  const content = "Opening hours from Monday: " + "Mon to Sat 8:00 to 20:00. ".repeat(10);
+  const posted = await page.request.post(CONSOLE + "/api/v1/pushes", {
+    headers: { "X-CSRF-Token": await page.locator('meta[name="csrf"]').getAttribute("content") },
+    data: { to: ["group:kiosks"], body: content, push_id: "opening-hours-48", delivery: "confirmed" },
+  });
+  assert.equal(posted.status(), 202, await posted.text());
+  const whose = "?initiator=" + encodeURIComponent("$operator/ann");
+  await page.goto(CONSOLE + "/console/pushes/opening-hours-48" + whose);
+  await page.getByRole("heading", { name: `${here.length} of ${kiosks.length} have it` }).waitFor();
+  for (const words of ["sent, not acknowledged: 1", "away: 3", "never connected: 3", "too large for it: 1", "refused it: 1"]) {
+    await page.locator("#bar").getByText(words).waitFor();
+  }
+  await check(page, "who-has-it");
+  await page.goto(CONSOLE + "/console/pushes/opening-hours-48" + whose + "&show=missing");
+  assert.equal(await page.locator("#members tbody tr").count(), kiosks.length - here.length);
+  await check(page, "who-has-it-not");
+  await page.goto(CONSOLE + "/console");
+  await page.locator("#under-way").getByText("never connected: 3").waitFor();
+  await check(page, "home-under-way");
+}
+
 async function looksAround(page) {
   for (const [place, name] of [
     ["/console", "home"],
@@ -172,7 +215,8 @@ async function deletesByName(page) {
   await dialog.getByLabel("Type the name to go on").fill("pumps/north");
   await yes.click();
   await page.waitForURL("**/console/groups");
-  await page.locator("#groups").getByText("There is no such group").waitFor();
+  await page.locator("#groups").getByText("kiosks").first().waitFor();
+  assert.equal(await page.getByText("pumps/north").count(), 0);
 }
 
 try {
@@ -181,6 +225,7 @@ try {
   await reachesEverybody(page);
   const delivered = page.url();
   await seesWhoRefuses(page);
+  await answersWhoHasIt(page);
   await looksAround(page);
   for (const [name, options] of [
     ["phone", { viewport: { width: 390, height: 844 }, isMobile: true }],
@@ -191,6 +236,7 @@ try {
     for (const [place, what] of [
       ["/console", "home"],
       [new URL(delivered).pathname + new URL(delivered).search, "push"],
+      ["/console/pushes/opening-hours-48?initiator=%24operator%2Fann&show=missing", "who-has-it-not"],
       ["/console/groups/pumps%2Fnorth", "group"],
       ["/console/send", "send"],
       ["/console/devices", "devices"],

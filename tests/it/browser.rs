@@ -5,7 +5,14 @@ use std::process::Command;
 
 use serde_json::{Map, Value};
 
-use crate::common::{Gateway, PAPCAST, skip};
+use crate::common::{Gateway, PAPCAST, repository, skip};
+
+/// Pictures of the README; WRITE_SCREENSHOTS=1 makes them anew.
+const SHOWN: [(&str, &str); 3] = [
+    ("who-has-it", "console-push.png"),
+    ("home-under-way", "console-home.png"),
+    ("who-has-it-not-phone-dark", "console-phone.png"),
+];
 
 /// Debian calls it chromium.
 const BROWSERS: [&str; 2] = ["/usr/bin/chromium", "/usr/bin/chromium-browser"];
@@ -46,6 +53,10 @@ fn an_operator_uses_the_console_in_a_browser() {
     for user in ["pump-1", "pump-2", "pump-3", "grump", "absent", "late"] {
         tokens.insert(user.into(), token(&gateway, "device", &[user]));
     }
+    for number in 1..=40 {
+        let user = format!("kiosk-{number:02}");
+        tokens.insert(user.clone(), token(&gateway, "device", &[&user]));
+    }
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console");
     let output = Command::new("node")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/console.mjs"))
@@ -59,8 +70,11 @@ fn an_operator_uses_the_console_in_a_browser() {
         .unwrap();
     let (said, why) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}\n{why}\nscreenshots: {}", out.display());
-    // What the README shows is made by the same steps.
-    for picture in ["home", "push-delivered", "push-refused", "group-phone-dark"] {
-        assert!(out.join(format!("{picture}.png")).is_file(), "{picture}");
+    for (picture, shown) in SHOWN {
+        let made = out.join(format!("{picture}.png"));
+        assert!(made.is_file(), "{picture}");
+        if std::env::var_os("WRITE_SCREENSHOTS").is_some() {
+            std::fs::copy(made, repository().join("docs/images").join(shown)).unwrap();
+        }
     }
 }

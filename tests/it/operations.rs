@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::common::http::Pap;
 use crate::common::mqtt::{Connect, Raw};
-use crate::common::{Gateway, wait_for};
+use crate::common::{Gateway, PAPCAST, wait_for};
 
 const MULTIPART: &str = "multipart/related; boundary=\"xyz\"; type=\"application/xml\"";
 
@@ -104,6 +104,23 @@ fn a_malformed_pap_document_is_shown_as_it_came_with_what_was_repaired() {
     for id in ["p2", "p3"] {
         assert_eq!(gateway.http().get(&format!("/api/v1/pushes/{id}/document")).status, 404, "{id}");
     }
+}
+
+#[test]
+fn the_last_backup_is_known_to_whoever_asks_how_it_stands() {
+    let gateway = Gateway::start();
+    assert_eq!(gateway.http().get("/api/v1/status").json()["last_backup"], Value::Null);
+    let before = gateway.http().get("/api/v1/status").json()["started_at"].as_str().unwrap().to_owned();
+    let done = std::process::Command::new(PAPCAST).args(["backup", "copy.db"]).current_dir(gateway.dir.path()).output();
+    assert!(done.as_ref().is_ok_and(|done| done.status.success()), "{done:?}");
+    let status = gateway.http().get("/api/v1/status").json();
+    assert!(status["last_backup"].as_str().unwrap() >= before.as_str(), "{status}");
+    // One that was not made is not noted.
+    let noted = std::fs::read_to_string(gateway.dir.path().join("papcast.db.backup")).unwrap();
+    let again =
+        std::process::Command::new(PAPCAST).args(["backup", "copy.db"]).current_dir(gateway.dir.path()).output();
+    assert!(!again.unwrap().status.success());
+    assert_eq!(std::fs::read_to_string(gateway.dir.path().join("papcast.db.backup")).unwrap(), noted);
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub(super) struct Status {
     pub(super) pending_joins: u64,
     pub(super) notifications_waiting: u64,
     pub(super) store_bytes: u64,
+    pub(super) last_backup: Option<String>,
     pub(super) deliveries: u64,
 }
 

@@ -71,6 +71,7 @@ fn gateway(status: &Status) -> Markup {
             div { dt { "Oldest delivery that is owed" } dd { (maybe_time(status.oldest.as_deref())) } }
             div { dt { "Result notifications that wait" } dd { (number(status.notifications_waiting)) } }
             div { dt { "Store" } dd { (size(status.store_bytes)) } }
+            div { dt { "Last backup" } dd { (maybe_time(status.last_backup.as_deref())) } }
             div { dt { "Back it up" } dd { code { "papcast backup FILE --config broker.toml" } " on its machine, at any time" } }
         }
     }
