@@ -4,7 +4,7 @@
 #        python3-yaml (or PyYAML in the python3 that is found first)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-PATH="$(packaging/tools.sh)/bin:$PATH"
+PATH="$(packaging/tools.sh cargo-deb)/bin:$PATH"
 export PATH
 
 deb="$(packaging/build-deb.sh)"

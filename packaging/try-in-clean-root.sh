@@ -12,6 +12,7 @@ newer="$(realpath "$2")"
 mirror="${DEBIAN_MIRROR:-$(sed -n 's/^URIs: *//p; s/^deb \(\[.*\] \)\?\([^ ]*\) bookworm main.*/\2/p' \
     /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1 || true)}"
 root="$(mktemp -d /var/tmp/papcast-root.XXXXXX)"
+chmod 755 "$root"
 gateway=""
 
 say() { echo "== $*"; }
@@ -80,7 +81,7 @@ done
 say "start, join, push, who"
 start
 cli member add news sip:alice@example.com --create >/dev/null || fail "a member cannot be added"
-cli push group:news --text hello --id before >/dev/null || fail "a push is not taken"
+cli push group:news --text hello --push-id before >/dev/null || fail "a push is not taken"
 cli who before --missing | grep -q sip:alice@example.com || fail "papcast who does not name the member"
 as_service papcast device add sip:alice@example.com --config /etc/papcast/broker.toml >/dev/null ||
     fail "a command that uses the store does not reach the gateway"

@@ -4,6 +4,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Instant;
 
+use crate::common::http::Pap;
 use crate::common::mqtt::{Connect, Raw};
 use crate::common::{DEADLINE, Gateway, SILENCE, limit_files, wait_for};
 
@@ -91,8 +92,15 @@ fn the_watchdog_hears_a_gateway_that_lives_also_while_the_disk_is_full() {
     let (_dir, manager, gateway) = start("200000", &[]);
     assert!(manager.news().starts_with("READY=1\n"));
     manager.beat();
+    let http = gateway.http();
+    http.bind("news", "alice");
     limit_files(&gateway, "1024");
-    assert_eq!(gateway.http().get("/readyz").status, 503);
+    let mut pushes = 0;
+    wait_for("a push to be refused", || {
+        pushes += 1;
+        let push = Pap::new(&format!("p{pushes}")).to("group:news").text("hello");
+        (http.pap(&push).pap_code() == 4001).then_some(())
+    });
     for _ in 0..5 {
         manager.beat();
     }
