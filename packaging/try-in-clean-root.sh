@@ -16,7 +16,7 @@ chmod 755 "$root"
 gateway=""
 
 say() { echo "== $*"; }
-fail() { echo "the package does not work: $*" >&2; exit 1; }
+fail() { cat "$root/cli.err" >&2 2>/dev/null || true; echo "the package does not work: $*" >&2; exit 1; }
 inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
 as_service() { inside setpriv --reuid papcast --regid papcast --init-groups "$@"; }
 
@@ -53,7 +53,7 @@ stop() {
     wait "$gateway" || fail "the gateway did not stop in order"
     gateway=""
 }
-cli() { as_service papcast "$@" --gateway "$address"; }
+cli() { as_service papcast "$@" --gateway "$address" 2>"$root/cli.err"; }
 
 [ "$(id -u)" -eq 0 ] || fail "this script has to run as root"
 say "a clean Debian 12 from $mirror"
@@ -83,10 +83,10 @@ start
 cli member add news sip:alice@example.com --create >/dev/null || fail "a member cannot be added"
 cli push group:news --text hello --push-id before >/dev/null || fail "a push is not taken"
 cli who before --missing | grep -q sip:alice@example.com || fail "papcast who does not name the member"
-as_service papcast device add sip:alice@example.com --config /etc/papcast/broker.toml >/dev/null ||
+as_service papcast device add sip:alice@example.com --config /etc/papcast/broker.toml >/dev/null 2>"$root/cli.err" ||
     fail "a command that uses the store does not reach the gateway"
-as_service papcast backup /var/lib/papcast/backup.db --config /etc/papcast/broker.toml >/dev/null || fail "no backup can be made"
-as_service papcast config reload --config /etc/papcast/broker.toml >/dev/null || fail "the configuration is not read again"
+as_service papcast backup /var/lib/papcast/backup.db --config /etc/papcast/broker.toml >/dev/null 2>"$root/cli.err" || fail "no backup can be made"
+as_service papcast config reload --config /etc/papcast/broker.toml >/dev/null 2>"$root/cli.err" || fail "the configuration is not read again"
 
 say "upgrade with data, and with a configuration that was edited"
 stop
