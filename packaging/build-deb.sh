@@ -22,5 +22,7 @@ gzip -9n "$made"/man/*.1
 "$program" completions fish >"$made/papcast.fish"
 
 # By the system's xz: a cargo deb that was built without optimization takes minutes for it.
-mkdir -p "$target/debian"
-cargo deb --no-build --no-strip --quiet --compress-system --output "$target/debian/" ${version:+--deb-version "$version"}
+# cargo deb deletes older packages in the folder that it writes to: each version gets its own.
+folder="$target/debian/${version:-as-in-cargo-toml}"
+mkdir -p "$folder"
+cargo deb --no-build --no-strip --quiet --compress-system --output "$folder/" ${version:+--deb-version "$version"}
