@@ -29,6 +29,7 @@ clean_up() {
 trap clean_up EXIT
 
 start() {
+    rm -f "$root/ready"
     local line
     line="$(sed -n 's/^ExecStart=//p' "$root/usr/lib/systemd/system/papcast.service" "$root/lib/systemd/system/papcast.service" 2>/dev/null | head -n 1)"
     [ -n "$line" ] || fail "the unit has no ExecStart line"
@@ -39,7 +40,7 @@ start() {
         >"$root/ready" 2>"$root/log" &
     gateway=$!
     for _ in $(seq 300); do
-        if [ -s "$root/ready" ]; then
+        if grep -qs "}" "$root/ready"; then
             address="$(sed -n 's/.*"http":"\([^"]*\)".*/\1/p' "$root/ready")"
             return
         fi
