@@ -19,6 +19,7 @@ use crate::feed::Feed;
 use crate::gateway::{self, Gateway};
 use crate::http::{self, Live, Readiness, Site};
 use crate::listeners::Upgraded;
+use crate::liveness::Liveness;
 use crate::mqtt;
 use crate::open_files;
 use crate::reload::{Load, Reloader, Running};
@@ -127,6 +128,12 @@ impl App {
     #[must_use]
     pub fn entrances(&self) -> &Entrances {
         &self.entrances
+    }
+
+    /// Whether it hangs.
+    #[must_use]
+    pub fn liveness(&self) -> Liveness {
+        Liveness::new(self.watchdog.pulse(), Arc::clone(&self.mqtt))
     }
 
     /// What can be read again while it runs.

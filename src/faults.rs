@@ -22,6 +22,13 @@ mod armed {
         assert!(!tripped, "the injected fault {name}");
     }
 
+    /// Keeps its thread where the fault of this name is armed.
+    pub fn hang(name: &str) {
+        while is_set(name) {
+            std::thread::park();
+        }
+    }
+
     /// Whether the fault of this name is armed; it stays so.
     #[must_use]
     pub fn is_set(name: &str) -> bool {
@@ -30,11 +37,15 @@ mod armed {
 }
 
 #[cfg(debug_assertions)]
-pub use armed::{arm, is_set, trip};
+pub use armed::{arm, hang, is_set, trip};
 
 /// Nothing, in a build without debug assertions.
 #[cfg(not(debug_assertions))]
 pub fn trip(_: &str) {}
+
+/// Not at all, in a build without debug assertions.
+#[cfg(not(debug_assertions))]
+pub fn hang(_: &str) {}
 
 /// Never, in a build without debug assertions.
 #[cfg(not(debug_assertions))]

@@ -17,6 +17,7 @@
 //! | [`address_resolution`] | whom the address of a push names |
 //! | [`pap`] | the Push Access Protocol on the wire; pure |
 //! | [`feed`] | what has happened, in the order of commits, for those who have to act on it |
+//! | [`liveness`], [`service_manager`] | whether what could hang does, and what systemd is told |
 //! | [`reload`] | what is read again while the gateway runs |
 //! | [`control`] | the socket beside the store: commands that reach a running gateway |
 //! | [`credentials`], [`token`], [`jwt`] | who may sign in, and with what |
@@ -47,6 +48,7 @@ pub mod http;
 pub mod ids;
 pub mod jwt;
 pub mod listeners;
+pub mod liveness;
 pub mod log_limit;
 pub mod mqtt;
 pub mod open_files;
@@ -57,6 +59,7 @@ pub mod policy;
 pub mod proxy_protocol;
 pub mod rate_limit;
 pub mod reload;
+pub mod service_manager;
 pub mod signals;
 pub mod store;
 pub mod supervision;

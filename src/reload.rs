@@ -90,15 +90,22 @@ impl Reloader {
         Ok(Reloaded { reloaded, needs_restart })
     }
 
-    /// The same where nobody waits for the answer.
-    pub fn reload_and_tell(&self) {
+    /// The same where the log is told; answers it in a few words.
+    pub fn reload_and_tell(&self) -> String {
         match self.reload() {
-            Ok(done) if done.needs_restart.is_empty() => tracing::info!(reloaded = ?done.reloaded, "read again"),
+            Ok(done) if done.needs_restart.is_empty() => {
+                tracing::info!(reloaded = ?done.reloaded, "read again");
+                "the configuration was read again".to_owned()
+            }
             Ok(done) => {
                 let Reloaded { reloaded, needs_restart } = done;
                 tracing::warn!(?reloaded, ?needs_restart, "read again; what has changed here needs a restart");
+                format!("the configuration was read again; needs a restart: {}", needs_restart.join(", "))
             }
-            Err(error) => tracing::error!(error, "nothing was read again, and everything is as it was"),
+            Err(error) => {
+                tracing::error!(error, "nothing was read again, and everything is as it was");
+                format!("the configuration could not be read again: {error}")
+            }
         }
     }
 

@@ -65,6 +65,9 @@ impl Watchdog {
             faults::trip("router");
             // `try_`: a router that is stuck has a full queue, and who waits for it tells nobody.
             let _ = sender.try_publish(RouterTopic::BEAT, Payload::beat());
+            if faults::is_set("router-hangs") {
+                tokio::time::sleep(SILENCE).await;
+            }
             match tokio::time::timeout(BEAT, receiver.next()).await {
                 Ok(Ok(_)) => {
                     heard = self.pulse.beat();

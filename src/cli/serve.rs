@@ -12,12 +12,14 @@ use tokio_util::sync::CancellationToken;
 use super::config;
 use crate::app::App;
 use crate::entrances::Addresses;
+use crate::liveness::Liveness;
 use crate::reload::Reloader;
+use crate::service_manager::ServiceManager;
 use crate::telemetry;
 
 /// Run the gateway until SIGINT or SIGTERM.
 ///
-/// Prints one line of JSON when it is ready; logs go to stderr. SIGHUP does what `papcast config reload` does. A second SIGINT or SIGTERM stops at once.
+/// Prints one line of JSON when it is ready, and tells systemd; logs go to stderr. SIGHUP does what `papcast config reload` does. A second SIGINT or SIGTERM stops at once.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Configuration file; see `papcast config default`. Where none is named, none is read.
@@ -55,12 +57,15 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         Err(error) => Err(format!("{error:#}")),
     };
     let app = App::build(config, Arc::new(load)).await?;
-    reload_on_hangup(app.reloader().clone()).context("signals cannot be watched")?;
+    let manager = Arc::new(ServiceManager::of_environment());
+    reload_on_hangup(app.reloader().clone(), Arc::clone(&manager)).context("signals cannot be watched")?;
     let ready = Ready { ready: true, addresses: app.entrances().addresses() };
     let (http, mqtt) = app.entrances().in_words();
     // A gateway is not ended because nobody reads its ready line.
     let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string(&ready)?);
     tracing::info!("listening on {http} (PAP at {pap}; JSON at /api/v1) and on {mqtt} (MQTT 3.1.1 and 5)");
+    manager.ready(&format!("listening on {http} and on {mqtt}"));
+    tell_manager(manager, app.liveness(), stop.clone());
     let ended = app.run(stop).await;
     telemetry::end().await;
     ended?;
@@ -108,15 +113,26 @@ fn stop_with_stdin(stop: CancellationToken) {
 
 /// SIGHUP comes from service managers that want a reload, from log rotation, and from a shell that is closed. None of them
 /// means that the gateway shall end.
-fn reload_on_hangup(reloader: Reloader) -> std::io::Result<()> {
+fn reload_on_hangup(reloader: Reloader, manager: Arc<ServiceManager>) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             tracing::info!("SIGHUP: what can be read again is");
-            reloader.reload_and_tell();
+            manager.reloading();
+            manager.ready(&reloader.reload_and_tell());
         }
     });
     Ok(())
+}
+
+/// That the gateway lives, and that it stops.
+fn tell_manager(manager: Arc<ServiceManager>, liveness: Liveness, stop: CancellationToken) {
+    let (living, stopping) = (Arc::clone(&manager), stop.clone());
+    tokio::spawn(async move { stop.run_until_cancelled(living.keep_alive(|| liveness.look())).await });
+    tokio::spawn(async move {
+        stopping.cancelled().await;
+        manager.stopping();
+    });
 }
 
 /// Nothing accepted is lost: it is on disk.

@@ -124,5 +124,6 @@ pub(super) async fn ready(State(api): State<Arc<Api>>) -> (StatusCode, Json<Repo
 #[cfg(debug_assertions)]
 pub(super) async fn inject(axum::extract::Path(name): axum::extract::Path<String>) -> StatusCode {
     crate::faults::arm(&name);
+    crate::faults::hang("runtime-hangs");
     StatusCode::ACCEPTED
 }

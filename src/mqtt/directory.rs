@@ -289,6 +289,13 @@ impl Registry {
         self.order_some(0..self.workers.len(), command).await;
     }
 
+    /// A question about nobody: only a worker that runs answers it.
+    pub(super) async fn ask_workers(&self) {
+        let nobody: Arc<[UserId]> = Arc::default();
+        let ask = |reply| Command::Unanswered { users: Arc::clone(&nobody), reply };
+        self.order_some(0..self.workers.len(), ask).await;
+    }
+
     /// Closes every connection and waits until all that they knew is stored.
     pub(super) async fn stop(&self) {
         self.order_workers(|reply| Command::Stop { reply }).await;

@@ -294,6 +294,11 @@ impl Server {
         self.registry.watcher_count()
     }
 
+    /// Returns when every worker has answered.
+    pub async fn ask_workers(&self) {
+        self.registry.ask_workers().await;
+    }
+
     /// Closes all connections; what they acknowledged is stored when this returns.
     pub async fn stop(&self) {
         self.registry.stop().await;

@@ -100,6 +100,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
         };
         let Some(command) = command else { return };
         faults::trip("mqtt-worker");
+        faults::hang("mqtt-worker-hangs");
         match command {
             Command::Accept { remote, .. } if stopping => worker.registry.close_socket(remote.ip()),
             Command::Accept { stream, remote, layers, arrival } => accept(worker, stream, remote, layers, arrival),

@@ -50,6 +50,7 @@ mod router;
 mod sessions;
 mod set_aside;
 mod submit;
+mod systemd;
 mod tls;
 mod watched;
 mod websocket;
