@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything of packaging that CI tries: size, package, unit, clean root, containers. Has to run as root, on Debian 12.
+# Everything of packaging that CI tries: size, package, unit, clean root, containers. On Debian 12, as root or with sudo.
 # Needs: debootstrap:debootstrap lintian:lintian systemd-analyze:systemd dpkg-shlibdeps:dpkg-dev promtool:prometheus
 #        python3-yaml (or PyYAML in the python3 that is found first)
 set -euo pipefail
@@ -15,4 +15,6 @@ systemd-analyze security --offline=true --threshold=20 --no-pager packaging/papc
 # It is not uploaded to Debian, so no wish for it is closed.
 lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$deb"
 packaging/lint-containers.sh
-packaging/try-in-clean-root.sh "$deb" "$newer"
+as_root=""
+[ "$(id -u)" -eq 0 ] || as_root=sudo
+$as_root packaging/try-in-clean-root.sh "$deb" "$newer"

@@ -62,7 +62,7 @@ fn who_asked_for_help_without_dashes_or_for_nothing_was_sent_away() {
     // Alone it says how the gateway stands; where none answers, what there is.
     let bare = common::papcast_command(&[]).env("PAPCAST_GATEWAY", "127.0.0.1:1").output().unwrap();
     let bare = common::Output::from(bare);
-    assert_eq!(bare.code, Some(0));
+    assert_eq!(bare.code, Some(5));
     assert!(bare.err.contains("no gateway answers at http://127.0.0.1:1/"), "{}", bare.err);
     assert!(bare.out.contains("Usage: papcast"), "{}", bare.out);
     assert_eq!(papcast(&["help", "push"]).out, papcast(&["push", "--help"]).out);

@@ -46,9 +46,9 @@ pub(super) async fn bare() -> anyhow::Result<()> {
             if !nobody {
                 return Err(error);
             }
-            print!("{}", super::Cli::command().render_help());
-            eprintln!("\n{error}");
-            Ok(())
+            // Whoever tries the program for the first time finds out what there is; a script finds out that nobody answers.
+            print!("{}\n", super::Cli::command().render_help());
+            Err(error)
         }
     }
 }

@@ -9,7 +9,8 @@ use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::openapi::Object;
 use utoipa::{IntoParams, ToSchema};
 
@@ -32,6 +33,7 @@ use crate::store::{DeliveryMethod, Digest, Notify, Priority, PushStage};
 #[schema(example = json!({"to": ["group:news", "user:sip:alice@example.com"], "body": "Hello"}))]
 pub(super) struct NewPush {
     /// Addresses: `group:<id>`, `user:<id>`, SIP and tel URIs, WAPPUSH forms, aliases.
+    #[serde(deserialize_with = "addresses")]
     to: Vec<String>,
     /// `text/plain` if it is missing.
     #[serde(default)]
@@ -69,6 +71,14 @@ pub(super) struct NewPush {
     /// Nothing is sent; the answer says whom it would reach.
     #[serde(default)]
     dry_run: bool,
+}
+
+/// A single address is not taken for a list of its letters, nor as an address: a list may be meant.
+fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let said = serde_json::Value::deserialize(deserializer)?;
+    let text = |one: &serde_json::Value| one.as_str().map(ToOwned::to_owned);
+    let all = said.as_array().and_then(|all| all.iter().map(text).collect::<Option<Vec<String>>>());
+    all.ok_or_else(|| D::Error::custom("to: expected a list of addresses, such as [\"group:news\"]"))
 }
 
 /// `unconfirmed` goes out with QoS 0 and counts when it is written, all else with QoS 1 and counts when it is acknowledged.

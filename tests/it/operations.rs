@@ -207,6 +207,17 @@ fn groups_and_devices_are_searched_for_by_any_part_of_their_names() {
 }
 
 #[test]
+fn an_address_that_is_no_list_was_told_to_be_no_sequence() {
+    let gateway = Gateway::start();
+    for to in [json!("group:news"), json!([1]), json!({}), Value::Null] {
+        let refused = gateway.http().json("POST", "/api/v1/pushes", json!({"to": to, "body": "x"}));
+        assert_eq!(refused.status, 400);
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.ends_with("to: expected a list of addresses, such as [\"group:news\"]"), "{detail}");
+    }
+}
+
+#[test]
 fn an_erased_user_stayed_among_the_devices_under_its_pseudonym() {
     let gateway = Gateway::start();
     gateway.http().bind("news", "alice");
