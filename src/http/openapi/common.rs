@@ -132,12 +132,6 @@ pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
-pub(super) fn query_names(operation: &Operation) -> Vec<String> {
-    let parameters = operation.parameters.iter().flatten();
-    let in_query = parameters.filter(|parameter| parameter.parameter_in == ParameterIn::Query);
-    in_query.map(|parameter| parameter.name.clone()).collect()
-}
-
 /// A name that no other endpoint has, the chapter it belongs to, and who may ask.
 fn name(operation: &mut Operation, method: &Method, path: &str, need: Need) {
     let parts = path.trim_start_matches("/api/v1").split('/').filter(|part| !part.is_empty());

@@ -1,8 +1,12 @@
-//! The JSON API describes itself: `GET /openapi.json` is an OpenAPI 3.1 document, and `GET /api` shows it to people. It is made
-//! from the handlers, their types and what is said of them there; what holds for all of them is added in [`common`]. Which
-//! query parameters are known, and what is in docs/openapi.json, comes from it too.
+//! The JSON API describes itself: `GET /openapi.json` is an OpenAPI 3.1 document, and `GET /api` shows it to people. It is
+//! docs/openapi.json, which a test makes from the handlers, their types and what is said of them there ([`handlers`]), and from what
+//! holds for all of them ([`common`]). The program has the document and not what makes it, which is much larger. Which query
+//! parameters are known comes from the document, too.
 
+#[cfg(test)]
 mod common;
+#[cfg(test)]
+mod handlers;
 #[cfg(test)]
 mod tests;
 
@@ -11,89 +15,55 @@ use std::sync::LazyLock;
 
 use axum::http::{Method, header};
 use axum::response::{IntoResponse as _, Response};
-use utoipa::OpenApi;
+use serde::Deserialize;
 
-use super::{
-    bulk, console, devices, events, groups, health, history, metrics, operations, overview, push_details, pushes,
-    recipients, users, waiting_joins,
-};
+use super::console;
 
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "papcast"),
-    paths(
-        health::alive,
-        health::ready,
-        metrics::show,
-        pushes::list,
-        pushes::submit,
-        pushes::show,
-        pushes::cancel,
-        push_details::progress,
-        push_details::document,
-        recipients::list,
-        groups::list,
-        groups::show,
-        groups::put,
-        groups::delete,
-        groups::members,
-        groups::bind,
-        groups::unbind,
-        groups::requests,
-        groups::decide,
-        bulk::members,
-        bulk::decide,
-        history::of_group,
-        history::audit,
-        users::show,
-        users::erase,
-        users::trace,
-        users::end_trace,
-        users::disconnect,
-        users::disconnect_one,
-        users::group_request,
-        waiting_joins::list,
-        overview::show,
-        operations::alarms,
-        operations::configuration,
-        operations::notifications,
-        operations::repairs,
-        events::stream,
-        devices::list,
-        devices::forget,
-    ),
-    components(schemas(super::problem::Problem))
-)]
-struct Handlers;
+const TEXT: &str = include_str!("../../../docs/openapi.json");
 
-/// What is made of the handlers, once.
+/// What is read of the document.
+#[derive(Default, Deserialize)]
 struct Document {
-    text: String,
-    /// The query parameters of each path and method.
-    query: HashMap<String, Vec<(Method, Vec<String>)>>,
+    /// By path and method.
+    paths: HashMap<String, HashMap<String, Operation>>,
 }
 
-static DOCUMENT: LazyLock<Document> = LazyLock::new(|| {
-    let mut document = Handlers::openapi();
-    common::complete(&mut document);
-    let mut text = document.to_pretty_json().unwrap_or_default();
-    text.push('\n');
-    let query = document.paths.paths.iter_mut().map(|(path, item)| {
-        let of_methods = common::operations(item).map(|(method, operation)| (method, common::query_names(operation)));
-        (path.clone(), of_methods.collect())
-    });
-    Document { query: query.collect(), text }
+#[derive(Deserialize)]
+struct Operation {
+    #[serde(default)]
+    parameters: Vec<Parameter>,
+}
+
+#[derive(Deserialize)]
+struct Parameter {
+    name: String,
+    #[serde(rename = "in")]
+    place: String,
+}
+
+/// The query parameters of each path and method.
+static QUERY: LazyLock<HashMap<String, Vec<(Method, Vec<String>)>>> = LazyLock::new(|| {
+    // A test reads it, too.
+    let document: Document = serde_json::from_str(TEXT).unwrap_or_default();
+    let in_query = |operation: Operation| {
+        let parameters = operation.parameters.into_iter().filter(|parameter| parameter.place == "query");
+        parameters.map(|parameter| parameter.name).collect()
+    };
+    let of_method =
+        |(name, operation): (String, Operation)| Some((name.to_uppercase().parse().ok()?, in_query(operation)));
+    let paths = document.paths.into_iter();
+    paths.map(|(path, methods)| (path, methods.into_iter().filter_map(of_method).collect())).collect()
 });
 
 /// The query parameters that an endpoint knows.
 pub(super) fn query_parameters(method: &Method, path: &str) -> &'static [String] {
-    let of_path = DOCUMENT.query.get(path).map_or(&[][..], Vec::as_slice);
+    let of_path = QUERY.get(path).map_or(&[][..], Vec::as_slice);
     of_path.iter().find(|(of, _)| of == method).map_or(&[], |(_, names)| names)
 }
 
 pub(super) async fn document() -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
-    (headers, DOCUMENT.text.as_str()).into_response()
+    (headers, TEXT).into_response()
 }
 
 pub(super) async fn page() -> Response {
