@@ -9,7 +9,7 @@
 //! | [`request_body`] | how large and how slow a request body may be, and who comes too late |
 //! | [`access`] | who sends a request, and whether he may |
 //! | [`live`] | what is served now, after the configuration was read again |
-//! | [`console`], [`origin`] | the operator's page and his sessions; pages of others |
+//! | [`console`], [`origin`] | the operator's pages and his sessions; pages of others |
 //! | [`health`], [`metrics`] | `/healthz`, `/readyz` and `/metrics` |
 //! | [`pap`] | PAP over POST |
 //! | [`pushes`], [`shown_push`], [`push_details`], [`recipients`], [`groups`], [`waiting_joins`], [`bulk`], [`operations`], [`users`], [`devices`], [`history`], [`events`], [`overview`] | `/api/v1/…` |
