@@ -4,7 +4,7 @@
 //!
 //! | file | job |
 //! | --- | --- |
-//! | [`sign_in`], [`sessions`] | signing in with a token, and out |
+//! | [`mod@sign_in`], [`sessions`] | signing in with a token, and out |
 //! | [`ask`], [`answers`] | asking the JSON API, and what is read of its answers |
 //! | [`visitor`] | who looks, and what he may |
 //! | [`frame`], [`parts`], [`charts`] | what pages have in common: head and foot, times, links, tables, bars and curves |

@@ -1,6 +1,6 @@
 //! The JSON API describes itself: `GET /openapi.json` is an OpenAPI 3.1 document, and `GET /api` shows it to people. It is
-//! docs/openapi.json, which a test makes from the handlers, their types and what is said of them there ([`handlers`]), and from what
-//! holds for all of them ([`common`]). The program has the document and not what makes it, which is much larger. Which query
+//! docs/openapi.json, which a test makes from the handlers, their types and what is said of them there (`handlers.rs`), and from what
+//! holds for all of them (`common.rs`). The program has the document and not what makes it, which is much larger. Which query
 //! parameters are known comes from the document, too.
 
 #[cfg(test)]
@@ -41,8 +41,10 @@ struct Parameter {
     place: String,
 }
 
-/// The query parameters of each path and method.
-static QUERY: LazyLock<HashMap<String, Vec<(Method, Vec<String>)>>> = LazyLock::new(|| {
+/// The names of the query parameters of each method of a path.
+type OfMethods = Vec<(Method, Vec<String>)>;
+
+static QUERY: LazyLock<HashMap<String, OfMethods>> = LazyLock::new(|| {
     // A test reads it, too.
     let document: Document = serde_json::from_str(TEXT).unwrap_or_default();
     let in_query = |operation: Operation| {
