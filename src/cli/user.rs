@@ -98,6 +98,10 @@ async fn show(admin: &Admin, user: &str) -> anyhow::Result<()> {
         let taken = format!("taken {}", text(push, "created_at"));
         rows.push(row("owes", [text(push, "push_id"), taken, text(push, "address")]));
     }
+    for push in entries(&shown, "refused") {
+        let what = format!("{} {} at {}", push["code"], text(push, "desc"), text(push, "at"));
+        rows.push(row("refused", [text(push, "push_id"), what, text(push, "address")]));
+    }
     for event in entries(&shown, "events") {
         rows.push(row("event", [text(event, "event"), text(event, "at"), words(event)]));
     }

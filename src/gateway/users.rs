@@ -8,7 +8,7 @@ use crate::caller::{Caller, Kind, Login};
 use crate::clock::{self, Millis};
 use crate::credentials::Order;
 use crate::ids::UserId;
-use crate::store::{Erased, Error, Hand, OwedPush};
+use crate::store::{Erased, Error, Hand, OwedPush, RefusedPush};
 
 /// How long an erased user's connections may take to go, and how often it is looked.
 const GOING: Duration = Duration::from_secs(5);
@@ -93,6 +93,10 @@ impl Gateway {
     }
 
     /// Pushes that a user has not answered, oldest first.
+    pub async fn refused_pushes(&self, user: &UserId, limit: usize) -> Result<Vec<RefusedPush>, Error> {
+        self.store.refused_pushes(user.clone(), limit).await
+    }
+
     pub async fn owed_pushes(&self, user: &UserId, limit: usize) -> Result<Vec<OwedPush>, Error> {
         self.store.owed_pushes(user.clone(), limit).await
     }

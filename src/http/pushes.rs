@@ -391,7 +391,7 @@ pub(super) async fn cancel(
     let cancelled = take_back(&api, &initiator, &push_id).await;
     let code = cancelled.as_ref().err().map_or(1000, |problem| problem.told().code.unwrap_or_default());
     api.observer.request("json", "cancel-message", code);
-    if cancelled.is_ok() && initiator != caller.initiator() {
+    if cancelled.is_ok() && (initiator != caller.initiator() || matches!(caller, Caller::Operator { .. })) {
         api.gateway.changed(&caller, "cancel", format!("push {push_id}"), format!("of {initiator}")).await;
     }
     if let Err(problem) = &cancelled {

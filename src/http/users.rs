@@ -18,6 +18,7 @@ use crate::caller::Caller;
 use crate::clock;
 use crate::gateway::{Answer, Connection, GroupRequest, Reason};
 use crate::ids::UserId;
+use crate::pap::code::Code;
 use crate::signals::Signals;
 use crate::store::Erased;
 
@@ -32,6 +33,8 @@ pub(super) struct ShownUser {
     device: Option<ShownDevice>,
     /// Pushes that it has not answered, the oldest 20.
     owed: Vec<ShownOwed>,
+    /// Pushes that it has not got and will not get, the newest 20: its terminals refused them, or cannot take their size.
+    refused: Vec<ShownRefused>,
     /// What happened to it last, newest first.
     #[schema(value_type = Vec<Object>)]
     events: Vec<serde_json::Value>,
@@ -51,7 +54,21 @@ struct ShownOwed {
     deliver_before: String,
 }
 
-/// Owed pushes that are shown.
+/// A push that a user refused, or could not take.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RefusedPush)]
+struct ShownRefused {
+    push_id: String,
+    initiator: String,
+    address: String,
+    /// The PAP code.
+    code: u16,
+    /// What it means.
+    desc: &'static str,
+    at: String,
+}
+
+/// Owed pushes that are shown, and refused ones.
 const OWED: usize = 20;
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -89,11 +106,20 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) ->
         created_at: clock::format_utc(push.created_at),
         deliver_before: clock::format_utc(push.deadline),
     });
+    let refused = api.gateway.refused_pushes(&user, OWED).await?.into_iter().map(|push| ShownRefused {
+        push_id: push.push_id,
+        initiator: push.initiator,
+        address: push.address,
+        code: push.code,
+        desc: Code(push.code).meaning(),
+        at: clock::format_utc(push.at),
+    });
     Ok(Json(ShownUser {
         groups: groups.collect(),
         connections,
         device: api.gateway.device(&user).await?.map(Into::into),
         owed: owed.collect(),
+        refused: refused.collect(),
         events: events(api.gateway.signals(), &user),
         traced_until: api.gateway.signals().traced.until(user.as_str()).map(clock::format_utc),
         user: user.to_string(),

@@ -34,6 +34,9 @@ pub fn backup(store: &Path, target: &Path) -> Result<u64> {
     }
     let part = Part::beside(target);
     connection.execute("VACUUM INTO ?1", [part.0.to_string_lossy()]).map_err(|error| fail(&error))?;
+    // It holds what the store holds, so it is for the same eyes.
+    let permissions = std::fs::metadata(store).map_err(|error| fail(&error))?.permissions();
+    std::fs::set_permissions(&part.0, permissions).map_err(|error| fail(&error))?;
     let file = std::fs::File::open(&part.0).map_err(|error| fail(&error))?;
     file.sync_all().map_err(|error| fail(&error))?;
     let size = file.metadata().map_err(|error| fail(&error))?.len();

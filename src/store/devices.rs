@@ -4,7 +4,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::closing;
 use super::duplicates::original;
-use super::{DeviceView, OwedPush, Result, Store, destinations, last_seen, left_out, set_aside};
+use super::exception_kinds::REFUSED;
+use super::{DeviceView, OwedPush, RefusedPush, Result, Store, destinations, last_seen, left_out, set_aside};
 use crate::clock::Millis;
 use crate::ids::UserId;
 use crate::parcel::{BindingId, FlowId, Seq};
@@ -69,6 +70,35 @@ impl Store {
             }
             found.sort_by_key(|push: &OwedPush| push.created_at);
             Ok(found)
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// Pushes that a user has not got and will not get, because its terminals refused them or cannot take them; newest first.
+    pub async fn refused_pushes(&self, user: UserId, limit: usize) -> Result<Vec<RefusedPush>> {
+        self.read(move |sql| {
+            let snapshot = sql.unchecked_transaction()?;
+            let Some(id) = destinations::find(&snapshot, destinations::USER, user.as_str())? else {
+                return Ok(Vec::new());
+            };
+            let mut query = snapshot.prepare_cached(
+                "SELECT p.push_id, p.initiator, d.address, e.code, e.at FROM bindings b
+                 JOIN exceptions e ON e.binding = b.id AND e.kind = ?2
+                 JOIN dispatches d ON d.flow = b.flow AND d.seq = e.seq JOIN pushes p ON p.id = d.push
+                 WHERE b.user = ?1 ORDER BY e.at DESC LIMIT ?3",
+            )?;
+            let rows = query.query_map(params![id, REFUSED, limit as i64], |row| {
+                Ok(RefusedPush {
+                    push_id: original(row.get(0)?),
+                    initiator: row.get(1)?,
+                    address: row.get(2)?,
+                    code: row.get(3)?,
+                    at: row.get(4)?,
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }

@@ -60,7 +60,9 @@ async function check(page, name) {
   for (const one of serious) {
     faults.push(`${name}: ${one.id}: ${one.help}: ${one.nodes.map((node) => node.html).slice(0, 3).join(" ")}`);
   }
-  const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  // On a phone the browser makes the window as wide as what is in it.
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  const window = page.viewportSize().width;
   if (wide > window) faults.push(`${name}: ${wide} px wide in a window of ${window}`);
   await page.screenshot({ path: `${OUT}/${name}.png`, fullPage: false });
 }
@@ -126,7 +128,8 @@ async function seesWhoRefuses(page) {
   await page.goBack();
   await page.getByRole("button", { name: "Cancel" }).click();
   const dialog = page.getByRole("dialog");
-  assert.match(await dialog.textContent(), /2 members/);
+  // The one that refused will not get it anyway.
+  assert.match(await dialog.textContent(), /for 1 member /);
   await dialog.getByRole("button", { name: "No" }).click();
   await page.getByRole("button", { name: "Cancel" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Yes, do it" }).click();

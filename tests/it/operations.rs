@@ -136,8 +136,7 @@ fn progress_goes_up_to_all_who_have_it_also_after_a_restart() {
         .collect();
     gateway.http().push("p1", "group:news", "x");
     for (number, device) in all.iter_mut().enumerate() {
-        let push = device.push();
-        device.puback(push.id);
+        device.push();
         // One flush each.
         gateway.http().wait_outcome(
             "p1",
@@ -214,6 +213,41 @@ fn an_address_that_is_no_list_was_told_to_be_no_sequence() {
         assert_eq!(refused.status, 400);
         let detail = refused.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.ends_with("to: expected a list of addresses, such as [\"group:news\"]"), "{detail}");
+    }
+}
+
+#[test]
+fn the_page_of_a_device_did_not_say_what_it_refused() {
+    let gateway = Gateway::start();
+    let mut grump = Raw::connect(gateway.mqtt, &Connect::v5("c", "grump"));
+    grump.join("news");
+    gateway.http().push("p1", "group:news", "x");
+    let push = grump.publish_in();
+    // MQTT 5 §3.4.2.1
+    grump.puback_reason(push.id, 0x83);
+    let refused = wait_for("the refusal", || {
+        let user = gateway.http().get("/api/v1/users/grump").json();
+        Some(user["refused"][0].clone()).filter(|one| !one.is_null())
+    });
+    assert_eq!(
+        (&refused["push_id"], &refused["address"], &refused["code"]),
+        (&json!("p1"), &json!("group:news"), &json!(5238))
+    );
+    let page = gateway.http().get("/console/devices/grump").body;
+    assert!(page.contains("Has not got and will not get") && page.contains("/console/pushes/p1"), "{page}");
+}
+
+#[test]
+fn a_backup_was_open_to_everybody_while_the_store_was_not() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let gateway = Gateway::start();
+    let mode = |name: &str| std::fs::metadata(gateway.dir.path().join(name)).unwrap().permissions().mode() & 0o777;
+    for mine in [0o600, 0o640] {
+        std::fs::set_permissions(gateway.dir.path().join("papcast.db"), std::fs::Permissions::from_mode(mine)).unwrap();
+        let copy = format!("copy-{mine}.db");
+        let done = std::process::Command::new(PAPCAST).args(["backup", &copy]).current_dir(gateway.dir.path()).status();
+        assert!(done.unwrap().success());
+        assert_eq!(mode(&copy), mine);
     }
 }
 

@@ -239,7 +239,6 @@ pub(super) struct Device {
     pub(super) protocol: Option<String>,
     pub(super) groups: u64,
     pub(super) owed: u64,
-    pub(super) owed_since: Option<String>,
     pub(super) unanswered_since: Option<String>,
     pub(super) connects_last_hour: u64,
 }
@@ -251,6 +250,7 @@ pub(super) struct User {
     pub(super) connections: Vec<Connection>,
     pub(super) device: Option<Device>,
     pub(super) owed: Vec<Owed>,
+    pub(super) refused: Vec<RefusedPush>,
     pub(super) events: Vec<serde_json::Map<String, serde_json::Value>>,
     pub(super) traced_until: Option<String>,
 }
@@ -279,6 +279,15 @@ pub(super) struct Owed {
     pub(super) address: String,
     pub(super) created_at: String,
     pub(super) deliver_before: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RefusedPush {
+    pub(super) push_id: String,
+    pub(super) initiator: String,
+    pub(super) address: String,
+    pub(super) desc: String,
+    pub(super) at: String,
 }
 
 #[derive(Debug, Deserialize)]

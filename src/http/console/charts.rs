@@ -20,7 +20,7 @@ pub(super) struct Part {
 const PARTS: [(&str, &str); 12] = [
     ("delivered", "has it"),
     ("sent", "sent, not acknowledged"),
-    ("behind", "waits behind another push"),
+    ("behind", "about to be sent, or behind another push"),
     ("pending", "has not got it"),
     ("away", "away"),
     ("never-connected", "never connected"),

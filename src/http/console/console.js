@@ -149,6 +149,7 @@ async function page(path) {
 /** Parts that are asked for after the page. */
 async function load(place) {
   const part = new DOMParser().parseFromString(await page(place.dataset.load), "text/html").body;
+  label(part);
   if (part.innerHTML !== place.innerHTML) place.replaceChildren(...part.childNodes);
 }
 
@@ -157,9 +158,24 @@ const loadAll = (of) => Promise.all([...of.querySelectorAll("[data-load]")].map(
 /** Whether somebody is about to use what is in here. */
 const isInUse = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
 
+/** Whether this link or button is the one that was there before. */
+const isSame = (one, other) =>
+  one.textContent === other.textContent && one.getAttribute("href") === other.getAttribute("href") && one.dataset.path === other.dataset.path;
+
+/** Cells of a table say what they are, where it is shown without its head: on a phone. */
+function label(within) {
+  for (const table of within.querySelectorAll("table")) {
+    const heads = [...table.querySelectorAll("thead th")].map((head) => head.textContent);
+    for (const row of table.querySelectorAll("tbody tr")) {
+      [...row.cells].forEach((cell, place) => (cell.dataset.label = heads[place] || ""));
+    }
+  }
+}
+
 /** Puts the parts of the page that change in the place of the old ones. */
 async function look() {
   const fresh = new DOMParser().parseFromString(await page(location.href), "text/html");
+  label(fresh);
   for (const part of document.querySelectorAll("[data-live]")) {
     const now = fresh.getElementById(part.id);
     if (!now || isInUse(part)) continue;
@@ -170,9 +186,9 @@ async function look() {
       if (old) place.replaceChildren(...old.childNodes);
     }
     if (now.innerHTML === part.innerHTML) continue;
-    const row = [...part.querySelectorAll("a, button")].indexOf(document.activeElement);
+    const focused = part.contains(document.activeElement) ? document.activeElement : null;
     part.replaceChildren(...now.childNodes);
-    if (row >= 0) [...part.querySelectorAll("a, button")][row]?.focus();
+    if (focused) [...part.querySelectorAll("a, button")].find((one) => isSame(one, focused))?.focus();
   }
   const follow = fresh.getElementById("main")?.hasAttribute("data-follow");
   main.toggleAttribute("data-follow", Boolean(follow));
@@ -240,9 +256,6 @@ if (send) {
       button.textContent = "Send";
       return;
     }
-    // A dry run replaces nothing.
-    delete body.replace_push_id;
-    delete body.replace_method;
     let text;
     let label = "Send";
     try {
@@ -364,6 +377,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 if (!signIn) {
+  label(document);
   loadAll(main).catch(() => {});
   follow();
 }

@@ -55,7 +55,9 @@ async fn build(ask: &Ask, visitor: &Visitor, asked: &Asked) -> Result<Page, Prob
             button { "Search" }
         }
         @if found.devices.is_empty() {
-            (empty("There is no such device. One comes with:", "papcast terminal --user me --join news"))
+            @if state.is_empty() && search.is_empty() {
+                (empty("There is no device so far. One comes with:", "papcast terminal --user me --join news"))
+            } @else { (empty("There is no such device.", "")) }
         } @else { (table(&found.devices)) }
         @if !sort.is_empty() { p.small { "The first " (MOST) " are shown." } }
         (pager(HERE, &filter, after, found.next.as_deref()))
@@ -73,7 +75,7 @@ fn table(devices: &[Device]) -> Markup {
         table.wide {
             thead { tr {
                 th { "Device" } th { "State" } th { "Last seen" } th { "Why it went" } th { "Protocol" } th.number { "Groups" }
-                th.number { "Owes" } th { "Owed since" } th.number { "Connects in an hour" }
+                th.number { "Owes" } th.number { "Connects in an hour, 32 at most" }
             } }
             tbody {
                 @for device in devices {
@@ -85,7 +87,6 @@ fn table(devices: &[Device]) -> Markup {
                         td { (device.protocol.as_deref().unwrap_or_default()) }
                         td.number { (number(device.groups)) }
                         td.number { (number(device.owed)) }
-                        td { (maybe_time(device.owed_since.as_deref())) }
                         td.number { (number(device.connects_last_hour)) }
                     }
                 }

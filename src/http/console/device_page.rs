@@ -7,7 +7,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use super::answers::{Connection, Owed, User};
+use super::answers::{Connection, Owed, RefusedPush, User};
 use super::ask::Ask;
 use super::device_list::states;
 use super::frame::{self, Command, Page, api, shell};
@@ -32,6 +32,10 @@ async fn build(ask: &Ask, visitor: &Visitor, id: &str) -> Result<Page, Problem> 
             (connections(&user.connections))
             h2 { "Owes an answer to" }
             (owed(&user.owed))
+            @if !user.refused.is_empty() {
+                h2 { "Has not got and will not get" }
+                (refused(&user.refused))
+            }
         }
         section {
             h2 { "What happened to it" }
@@ -103,7 +107,7 @@ fn connections(connections: &[Connection]) -> Markup {
     }
     html! {
         table {
-            thead { tr { th { "Client id" } th { "Protocol" } th { "From" } th { "Since" } th { "At a time" } th { "Largest packet" } } }
+            thead { tr { th { "Client id" } th { "Protocol" } th { "From" } th { "Since" } th.number { "At a time" } th { "Largest packet" } } }
             tbody {
                 @for one in connections {
                     tr {
@@ -129,6 +133,22 @@ fn owed(owed: &[Owed]) -> Markup {
                     tr {
                         td { (push_link(&push.push_id, &push.initiator)) } td { (push.address) }
                         td { (time(&push.created_at)) } td { (time(&push.deliver_before)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn refused(refused: &[RefusedPush]) -> Markup {
+    html! {
+        table {
+            thead { tr { th { "Push" } th { "To" } th { "Why" } th { "When" } } }
+            tbody {
+                @for push in refused {
+                    tr {
+                        td { (push_link(&push.push_id, &push.initiator)) } td { (push.address) }
+                        td { (push.desc) } td { (time(&push.at)) }
                     }
                 }
             }

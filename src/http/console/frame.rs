@@ -167,7 +167,7 @@ fn foot(visitor: &Visitor, commands: &[Command], status: Option<&Status>) -> Mar
                 }
             }
             p {
-                kbd { "/" } " search, " kbd { "j" } " " kbd { "k" } " next and previous row, " kbd { "Enter" } " open. "
+                kbd { "/" } " search, where there is one, " kbd { "j" } " " kbd { "k" } " next and previous row, " kbd { "Enter" } " open. "
                 a href="/api" { "JSON API" }
                 @if let Some(status) = status { " · papcast " (status.version) }
             }

@@ -110,7 +110,7 @@ async fn attention_part(ask: &Ask, visitor: &Visitor) -> Result<Markup, Problem>
                 ": " (words)
             }
             table {
-                thead { tr { th { "Device" } th { "Owes" } th { "Last seen" } th { "State" } } }
+                thead { tr { th { "Device" } th.number { "Owes" } th { "Last seen" } th { "State" } } }
                 tbody {
                     @for device in &devices.devices {
                         tr {

@@ -86,7 +86,7 @@ pub(super) fn size(bytes: u64) -> String {
 pub(super) fn time(at: &str) -> Markup {
     let day = at.get(..10).unwrap_or(at);
     let clock = at.get(11..19).unwrap_or_default();
-    html! { time datetime=(at) title={ (day) " " (clock) " UTC" } { (day) " " (clock) " " span.ago { (ago(at)) } } }
+    html! { time datetime=(at) title={ (day) " " (clock) " UTC" } { span.moment { (day) " " (clock) } " " span.ago { (ago(at)) } } }
 }
 
 pub(super) fn maybe_time(at: Option<&str>) -> Markup {

@@ -80,14 +80,16 @@ async fn build(ask: &Ask, visitor: &Visitor, push_id: &str, asked: &Asked) -> Re
     let recipients: Recipients = ask.get(visitor, &of_recipients).await?;
     let progress: Progress = ask.get(visitor, &named.api(&["progress"], &[])).await?;
     let document: Option<Document> = ask.find(visitor, &named.api(&["document"], &[])).await?;
-    let (delivered, all) = (push.delivered(), push.recipients());
+    let all = push.recipients();
     let counts = match all <= COUNTED {
         true => Some(counts(ask, visitor, &named).await?),
         false => None,
     };
+    // What was counted last says the same in the heading and in the bar.
+    let delivered = counts.as_ref().and_then(|counts| counts.get("delivered")).copied().unwrap_or(push.delivered());
     let body = html! {
         h1 { "Push " (push.push_id) }
-        (actions(visitor, &named, &push))
+        (actions(visitor, &named, &push, counts.as_ref()))
         section id="bar" data-live {
             h2 { (number(delivered)) " of " (number(all)) " have it" }
             @match &counts {
@@ -109,8 +111,12 @@ async fn build(ask: &Ask, visitor: &Visitor, push_id: &str, asked: &Asked) -> Re
         }
         (as_it_came(document.as_ref()))
     };
-    let missing = if asked.show == "missing" { " --missing" } else { "" };
-    let cli = format!("papcast who {}{missing}", shell(push_id));
+    let only = match asked.show.as_str() {
+        "" | "delivered" => String::new(),
+        "missing" => " --missing".to_owned(),
+        reason => format!(" --reason {}", shell(reason)),
+    };
+    let cli = format!("papcast who {}{only}", shell(push_id));
     let commands = vec![
         Command::new(cli, of_recipients),
         Command::new(format!("papcast status {}", shell(push_id)), named.api(&[], &[])),
@@ -140,12 +146,17 @@ pub(super) async fn bar(
     frame::show_part(counts(&ask, &visitor, &named).await.map(|counts| bar_of(&named, &counts)))
 }
 
-fn actions(visitor: &Visitor, named: &Named<'_>, push: &Push) -> Markup {
-    let missing = push.recipients().saturating_sub(push.delivered());
+/// Members who may still get it.
+pub(super) fn waiting(counts: &BTreeMap<String, u64>) -> u64 {
+    ["sent", "behind", "away", "never-connected", "set-aside"].iter().filter_map(|reason| counts.get(*reason)).sum()
+}
+
+fn actions(visitor: &Visitor, named: &Named<'_>, push: &Push, counts: Option<&BTreeMap<String, u64>>) -> Markup {
+    let missing = counts.map_or_else(|| push.recipients().saturating_sub(push.delivered()), waiting);
     let question = format!(
-        "Cancel this push for {} who {} not got it yet? It cannot be undone.",
+        "Cancel this push for {}{} who may still get it? It cannot be undone.",
+        if counts.is_none() { "up to " } else { "" },
         count(missing, "member", "members"),
-        if missing == 1 { "has" } else { "have" }
     );
     let cancel =
         Act { label: "Cancel", method: "DELETE", path: &named.api(&[], &[]), confirm: &question, ..Act::default() };
@@ -162,13 +173,13 @@ fn actions(visitor: &Visitor, named: &Named<'_>, push: &Push) -> Markup {
 
 fn facts(push: &Push) -> Markup {
     html! {
-        dl.facts {
+        dl.facts id="facts" data-live {
             div { dt { "Initiator" } dd { (link(&with_query("/console/pushes", &[("initiator", &push.initiator)]), &push.initiator)) } }
             div { dt { "Submitted" } dd { (time(&push.created_at)) } }
             div { dt { "Content" } dd { (push.content_type) ", " (size(push.size)) } }
         }
         table id="addresses" data-live {
-            thead { tr { th { "Address" } th { "State" } th { "Result" } th { "First, half, 95 of 100, last" } th { "Result notification" } } }
+            thead { tr { th { "Address" } th { "State" } th { "Result" } th { "Times" } th { "Result notification" } } }
             tbody { @for address in &push.addresses { (address_row(address, &push.created_at)) } }
         }
     }
@@ -193,7 +204,11 @@ fn address_row(address: &Address, created_at: &str) -> Markup {
             }
             td {
                 @if let Some(times) = &address.times {
-                    @for at in [&times.first, &times.half, &times.most, &times.last] { div { (maybe_time(at.as_deref())) } }
+                    @for (what, at) in
+                        [("first", &times.first), ("half", &times.half), ("95 of 100", &times.most), ("last", &times.last)]
+                    {
+                        @if at.is_some() { div { (what) " " (maybe_time(at.as_deref())) } }
+                    }
                 }
             }
             td {
@@ -234,7 +249,7 @@ fn members(recipients: &[super::answers::Recipient]) -> Markup {
                         td { (device_link(&one.user)) @if one.address != one.user { div.small { (one.address) } } }
                         td { (mark(&one.state)) }
                         td { @if let Some(reason) = &one.reason { (mark(reason)) " " } @if one.reason.is_some() { (one.desc) } }
-                        td { (maybe_time(one.at.as_deref())) }
+                        td { (maybe_time(one.at.as_deref().filter(|_| one.state == "delivered"))) }
                         td { (connected(one.connected)) }
                         td { (maybe_time(one.last_seen.as_deref())) }
                     }

@@ -7,10 +7,11 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::answers::Push;
+use super::answers::{Push, Recipients};
 use super::ask::Ask;
 use super::frame::{self, Command, Page, api};
-use super::parts::empty;
+use super::parts::{count, empty};
+use super::push_page::waiting;
 use super::visitor::Visitor;
 use crate::http::problem::{Problem, Query};
 
@@ -29,21 +30,28 @@ pub(super) async fn page(State(ask): State<Arc<Ask>>, visitor: Visitor, Query(as
 }
 
 async fn build(ask: &Ask, visitor: &Visitor, mut asked: Asked) -> Result<Page, Problem> {
-    if !asked.replace.is_empty() && asked.to.is_empty() {
-        let old: Push = ask.get(visitor, &api(&["pushes", &asked.replace])).await?;
-        asked.to = old.addresses.into_iter().map(|address| address.address).collect::<Vec<_>>().join("\n");
+    let mut rest = None;
+    if !asked.replace.is_empty() {
+        let of_old = api(&["pushes", &asked.replace]);
+        let old: Push = ask.get(visitor, &of_old).await?;
+        if asked.to.is_empty() {
+            asked.to = old.addresses.into_iter().map(|address| address.address).collect::<Vec<_>>().join("\n");
+        }
+        let recipients: Recipients = ask.get(visitor, &format!("{of_old}/recipients?counts=true&limit=1")).await?;
+        rest = Some(waiting(&recipients.counts.unwrap_or_default()));
     }
     let body = html! {
         h1 { @if asked.replace.is_empty() { "Send a push" } @else { "Replace " (asked.replace) " for the rest" } }
-        @if visitor.may_push() { (form(&asked)) } @else { (empty("Viewers send nothing.", "")) }
+        @if visitor.may_push() { (form(&asked, rest)) } @else { (empty("Viewers send nothing.", "")) }
     };
     let command = Command::new("papcast push group:news 'Hello' --dry-run", "/api/v1/groups");
     Ok(Page { title: "Send".into(), place: "Send", body, follows: false, commands: vec![command] })
 }
 
-fn form(asked: &Asked) -> Markup {
+/// `rest`: whom a push can still reach that this one replaces. A dry run does not replace, and would count everybody.
+fn form(asked: &Asked, rest: Option<u64>) -> Markup {
     html! {
-        form.send data-act data-method="POST" data-path="/api/v1/pushes" data-then="push" data-try {
+        form.send data-act data-method="POST" data-path="/api/v1/pushes" data-then="push" data-try[rest.is_none()] {
             input type="hidden" name="replace_push_id" value=(asked.replace);
             @if !asked.replace.is_empty() { input type="hidden" name="replace_method" value="pending-only"; }
             div.fields {
@@ -68,8 +76,19 @@ fn form(asked: &Asked) -> Markup {
             }
             aside.reach {
                 h2 { "Whom it reaches" }
-                p id="reach" role="status" data-needs="Write an address and a text." { "Write an address and a text." }
-                button.primary { "Send" }
+                @match rest {
+                    None => {
+                        p id="reach" role="status" data-needs="Write an address and a text." { "Write an address and a text." }
+                        button.primary { "Send" }
+                    }
+                    Some(rest) => {
+                        p id="reach" {
+                            (count(rest, "member has", "members have")) " not got the old one and may still get it. They get this one instead."
+                            " Those to whom the old one is just under way keep it."
+                        }
+                        button.primary { "Send to " (rest) }
+                    }
+                }
             }
         }
     }

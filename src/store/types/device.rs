@@ -30,6 +30,17 @@ pub struct OwedPush {
     pub deadline: Millis,
 }
 
+/// A push that a user has not got and will not get: its terminals refused it, or cannot take one of this size.
+#[derive(Debug, Clone)]
+pub struct RefusedPush {
+    pub push_id: String,
+    pub initiator: String,
+    pub address: String,
+    /// The PAP code.
+    pub code: u16,
+    pub at: Millis,
+}
+
 /// What erasing a user took away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Erased {
