@@ -87,7 +87,7 @@ fn who_joins_later_does_not_get_what_was_sent_before() {
     // Rule 1: bob's cursor is past p1, and p1 still waits for alice.
     assert_eq!(
         gateway.http().outcome("p1"),
-        json!({"address":"group:news","state":"pending","code":1000,"desc":"0 of 1","recipients":1,"delivered":0,"event_time":null})
+        json!({"address":"group:news","group":"news","state":"pending","code":1000,"desc":"0 of 1","recipients":1,"delivered":0,"event_time":null})
     );
     let mut alice = Raw::connect(gateway.mqtt, &Connect::v3("a", "alice"));
     assert_eq!(texts(&mut alice, 2), ["one", "two"]);

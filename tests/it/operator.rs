@@ -201,7 +201,10 @@ fn a_parameter_that_is_not_known_answered_with_everything() {
         detail("/api/v1/pushes?status=pending"),
         "there is no query parameter \"status\" here; known: limit, after, state, initiator"
     );
-    assert_eq!(detail("/api/v1/groups?limit=1&q=n"), "there is no query parameter \"q\" here; known: limit, after");
+    assert_eq!(
+        detail("/api/v1/groups?limit=1&q=n"),
+        "there is no query parameter \"q\" here; known: limit, after, search"
+    );
     assert_eq!(detail("/api/v1/groups/news?x"), "there is no query parameter \"x\" here; known: none");
     assert_eq!(detail("/api/v1/groups?limit=1&limit=2"), "the query parameter limit is there twice");
     assert_eq!(detail("/api/v1/users/alice?limit=1"), "there is no query parameter \"limit\" here; known: none");
