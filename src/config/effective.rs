@@ -38,13 +38,14 @@ pub(super) fn settings(defaults: &Table, table: &Table, layers: &[(String, Table
     leaves(table).into_iter().map(setting).collect()
 }
 
-/// Marks those that a reload leaves as they are; `keys` are keys and sections.
+/// Marks those that a reload leaves as they are; `keys` are keys, and sections, of which those are meant that somebody sets. One that
+/// nobody sets any more has changed, too.
 #[must_use]
 pub fn mark_for_restart(mut settings: Vec<Setting>, keys: &[&str]) -> Vec<Setting> {
     let is_one = |setting: &Setting| {
         keys.iter().any(|key| {
             let rest = setting.key.strip_prefix(key);
-            setting.set_by.is_some() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.') && setting.set_by.is_some())
         })
     };
     for setting in &mut settings {
@@ -100,8 +101,12 @@ mod tests {
                 ("pap.endpoints.\"/x\".strict", "true", None, Some("my.toml")),
             ]
         );
-        let marked = mark_for_restart(found, &["http", "pap.endpoint"]);
-        let waiting: Vec<_> = marked.iter().filter(|one| one.needs_restart).map(|one| one.key.as_str()).collect();
-        assert_eq!(waiting, ["http.max_body"]);
+        let waiting = |keys: &[&str]| {
+            let marked = mark_for_restart(found.clone(), keys).into_iter().filter(|one| one.needs_restart);
+            marked.map(|one| one.key).collect::<Vec<_>>()
+        };
+        assert_eq!(waiting(&["http", "pap.endpoint"]), ["http.max_body"]);
+        // It was taken out of the file: the gateway still runs with what stood there.
+        assert_eq!(waiting(&["http.listen"]), ["http.listen"]);
     }
 }

@@ -1,9 +1,9 @@
 //! Cancelling: what nobody has been promised an answer for any more (docs/ledger.md, rules 3 and 17).
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::address_lookup::{self, find};
-use super::{Asked, Cancelled, Event, Result, State, Store, delivery_state, welcome};
+use super::{Asked, Cancelled, Event, Result, State, Store, delivery_state, views, welcome};
 use crate::clock::Millis;
 use crate::ids::Target;
 use crate::parcel::{DispatchId, FlowId, Seq};
@@ -29,12 +29,7 @@ impl Store {
         now: Millis,
     ) -> Result<Option<Cancelled>> {
         self.write(move |tx| {
-            let push: Option<i64> = tx
-                .sql
-                .prepare_cached("SELECT id FROM pushes WHERE initiator = ?1 AND push_id = ?2")?
-                .query_row([&initiator, &push_id], |row| row.get(0))
-                .optional()?;
-            let Some(push) = push else { return Ok(None) };
+            let Some(push) = views::push_key(tx.sql, &initiator, &push_id)? else { return Ok(None) };
             let rows = places(tx.sql, push)?;
             let named: Vec<_> = rows.iter().map(|place| (place.address.as_str(), place.target.as_ref())).collect();
             let found = find(&asked, &named);

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use super::{ProgressPoint, Result, Store, delivery_times};
+use super::{ProgressPoint, Result, Store, delivery_times, views};
 use crate::clock::Millis;
 use crate::parcel::DispatchId;
 
@@ -19,11 +19,7 @@ impl Store {
     ) -> Result<Option<Vec<ProgressPoint>>> {
         self.read(move |sql| {
             let snapshot = sql.unchecked_transaction()?;
-            let push: Option<i64> = snapshot
-                .prepare_cached("SELECT id FROM pushes WHERE initiator = ?1 AND push_id = ?2")?
-                .query_row([initiator, push_id], |row| row.get(0))
-                .optional()?;
-            let Some(push) = push else { return Ok(None) };
+            let Some(push) = views::push_key(&snapshot, &initiator, &push_id)? else { return Ok(None) };
             let mut had = BTreeMap::new();
             for dispatch in dispatches(&snapshot, push)? {
                 for (at, count) in moments(&snapshot, &dispatch)? {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     Detail, LastSeen, Recipient, RecipientPage, Result, State, Store, Wanted, Why, delivery_times, last_seen, left_out,
-    set_aside,
+    set_aside, views,
 };
 use crate::parcel::{BindingId, DispatchId, FlowId, Seq};
 
@@ -41,11 +41,7 @@ impl Store {
     ) -> Result<Option<RecipientPage>> {
         self.read(move |sql| {
             let snapshot = sql.unchecked_transaction()?;
-            let push: Option<i64> = snapshot
-                .prepare_cached("SELECT id FROM pushes WHERE initiator = ?1 AND push_id = ?2")?
-                .query_row([initiator, push_id], |row| row.get(0))
-                .optional()?;
-            let Some(push) = push else { return Ok(None) };
+            let Some(push) = views::push_key(&snapshot, &initiator, &push_id)? else { return Ok(None) };
             let mut page = page(&snapshot, push, wanted, after, limit, detail)?;
             if detail == Detail::Full {
                 know_times(&snapshot, &mut page)?;

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::exception_kinds::HELD;
 use super::writer::Tx;
-use super::{Replacing, Result, State, Store, delivery_state, left_out, welcome};
+use super::{Replacing, Result, State, Store, delivery_state, left_out, views, welcome};
 use crate::clock::Millis;
 use crate::parcel::{BindingId, DispatchId, FlowId, PushKey, Seq};
 
@@ -92,7 +92,7 @@ impl Store {
         pending_only: bool,
     ) -> Result<Vec<DispatchId>> {
         self.read(move |sql| {
-            let Some(push) = find(sql, &initiator, &push_id)? else { return Ok(Vec::new()) };
+            let Some(push) = views::push_key(sql, &initiator, &push_id)? else { return Ok(Vec::new()) };
             let old = addresses(sql, push)?;
             Ok(old.iter().filter(|old| old.asks_holders(pending_only)).filter_map(Old::id).collect())
         })
@@ -115,7 +115,7 @@ pub(super) fn take_back(
     flows: &[FlowId],
     now: Millis,
 ) -> Result<std::result::Result<Replaced, NotReplaced>> {
-    let Some(push) = find(tx.sql, initiator, &replacing.push_id)? else {
+    let Some(push) = views::push_key(tx.sql, initiator, &replacing.push_id)? else {
         return Ok(if replacing.pending_only { Err(NotReplaced::UnknownPush) } else { Ok(Replaced::default()) });
     };
     let mut replaced = Replaced::default();
@@ -166,11 +166,6 @@ pub(super) fn take_back(
     }
     let over = |flow: &FlowId| replaced.predecessor(*flow) == Predecessor::Over;
     Ok(if flows.iter().all(over) { Err(NotReplaced::NothingPending) } else { Ok(replaced) })
-}
-
-fn find(sql: &Connection, initiator: &str, push_id: &str) -> Result<Option<i64>> {
-    let mut query = sql.prepare_cached("SELECT id FROM pushes WHERE initiator = ?1 AND push_id = ?2")?;
-    Ok(query.query_row([initiator, push_id], |row| row.get(0)).optional()?)
 }
 
 fn addresses(sql: &Connection, push: i64) -> Result<Vec<Old>> {

@@ -91,6 +91,12 @@ impl Store {
     }
 }
 
+/// The row of a push of this initiator.
+pub(super) fn push_key(sql: &Connection, initiator: &str, push_id: &str) -> Result<Option<PushKey>> {
+    let mut query = sql.prepare_cached("SELECT id FROM pushes WHERE initiator = ?1 AND push_id = ?2")?;
+    Ok(query.query_row([initiator, push_id], |row| row.get(0)).optional()?)
+}
+
 /// What is open is found by the indexes of what is open.
 fn of_stage(stage: PushStage) -> &'static str {
     match stage {

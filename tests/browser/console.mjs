@@ -14,6 +14,13 @@ const { CONSOLE, MQTT, OUT, CHROMIUM } = process.env;
 const tokens = JSON.parse(process.env.TOKENS);
 mkdirSync(OUT, { recursive: true });
 
+/** Of one wait, in milliseconds; all steps together have ten times as long. */
+const DEADLINE = 60_000;
+setTimeout(() => {
+  console.error("the steps took too long");
+  process.exit(1);
+}, 10 * DEADLINE).unref();
+
 /** A device. `acknowledge`: what it does with a push: answers with an MQTT reason code, at once or later. */
 function device(user, acknowledge = (done) => done(0), properties = {}) {
   const client = mqtt.connect(MQTT, {
@@ -31,6 +38,15 @@ function device(user, acknowledge = (done) => done(0), properties = {}) {
   });
 }
 
+/** Waits for something outside of the page. */
+async function until(what, isSo) {
+  const deadline = Date.now() + DEADLINE;
+  while (!isSo()) {
+    assert.ok(Date.now() < deadline, `waited too long for ${what}`);
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}
+
 const faults = [];
 const browser = await chromium.launch({
   executablePath: CHROMIUM,
@@ -40,7 +56,7 @@ const browser = await chromium.launch({
 async function visitor(token, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(60_000);
+  page.setDefaultTimeout(DEADLINE);
   page.on("console", (message) => message.type() === "error" && faults.push(`console: ${message.text()}`));
   page.on("pageerror", (error) => faults.push(`page: ${error}`));
   // What is asked for is sent on to the place of signing in, and from there back.
@@ -105,7 +121,7 @@ async function reachesEverybody(page) {
   await page.getByRole("button", { name: "Send to 3" }).click();
   await page.getByRole("heading", { name: "1 of 3 have it" }).waitFor();
   await check(page, "push-under-way");
-  while (release.length < 2) await page.waitForTimeout(20);
+  await until("two devices to have it", () => release.length === 2);
   release.forEach((acknowledge) => acknowledge());
   await page.getByRole("heading", { name: "3 of 3 have it" }).waitFor();
   await page.locator("#bar").getByText("has it: 3 (100 %)").waitFor();

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Map, Value};
 
-use crate::common::{Gateway, PAPCAST, repository, skip};
+use crate::common::{Gateway, repository, skip};
 
 /// Pictures of the README; WRITE_SCREENSHOTS=1 makes them anew.
 const SHOWN: [(&str, &str); 3] = [
@@ -28,18 +28,6 @@ fn modules() -> Option<String> {
     all.chain([here]).find(has_all)
 }
 
-fn token(gateway: &Gateway, kind: &str, args: &[&str]) -> Value {
-    let output = Command::new(PAPCAST)
-        .args([kind, "add"])
-        .args(args)
-        .args(["--json", "--config", "broker.toml"])
-        .current_dir(gateway.dir.path())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice::<Value>(&output.stdout).unwrap()["token"].clone()
-}
-
 #[test]
 fn an_operator_uses_the_console_in_a_browser() {
     let browser = BROWSERS.into_iter().find(|path| Path::new(path).exists());
@@ -48,14 +36,14 @@ fn an_operator_uses_the_console_in_a_browser() {
     };
     let gateway = Gateway::start_with("auth.mode = \"required\"\n", &[]);
     let mut tokens = Map::new();
-    tokens.insert("ann".into(), token(&gateway, "operator", &["ann"]));
-    tokens.insert("vic".into(), token(&gateway, "operator", &["vic", "--role", "viewer"]));
+    tokens.insert("ann".into(), gateway.token("operator", "ann", &[]).into());
+    tokens.insert("vic".into(), gateway.token("operator", "vic", &["--role", "viewer"]).into());
     for user in ["pump-1", "pump-2", "pump-3", "grump", "absent", "late"] {
-        tokens.insert(user.into(), token(&gateway, "device", &[user]));
+        tokens.insert(user.into(), gateway.token("device", user, &[]).into());
     }
     for number in 1..=40 {
         let user = format!("kiosk-{number:02}");
-        tokens.insert(user.clone(), token(&gateway, "device", &[&user]));
+        tokens.insert(user.clone(), gateway.token("device", &user, &[]).into());
     }
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console");
     let output = Command::new("node")

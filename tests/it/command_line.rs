@@ -40,11 +40,7 @@ fn write(path: &Path, text: &str, mode: u32) {
 /// A gateway that asks for a token, and an operator's.
 fn closed() -> (Gateway, String) {
     let gateway = Gateway::start_with("[auth]\nmode = \"required\"\n", &[]);
-    let mut add = Command::new(PAPCAST);
-    let made =
-        add.args(["operator", "add", "ann", "--json", "--config", "broker.toml"]).current_dir(gateway.dir.path());
-    let made = json_of(&String::from_utf8(made.output().unwrap().stdout).unwrap());
-    let token = made["token"].as_str().unwrap().to_owned();
+    let token = gateway.token("operator", "ann", &[]);
     (gateway, token)
 }
 

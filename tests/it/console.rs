@@ -3,21 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::common::http::Reply;
+use crate::common::mqtt::{Connect, Raw};
 use crate::common::{Gateway, PAPCAST};
 use crate::tls::Certificates;
 
 const REQUIRED: &str = "auth.mode = \"required\"\n";
-
-fn token(gateway: &Gateway, args: &[&str]) -> String {
-    let output = std::process::Command::new(PAPCAST)
-        .args(args)
-        .args(["--json", "--config", "broker.toml"])
-        .current_dir(gateway.dir.path())
-        .output()
-        .unwrap();
-    let made: Value = serde_json::from_slice(&output.stdout).unwrap();
-    made["token"].as_str().unwrap().to_owned()
-}
 
 /// A request with these header lines.
 fn ask(gateway: &Gateway, method: &str, path: &str, headers: &str, body: &Value) -> Reply {
@@ -46,7 +36,7 @@ fn sign_in(gateway: &Gateway, token: &str) -> (String, String) {
 #[test]
 fn an_operator_signs_in_with_a_token_and_out_again() {
     let gateway = Gateway::start_with(REQUIRED, &[]);
-    let ann = token(&gateway, &["operator", "add", "ann"]);
+    let ann = gateway.token("operator", "ann", &[]);
     // Whoever is not signed in is sent to where he can, and from there back.
     let away = gateway.http().get("/console/pushes?state=pending");
     let place = away.header("location").unwrap_or_default().to_owned();
@@ -94,8 +84,8 @@ fn token_less(gateway: &Gateway, args: &[&str]) {
 #[test]
 fn a_page_of_another_site_changes_nothing_with_the_cookie_of_an_operator() {
     let gateway = Gateway::start_with(REQUIRED, &[]);
-    let ann = token(&gateway, &["operator", "add", "ann"]);
-    let vic = token(&gateway, &["operator", "add", "vic", "--role", "viewer"]);
+    let ann = gateway.token("operator", "ann", &[]);
+    let vic = gateway.token("operator", "vic", &["--role", "viewer"]);
     let (cookie, csrf) = sign_in(&gateway, &ann);
     for (more, why) in [
         (String::new(), "without the second secret"),
@@ -117,7 +107,7 @@ fn a_page_of_another_site_changes_nothing_with_the_cookie_of_an_operator() {
     let with = format!("{cookie}X-CSRF-Token: {csrf}\r\n");
     assert_eq!(ask(&gateway, "GET", "/api/v1/groups", &cookie, &Value::Null).status, 200);
     assert_eq!(ask(&gateway, "PUT", "/api/v1/groups/more", &with, &Value::Null).status, 403);
-    let device = token(&gateway, &["device", "add", "alice"]);
+    let device = gateway.token("device", "alice", &[]);
     assert_eq!(ask(&gateway, "POST", "/console/session", "", &json!({"token": device})).status, 403);
 }
 
@@ -167,12 +157,51 @@ fn pages_show_names_as_text_and_link_to_them() {
 }
 
 #[test]
+fn replacing_for_the_rest_promised_it_to_everybody() {
+    let gateway = Gateway::start();
+    let mut mute = Raw::connect(gateway.mqtt, &Connect::v3("m", "mute"));
+    mute.join("news");
+    let mut good = Raw::connect(gateway.mqtt, &Connect::v3("g", "good"));
+    good.join("news");
+    for absent in ["a", "b"] {
+        gateway.http().bind("news", absent);
+    }
+    gateway.http().push("old", "group:news", "x");
+    mute.publish_in();
+    good.push();
+    gateway.http().wait_outcome("old", "pending", "1 of 4");
+    let page = gateway.http().get("/console/send?replace=old").body;
+    for words in ["2 members wait for the old one", "under way to 1 member, who will keep it", ">Send to 2<"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    // It is as the page says.
+    let new = json!({"to": ["group:news"], "body": "y", "push_id": "new", "replace_push_id": "old", "replace_method": "pending-only"});
+    assert_eq!(gateway.http().json("POST", "/api/v1/pushes", new).status, 202);
+    assert_eq!(gateway.http().outcome("new")["recipients"], 2);
+}
+
+#[test]
+fn the_shell_line_of_a_push_of_somebody_else_asked_for_ones_own() {
+    let gateway = Gateway::start_with(REQUIRED, &[]);
+    let (ann, press) = (gateway.token("operator", "ann", &[]), gateway.token("initiator", "press", &[]));
+    gateway.http().bearer(&ann).bind("news", "alice");
+    let push = json!({"to": ["group:news"], "body": "x", "push_id": "p1"});
+    assert_eq!(gateway.http().bearer(&press).json("POST", "/api/v1/pushes", push).status, 202);
+    let page = gateway.http().bearer(&ann).get("/console/pushes/p1?initiator=press&show=never-connected");
+    let line = "papcast who p1 --reason never-connected --initiator press --gateway";
+    assert!(page.body.contains(line) && !page.body.contains("papcast status"), "{page:?}");
+    let args = ["who", "p1", "--reason", "never-connected", "--initiator", "press", "--token", &ann, "--gateway"];
+    let said = crate::common::papcast(&[&args[..], &[&gateway.http.to_string()]].concat());
+    assert!(said.out.contains("alice"), "{said:?}");
+}
+
+#[test]
 fn what_a_page_shows_a_viewer_may_see_and_a_device_may_not() {
     let gateway = Gateway::start_with(REQUIRED, &[]);
     let (vic, alice, shop) = (
-        token(&gateway, &["operator", "add", "vic", "--role", "viewer"]),
-        token(&gateway, &["device", "add", "alice"]),
-        token(&gateway, &["initiator", "add", "shop"]),
+        gateway.token("operator", "vic", &["--role", "viewer"]),
+        gateway.token("device", "alice", &[]),
+        gateway.token("initiator", "shop", &[]),
     );
     let with = |token: &str| format!("Authorization: Bearer {token}\r\n");
     for path in ["/console", "/console/pushes", "/console/operations", "/console/send", "/console/attention"] {
@@ -201,7 +230,7 @@ fn where_everybody_is_believed_pages_of_other_sites_change_nothing_either() {
 fn over_tls_the_cookie_is_for_tls_alone() {
     let certificates = Certificates::make();
     let gateway = Gateway::start_with(&format!("{REQUIRED}{}", certificates.settings("")), &[]);
-    let ann = token(&gateway, &["operator", "add", "ann"]);
+    let ann = gateway.token("operator", "ann", &[]);
     let body = json!({"token": ann}).to_string();
     let output = std::process::Command::new("curl")
         .args(["-sSi", "--ipv4", "--max-time", "60", "--cacert", &certificates.file("ca.pem"), "-d", &body])

@@ -2,23 +2,13 @@
 
 use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::common::http::Client;
 use crate::common::mqtt::{Connect, Raw};
-use crate::common::{Gateway, PAPCAST, repository, skip};
+use crate::common::{Gateway, repository, skip};
 
 const REQUIRED: &str = "auth.mode = \"required\"\n";
-
-fn operator(gateway: &Gateway) -> String {
-    let output = Command::new(PAPCAST)
-        .args(["operator", "add", "ann", "--json", "--config", "broker.toml"])
-        .current_dir(gateway.dir.path())
-        .output()
-        .unwrap();
-    let made: Value = serde_json::from_slice(&output.stdout).unwrap();
-    made["token"].as_str().unwrap().to_owned()
-}
 
 #[test]
 fn everybody_may_read_the_description_and_the_page_that_shows_it() {
@@ -112,6 +102,6 @@ fn schemathesis_finds_no_answer_that_is_not_described_where_all_are_believed() {
 #[test]
 fn schemathesis_finds_no_answer_that_is_not_described_with_the_token_of_an_operator() {
     let gateway = Gateway::start_with(REQUIRED, &[]);
-    let token = operator(&gateway);
+    let token = gateway.token("operator", "ann", &[]);
     schemathesis(&gateway, Some(&token));
 }

@@ -269,11 +269,7 @@ fn a_reload_takes_what_it_can_and_names_the_rest() {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Output { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     };
-    let add = |kind: &str, name: &str| {
-        let made = run(&[kind, "add", name, "--json", "--config", "broker.toml"]);
-        let made: serde_json::Value = serde_json::from_str(&made.out).unwrap();
-        made["token"].as_str().unwrap().to_owned()
-    };
+    let add = |kind: &str, name: &str| gateway.token(kind, name, &[]);
     let press = gateway.http().bearer(&add("initiator", "press"));
     let alice = add("device", "alice");
     let code = |id: &str| press.pap(&crate::common::http::Pap::new(id).to("user:alice")).pap_code();

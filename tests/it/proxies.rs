@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::common::http::Pap;
 use crate::common::mqtt::{Connect, Raw};
-use crate::common::{DEADLINE, Gateway, Lines, PAPCAST, repository, skip, wait_for};
+use crate::common::{DEADLINE, Gateway, Lines, repository, skip, wait_for};
 use crate::tls::Certificates;
 
 const BEHIND: &str = "[http]\nproxy_protocol_from = \"127.0.0.1\"\n[mqtt]\nproxy_protocol_from = [\"127.0.0.0/8\"]\n";
@@ -137,17 +137,7 @@ fn nginx_ends_tls_before_pap_and_websocket() {
     }
     let certificates = Certificates::make();
     let gateway = Gateway::start_with("auth.mode = \"required\"\n", &[]);
-    let token = |args: &[&str]| {
-        let output = Command::new(PAPCAST)
-            .args(args)
-            .args(["--json", "--config", "broker.toml"])
-            .current_dir(gateway.dir.path())
-            .output()
-            .unwrap();
-        let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        made["token"].as_str().unwrap().to_owned()
-    };
-    let (device, initiator) = (token(&["device", "add", "alice"]), token(&["initiator", "add", "press"]));
+    let (device, initiator) = (gateway.token("device", "alice", &[]), gateway.token("initiator", "press", &[]));
     let nginx = start_nginx(&program, &gateway, &certificates);
     let code = r#"
 const [url, ca, password] = process.argv.slice(1);

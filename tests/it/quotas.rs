@@ -1,22 +1,12 @@
 //! How much one initiator, one user and one store may have: beyond it each is told so in the words of its protocol, and counted.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::common::http::{Client, Pap, Reply};
 use crate::common::mqtt::{Connect, Raw};
-use crate::common::{Gateway, PAPCAST, wait_for};
+use crate::common::{Gateway, wait_for};
 
 const REQUIRED: &str = "auth.mode = \"required\"\nauth.open_metrics = true\n";
-
-fn token(gateway: &Gateway, kind: &str, name: &str) -> String {
-    let output = std::process::Command::new(PAPCAST)
-        .args([kind, "add", name, "--json", "--config", "broker.toml"])
-        .current_dir(gateway.dir.path())
-        .output()
-        .unwrap();
-    let made: Value = serde_json::from_slice(&output.stdout).unwrap();
-    made["token"].as_str().unwrap().to_owned()
-}
 
 fn json_push(http: Client, id: &str) -> Reply {
     http.json("POST", "/api/v1/pushes", json!({"to": ["group:news"], "body": "x", "push_id": id}))
@@ -33,11 +23,11 @@ fn an_initiator_has_a_rate_and_a_quota_of_its_own() {
     let rules = "[[initiators]]\nmatch = \"none\"\npushes_per_day = 0\n[[initiators]]\nmatch = \"fast\"\npushes_per_minute = 3\n\
                  [[initiators]]\nmatch = \"daily*\"\npushes_per_day = 2\n";
     let mut gateway = Gateway::start_with(&format!("{REQUIRED}{rules}"), &[]);
-    let operator = gateway.http().bearer(&token(&gateway, "operator", "ann"));
+    let operator = gateway.http().bearer(&gateway.token("operator", "ann", &[]));
     operator.bind("news", "alice");
     let [fast, daily, free] =
-        ["fast", "daily-1", "free"].map(|name| gateway.http().bearer(&token(&gateway, "initiator", name)));
-    let none = gateway.http().bearer(&token(&gateway, "initiator", "none"));
+        ["fast", "daily-1", "free"].map(|name| gateway.http().bearer(&gateway.token("initiator", name, &[])));
+    let none = gateway.http().bearer(&gateway.token("initiator", "none", &[]));
     assert_eq!(json_push(none, "1").status, 429, "0 a day let the first one of each day pass");
     for id in ["1", "2", "3"] {
         assert_eq!(json_push(fast, id).status, 202);

@@ -63,8 +63,10 @@ async fn build(ask: &Ask, visitor: &Visitor, asked: &Asked) -> Result<Page, Prob
         (pager(HERE, &filter, after, found.next.as_deref()))
         p { (link(&with_query("/api/v1/devices", &[&filter[..], &[("format", "csv")]].concat()), "As CSV")) }
     };
-    let mut cli = "papcast devices".to_owned();
-    for (option, value) in [("--state", state), ("--sort", sort)].into_iter().filter(|(_, value)| !value.is_empty()) {
+    // The command has no search.
+    let mut cli = if search.is_empty() { "papcast devices".to_owned() } else { String::new() };
+    let options = [("--state", state), ("--sort", sort)];
+    for (option, value) in options.into_iter().filter(|(_, value)| search.is_empty() && !value.is_empty()) {
         cli.push_str(&format!(" {option} {}", shell(value)));
     }
     Ok(Page { title: "Devices".into(), place: "Devices", body, follows: false, commands: vec![Command::new(cli, api)] })

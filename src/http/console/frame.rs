@@ -40,15 +40,32 @@ const PLACES: [(&str, &str); 7] = [
     ("Operations", "/console/operations"),
 ];
 
+/// How the gateway stands, which is above every page. Where the store cannot answer, there is no status, and an alarm.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) status: Option<Status>,
+    pub(super) alarms: Alarms,
+}
+
+impl Standing {
+    pub(super) async fn of(ask: &Ask, visitor: &Visitor) -> Self {
+        let status = ask.get(visitor, "/api/v1/status").await.ok();
+        Self { status, alarms: ask.get(visitor, "/api/v1/alarms").await.unwrap_or_default() }
+    }
+}
+
 /// The answer to whoever asked for a page.
 pub(super) async fn show(ask: &Ask, visitor: &Visitor, built: Result<Page, Problem>) -> Response {
+    show_below(&Standing::of(ask, visitor).await, visitor, built)
+}
+
+/// The same, where the page itself has looked how the gateway stands.
+pub(super) fn show_below(standing: &Standing, visitor: &Visitor, built: Result<Page, Problem>) -> Response {
     let (code, page) = match built {
         Ok(page) => (StatusCode::OK, page),
         Err(problem) => (problem.kind(), trouble(&problem)),
     };
-    let status: Option<Status> = ask.get(visitor, "/api/v1/status").await.ok();
-    let alarms: Alarms = ask.get(visitor, "/api/v1/alarms").await.unwrap_or_default();
-    let text = whole(visitor, &page, status.as_ref(), &alarms).into_string();
+    let text = whole(visitor, &page, standing.status.as_ref(), &standing.alarms).into_string();
     let mut response = file("text/html; charset=utf-8", text);
     *response.status_mut() = code;
     response

@@ -68,6 +68,8 @@ async fn build(ask: &Ask, visitor: &Visitor, asked: &Asked) -> Result<Page, Prob
         }
         (pager(HERE, &[("search", &asked.search)], &asked.after, found.next.as_deref()))
     };
-    let commands = vec![Command::new("papcast group list", api)];
+    // The command has no search.
+    let cli = if asked.search.is_empty() { "papcast group list" } else { "" };
+    let commands = vec![Command::new(cli, api)];
     Ok(Page { title: "Groups".into(), place: "Groups", body, follows: true, commands })
 }

@@ -12,7 +12,7 @@ use super::answers::{Group, History, Joins, Members, MembersThen};
 use super::ask::Ask;
 use super::frame::{self, Command, Page, api, shell};
 use super::parts::{
-    Act, connected, count, device_link, empty, group_path, link, mark, maybe_time, number, pager, time, with_query,
+    Act, connected, count, device_link, empty, group_path, link, maybe_time, number, pager, time, with_query,
 };
 use super::visitor::Visitor;
 use crate::http::problem::{Path, Problem, Query};
@@ -229,8 +229,8 @@ async fn then(ask: &Ask, visitor: &Visitor, id: &str, asked: &Asked) -> Result<P
     let found: MembersThen = ask.get(visitor, &of_then).await?;
     let body = html! {
         h1 { "Group " (link(&group_path(id), id)) ", as it was at " (time(&found.at)) }
-        p { (mark(if found.members.is_empty() { "empty" } else { "members" })) " "
-            @if asked.after.is_empty() && found.next.is_none() { (count(found.members.len() as u64, "member", "members")) } }
+        @if found.members.is_empty() { (empty("Nobody was in it.", "")) }
+        @if asked.after.is_empty() && found.next.is_none() { p { (count(found.members.len() as u64, "member", "members")) } }
         ul.columns { @for user in &found.members { li { (device_link(user)) } } }
         (pager(&group_path(id), &[("at", &asked.at)], &asked.after, found.next.as_deref()))
     };

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::answers::{Alarms, Audit, Configuration, Receivers, RepairCount, Repairs, Setting, Status};
 use super::ask::Ask;
-use super::frame::{self, Command, Page};
+use super::frame::{self, Command, Page, Standing};
 use super::parts::{empty, link, mark, maybe_time, number, size, time, with_query};
 use super::visitor::Visitor;
 use crate::http::problem::{Problem, Query};
@@ -22,21 +22,21 @@ pub(super) struct Asked {
 }
 
 pub(super) async fn page(State(ask): State<Arc<Ask>>, visitor: Visitor, Query(asked): Query<Asked>) -> Response {
-    let built = build(&ask, &visitor, &asked).await;
-    frame::show(&ask, &visitor, built).await
+    let standing = Standing::of(&ask, &visitor).await;
+    let built = build(&ask, &visitor, &asked, &standing).await;
+    frame::show_below(&standing, &visitor, built)
 }
 
-async fn build(ask: &Ask, visitor: &Visitor, asked: &Asked) -> Result<Page, Problem> {
-    let status: Status = ask.get(visitor, "/api/v1/status").await?;
-    let alarms: Alarms = ask.get(visitor, "/api/v1/alarms").await?;
+async fn build(ask: &Ask, visitor: &Visitor, asked: &Asked, standing: &Standing) -> Result<Page, Problem> {
     let receivers: Receivers = ask.get(visitor, "/api/v1/notifications").await?;
     let repairs: Repairs = ask.get(visitor, "/api/v1/repairs").await?;
     let configuration: Configuration = ask.get(visitor, "/api/v1/configuration").await?;
     let audit: Audit = ask.get(visitor, "/api/v1/audit?limit=20").await?;
     let body = html! {
         h1 { "Operations" }
-        section id="alarms" data-live { h2 { "Alarms" } (alarm_list(&alarms)) }
-        section id="gateway" data-live { h2 { "Gateway and store" } (gateway(&status)) }
+        section id="alarms" data-live { h2 { "Alarms" } (alarm_list(&standing.alarms)) }
+        section id="gateway" data-live { h2 { "Gateway and store" }
+            @match &standing.status { Some(status) => (gateway(status)), None => (empty("The store cannot answer now.", "")) } }
         section id="notifications" data-live { h2 { "Result notifications that fail" } (receiver_table(&receivers)) }
         section id="repairs" data-live { h2 { "Malformed requests that were accepted, since the start" } (repair_table(&repairs.repairs)) }
         section { h2 { "Configuration" } (settings(&configuration.settings, asked.settings == "all")) }

@@ -61,6 +61,9 @@ async fn build(ask: &Ask, visitor: &Visitor, asked: &Asked) -> Result<Page, Prob
     if !state.is_empty() {
         cli.push_str(&format!(" --state {}", shell(state)));
     }
+    if !initiator.is_empty() {
+        cli.push_str(&format!(" --initiator {}", shell(initiator)));
+    }
     Ok(Page { title: "Pushes".into(), place: "Pushes", body, follows: true, commands: vec![Command::new(cli, api)] })
 }
 

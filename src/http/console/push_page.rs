@@ -116,11 +116,12 @@ async fn build(ask: &Ask, visitor: &Visitor, push_id: &str, asked: &Asked) -> Re
         "missing" => " --missing".to_owned(),
         reason => format!(" --reason {}", shell(reason)),
     };
-    let cli = format!("papcast who {}{only}", shell(push_id));
-    let commands = vec![
-        Command::new(cli, of_recipients),
-        Command::new(format!("papcast status {}", shell(push_id)), named.api(&[], &[])),
-    ];
+    let is_own = initiator == visitor.initiator();
+    let whose = if is_own { String::new() } else { format!(" --initiator {}", shell(&initiator)) };
+    let who = format!("papcast who {}{only}{whose}", shell(push_id));
+    // PAP's own question is answered for one's own pushes only.
+    let status = if is_own { format!("papcast status {}", shell(push_id)) } else { String::new() };
+    let commands = vec![Command::new(who, of_recipients), Command::new(status, named.api(&[], &[]))];
     Ok(Page { title: format!("Push {push_id}"), place: "Pushes", body, follows: push.is_open(), commands })
 }
 
@@ -146,13 +147,18 @@ pub(super) async fn bar(
     frame::show_part(counts(&ask, &visitor, &named).await.map(|counts| bar_of(&named, &counts)))
 }
 
-/// Members who may still get it.
-pub(super) fn waiting(counts: &BTreeMap<String, u64>) -> u64 {
-    ["sent", "behind", "away", "never-connected", "set-aside"].iter().filter_map(|reason| counts.get(*reason)).sum()
+/// Reasons of members who may still get it, and to whom it is not under way.
+const WAITING: [&str; 4] = ["behind", "away", "never-connected", "set-aside"];
+
+/// Members who may still get it: those to whom it is under way, and those who wait for it.
+pub(super) fn under_way_and_waiting(counts: &BTreeMap<String, u64>) -> (u64, u64) {
+    let of = |reason: &str| counts.get(reason).copied().unwrap_or(0);
+    (of("sent"), WAITING.into_iter().map(of).sum())
 }
 
 fn actions(visitor: &Visitor, named: &Named<'_>, push: &Push, counts: Option<&BTreeMap<String, u64>>) -> Markup {
-    let missing = counts.map_or_else(|| push.recipients().saturating_sub(push.delivered()), waiting);
+    let all = || push.recipients().saturating_sub(push.delivered());
+    let missing = counts.map(under_way_and_waiting).map_or_else(all, |(under_way, waiting)| under_way + waiting);
     let question = format!(
         "Cancel this push for {}{} who may still get it? It cannot be undone.",
         if counts.is_none() { "up to " } else { "" },

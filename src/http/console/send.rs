@@ -11,7 +11,7 @@ use super::answers::{Push, Recipients};
 use super::ask::Ask;
 use super::frame::{self, Command, Page, api};
 use super::parts::{count, empty};
-use super::push_page::waiting;
+use super::push_page::under_way_and_waiting;
 use super::visitor::Visitor;
 use crate::http::problem::{Problem, Query};
 
@@ -38,7 +38,7 @@ async fn build(ask: &Ask, visitor: &Visitor, mut asked: Asked) -> Result<Page, P
             asked.to = old.addresses.into_iter().map(|address| address.address).collect::<Vec<_>>().join("\n");
         }
         let recipients: Recipients = ask.get(visitor, &format!("{of_old}/recipients?counts=true&limit=1")).await?;
-        rest = Some(waiting(&recipients.counts.unwrap_or_default()));
+        rest = Some(under_way_and_waiting(&recipients.counts.unwrap_or_default()));
     }
     let body = html! {
         h1 { @if asked.replace.is_empty() { "Send a push" } @else { "Replace " (asked.replace) " for the rest" } }
@@ -48,8 +48,9 @@ async fn build(ask: &Ask, visitor: &Visitor, mut asked: Asked) -> Result<Page, P
     Ok(Page { title: "Send".into(), place: "Send", body, follows: false, commands: vec![command] })
 }
 
-/// `rest`: whom a push can still reach that this one replaces. A dry run does not replace, and would count everybody.
-fn form(asked: &Asked, rest: Option<u64>) -> Markup {
+/// `rest`: to how many the push is under way that this one replaces, and how many wait for it. A dry run does not replace, and would
+/// count everybody.
+fn form(asked: &Asked, rest: Option<(u64, u64)>) -> Markup {
     html! {
         form.send data-act data-method="POST" data-path="/api/v1/pushes" data-then="push" data-try[rest.is_none()] {
             input type="hidden" name="replace_push_id" value=(asked.replace);
@@ -81,12 +82,14 @@ fn form(asked: &Asked, rest: Option<u64>) -> Markup {
                         p id="reach" role="status" data-needs="Write an address and a text." { "Write an address and a text." }
                         button.primary { "Send" }
                     }
-                    Some(rest) => {
+                    Some((under_way, waiting)) => {
                         p id="reach" {
-                            (count(rest, "member has", "members have")) " not got the old one and may still get it. They get this one instead."
-                            " Those to whom the old one is just under way keep it."
+                            (count(waiting, "member waits", "members wait")) " for the old one, and will get this one instead."
+                            @if under_way > 0 {
+                                " The old one is under way to " (count(under_way, "member", "members")) ", who will keep it."
+                            }
                         }
-                        button.primary { "Send to " (rest) }
+                        button.primary { "Send to " (waiting) }
                     }
                 }
             }

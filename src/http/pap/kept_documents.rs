@@ -78,12 +78,13 @@ impl KeptDocuments {
         inner.shrink();
     }
 
-    pub(super) fn keep(&self, initiator: &str, push_id: &str, document: KeptDocument) {
+    /// `document` is made only where something is kept.
+    pub(super) fn keep(&self, initiator: &str, push_id: &str, document: impl FnOnce() -> KeptDocument) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.most == 0 {
             return;
         }
-        let key = (initiator.to_owned(), push_id.to_owned());
+        let (key, document) = ((initiator.to_owned(), push_id.to_owned()), document());
         let place = inner.next;
         inner.next += 1;
         inner.weight += document.weight();
@@ -125,12 +126,12 @@ mod tests {
     #[test]
     fn the_oldest_documents_go_where_there_are_too_many() {
         let kept = KeptDocuments::default();
-        kept.keep("a", "1", document(b"x"));
-        assert!(kept.find("a", "1").is_none(), "nothing is kept where nothing may be");
+        kept.keep("a", "1", || panic!("nothing is made where nothing is kept"));
+        assert!(kept.find("a", "1").is_none());
         kept.set_most(10 * document(&[b'x'; 100]).weight());
         for number in 0..50 {
-            kept.keep("a", &number.to_string(), document(&[b'x'; 100]));
-            kept.keep("a", &number.to_string(), document(&[b'x'; 100]));
+            kept.keep("a", &number.to_string(), || document(&[b'x'; 100]));
+            kept.keep("a", &number.to_string(), || document(&[b'x'; 100]));
         }
         assert!(kept.find("a", "39").is_none() && kept.find("a", "40").is_some() && kept.find("a", "49").is_some());
         assert!(kept.find("b", "49").is_none(), "another one's");

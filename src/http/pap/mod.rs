@@ -12,7 +12,7 @@ mod status;
 
 use std::sync::Arc;
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
@@ -80,7 +80,8 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, endpoint: Endpoint, requ
     }
     api.observer.repairs(&sent_by, &request.repairs);
     let (operation, dialect) = (request.document.name(), request.dialect.clone());
-    let kept = kept(&request, sent_by.endpoint, content_type, &body);
+    let repairs = request.repairs.clone();
+    let push_id = if let Document::PushMessage(push) = &request.document { Some(push.push_id.clone()) } else { None };
     if let Document::CapabilitiesQuery(query) = request.document {
         let (response, rdf) = capabilities::query(&api, &caller, query).await;
         api.observer.request("pap", operation, response.code.0);
@@ -92,18 +93,11 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, endpoint: Endpoint, requ
     let request_id = sent_by.request.map(ToOwned::to_owned);
     let origin = Origin { caller, digest, sender, dialect: dialect.to_string(), request_id };
     let document = answer(&api, endpoint, &sent_by, request, origin).await;
-    if let Some((push_id, kept)) = kept
-        && document.code().is_some_and(Code::is_success)
-    {
+    if let Some(push_id) = push_id.filter(|_| document.code().is_some_and(Code::is_success)) {
+        let kept = || KeptDocument::new(sent_by.endpoint, content_type, &body, &repairs);
         api.observer.documents.keep(&initiator, &push_id, kept);
     }
     told(&api, endpoint, operation, &document, &dialect)
-}
-
-/// A push and its document, which are kept when it is taken.
-fn kept(request: &pap::Request, endpoint: &str, kind: Option<&str>, body: &Bytes) -> Option<(String, KeptDocument)> {
-    let Document::PushMessage(message) = &request.document else { return None };
-    Some((message.push_id.clone(), KeptDocument::new(endpoint, kind, body, &request.repairs)))
 }
 
 /// Counts the request and answers it.
